@@ -1,0 +1,50 @@
+# Every target is a short way to a verb of `python -m delivery`; the verbs do the work.
+PYTHON ?= python3.11
+BIN := .venv/bin
+RUN := $(BIN)/python -m delivery
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup run serve test check drift lock ui
+.DEFAULT_GOAL := help
+
+help:  ## this list, and the verbs
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@if [ -x $(BIN)/python ]; then $(RUN) --help; else echo 'The verbs: make setup, then make help'; fi
+
+setup: .venv/ready  ## .venv from the hashed locks
+
+.venv/ready: requirements/setup.txt requirements/dev.txt pyproject.toml
+	@echo 'setup: installing the locked environment into .venv (about a minute)'
+	@command -v $(PYTHON) >/dev/null || { echo 'error: $(PYTHON) is missing; install it or set PYTHON=...' >&2; exit 1; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/setup.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup  ## everything in order: data, pipeline, report, gate, registry, service, load, drift
+	@$(RUN) run
+
+serve: setup  ## the model on disk answers on http://127.0.0.1:8000 until you stop it
+	@$(RUN) serve
+
+test: setup  ## the tests, without Docker
+	@$(BIN)/python -m pytest
+
+check: setup  ## formatting, lint, types, workflows, secrets
+	@$(BIN)/pre-commit run --all-files --show-diff-on-failure
+
+drift: setup  ## would a new model be better? MONTH=2013-07
+	@$(RUN) drift $(if $(MONTH),--month $(MONTH))
+
+ui: setup  ## MLflow's pages over the store, on http://127.0.0.1:5000
+	@$(BIN)/mlflow server --backend-store-uri sqlite:///.store/mlflow/mlflow.db --artifacts-destination .store/mlflow/artifacts
+
+LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command 'make lock'
+lock:  ## the hashed requirement locks from pyproject.toml
+	@$(LOCK) --extra dev --output-file requirements/dev.txt
+	@$(LOCK) --extra pipeline --constraint requirements/dev.txt --output-file requirements/pipeline.txt
+	@$(LOCK) --constraint requirements/dev.txt --output-file requirements/serve.txt
+	@echo uv | $(BIN)/uv pip compile - --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command 'make lock' --constraint requirements/dev.txt --output-file requirements/setup.txt

@@ -1,0 +1,1 @@
+"""Continuous delivery for a machine-learning model: the machinery that every problem shares."""

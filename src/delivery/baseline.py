@@ -1,0 +1,178 @@
+"""What a model is compared with: the model of a commit, or a version of the registry."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from delivery import git, registry, skopsfile
+from delivery.errors import Failure
+from delivery.evaluate import PREDICTION, PREDICTIONS, predictions
+from delivery.export import FOLDER as EXPORT
+from delivery.files import CACHE, digest, replacing
+from delivery.progress import progress
+from delivery.train import MODEL
+from problem import FEATURES, KEY, PERIOD, predict
+
+LOCK = "dvc.lock"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    name: str  # as people call it: a commit, or a version
+    commit: str | None
+    predictions: pd.DataFrame
+    model: Path
+
+
+def choose(base: str | None) -> tuple[Baseline | None, str]:
+    """The baseline that is asked for, or the one that makes sense, or None and the reason.
+
+    Without a wish: the last commit's model if ours is another one, else the registry's champion.
+    """
+    if base is not None:
+        chosen = of_version(base) if base.isdigit() or base in registry.ENVIRONMENTS else of_commit(base)
+        return chosen, "" if chosen else f"{base} has no dvc.lock"
+    if git.head() is None:
+        return None, "there is no commit yet"
+    if not same("HEAD"):
+        chosen = of_commit("HEAD")
+        return chosen, "" if chosen else "the last commit has no dvc.lock"
+    return of_champion()
+
+
+def of_champion() -> tuple[Baseline | None, str]:
+    if not registry.exists():
+        return None, "the registry has no champion yet"
+    version = registry.champion(registry.connect())
+    if version is None:
+        return None, "the registry has no champion yet"
+    if version.tags[registry.DIGEST] == digest(EXPORT):
+        return None, f"this is the champion, version {version.version}"
+    return of_version(str(version.version)), ""
+
+
+def of_version(which: str) -> Baseline:
+    """The files of a registered version, by number or alias."""
+    client = registry.connect()
+    version = registry.find(client, which)
+    folder = registry.download(client, version, CACHE / "versions" / str(version.version))
+    name, commit = f"version {version.version}", version.tags.get("git.commit")
+    return Baseline(name, commit, pd.read_parquet(folder / "predictions.parquet"), folder / "model.skops")
+
+
+def digests(lock: str) -> dict[str, str]:
+    """Output path to digest, of a dvc.lock."""
+    stages = (yaml.safe_load(lock) or {}).get("stages", {})
+    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+
+
+def same(revision: str) -> bool:
+    """Whether the model and the predictions on disk are those of the revision."""
+    theirs = git.show(revision, LOCK)
+    ours = Path(LOCK).read_text() if Path(LOCK).exists() else ""
+    paths = ("artifacts/train", "artifacts/evaluate")
+    return theirs is not None and all(digests(theirs).get(path) == digests(ours).get(path) for path in paths)
+
+
+def of_commit(revision: str) -> Baseline | None:
+    """The model that a commit's dvc.lock names: from the cache, the store, or made again.
+
+    None when the commit has no dvc.lock yet.
+    """
+    commit = git.resolve(revision)
+    if git.show(commit, LOCK) is None:
+        return None
+    folder = CACHE / "baseline" / commit
+    if not (folder / PREDICTIONS).exists():
+        with replacing(folder) as scratch:
+            if not _from_cache(commit, scratch):
+                with progress(f"making the model of {commit[:8]} again: it is neither in the cache nor in the store"):
+                    _reproduce(commit, scratch)
+    return Baseline(f"commit {commit[:8]}", commit, pd.read_parquet(folder / PREDICTIONS), folder / MODEL)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _from_cache(commit: str, to: Path) -> bool:
+    """The outputs of a commit through DVC, its cache first, then its remote."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc_data.index.index import DataIndexError
+
+    try:
+        with Repo.open(".", rev=commit) as repo:
+            for path in (MODEL, PREDICTIONS):
+                content = repo.dvcfs.read_bytes(str(path))
+                if hashlib.md5(content, usedforsecurity=False).hexdigest() != repo.dvcfs.info(str(path))["md5"]:
+                    return False  # DVC verifies what it pulls, not what it reads
+                _made((to / path).parent)
+                (to / path).write_bytes(content)
+    except (DvcException, DataIndexError, OSError):
+        return False
+    return True
+
+
+def _reproduce(commit: str, to: Path) -> None:
+    """`dvc repro` with the commit's own code, in a worktree that shares this machine's DVC cache."""
+    tree = to.parent / "tree"  # goes with the temporary folder, should this process be killed
+    git.git("worktree", "prune")
+    try:
+        git.git("worktree", "add", "--quiet", "--force", "--detach", str(tree), commit)
+        (tree / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {Path('.dvc/cache').resolve()}\n")
+        _share(CACHE / "source", tree / CACHE / "source")
+        for words in (["-m", "delivery", "fetch"], ["-m", "dvc", "repro", "--quiet"]):
+            environment = os.environ | {"PYTHONPATH": str(tree.resolve() / "src")} | path_first()
+            done = subprocess.run(
+                [sys.executable, *words], cwd=tree, env=environment, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                last = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
+                raise Failure(f"the model of {commit[:8]} cannot be made again: {last}; name another with --base")
+        for path in (MODEL, PREDICTIONS):
+            _made((to / path).parent)
+            shutil.copy(tree / path, to / path)
+    finally:
+        git.git("worktree", "remove", "--force", str(tree), check=False)
+
+
+def _share(folder: Path, copy: Path) -> None:
+    if folder.is_dir():
+        shutil.copytree(folder, copy)
+
+
+def path_first() -> dict[str, str]:
+    """So that `python` in dvc.yaml is the one that runs now, whether or not its environment is activated."""
+    return {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+
+
+def on(baseline: Baseline, rows: pd.DataFrame) -> pd.DataFrame:
+    """The baseline's predictions on these prepared rows.
+
+    Its own when they cover the rows; else its model is asked, which must not have seen them in
+    training and must know their columns. Raises Failure when it does not.
+    """
+    keys = rows[list(KEY)]
+    mine = keys.merge(baseline.predictions[[*KEY, PREDICTION]], on=list(KEY), how="inner")
+    if len(mine) == len(keys):
+        return baseline.predictions
+    unseen = baseline.predictions[PERIOD].min()
+    if rows[PERIOD].min() < unseen:
+        raise Failure(f"{baseline.name} was trained on rows before {unseen}, which are among the new test rows")
+    model = skopsfile.load(baseline.model)
+    known = set(getattr(model, "feature_names_in_", FEATURES))
+    absent = sorted(known - set(rows))
+    if absent:
+        raise Failure(
+            f"{baseline.name} needs {', '.join(absent)}, which the new rows have not: the two cannot be compared"
+        )
+    return predictions(rows, predict(model, rows[list(FEATURES)]))

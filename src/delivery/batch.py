@@ -1,0 +1,83 @@
+"""Verb `batch`: a month scored with the model that serves; the predictions are kept with what made them."""
+
+import argparse
+import json
+from pathlib import Path
+
+from delivery import files, github, params, records, registry, skopsfile, store, tables, validate
+from delivery.drift import following
+from delivery.errors import Failure
+from delivery.evaluate import PREDICTION, predictions
+from delivery.fetch import into
+from problem import FEATURES, PERIOD, predict, table
+
+FOLDER = files.REPORTS / "batch"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--month", default="", metavar="YYYY-MM", help="without it the month after fetch.until")
+    parser.add_argument("--model", default="", help="version or alias; without it what production serves, else staging")
+    parser.add_argument("--push", action="store_true", help="keep the predictions in the store as well")
+
+
+def main(options: argparse.Namespace) -> None:
+    month = options.month or following(params.load().fetch.until)
+    about = run(month, options.model)
+    if options.push:
+        keep(FOLDER / month)
+    said = f"{about['rows']:,} rows of {month} scored with version {about['version']}; mean {about['mean']:.4f}."
+    github.summary(said)
+    print(f"batch: {said}")
+
+
+def run(month: str, which: str) -> dict:
+    """Validates, scores and writes predictions and about.json, whole or not at all. Nothing is scored on broken data."""
+    version = serving(which)
+    data = files.CACHE / "drift" / month
+    if not data.is_dir():
+        into(data, month)
+    raw = tables.read(month, data)
+    validate.check(raw)
+    rows = table(raw)
+    rows = rows[rows[PERIOD] == month]
+    if rows.empty:
+        raise Failure(f"the source has no rows of {month}")
+    model = registry.download(registry.connect(), version, files.CACHE / "versions" / str(version.version))
+    scored = predictions(rows, predict(skopsfile.load(model / "model.skops"), rows[list(FEATURES)]))
+    about = {
+        "month": month,
+        "version": str(version.version),
+        "model": version.tags[registry.DIGEST],
+        "commit": version.tags.get("git.commit", ""),
+        "data": files.digest(data),
+        "rows": len(scored),
+        "mean": float(scored[PREDICTION].mean()),
+        "scored": records.now(),
+        "by": records.executor(),
+    }
+    with files.replacing(FOLDER / month) as scratch:
+        scratch.mkdir()
+        scored.to_parquet(scratch / "predictions.parquet", index=False)
+        (scratch / "about.json").write_text(json.dumps(files.rounded(about), indent=1) + "\n")
+    return about
+
+
+def serving(which: str):
+    """The version that is asked for, else the champion. Raises Failure when nothing serves yet."""
+    client = registry.connect()
+    if which:
+        return registry.find(client, which)
+    if version := registry.champion(client):
+        return version
+    raise Failure("no version serves yet; promote one first, or name one with --model")
+
+
+def keep(folder: Path) -> None:
+    """To the store, a folder for each month: a later run of the same month replaces it."""
+    import shutil
+
+    def copy() -> None:
+        shutil.copytree(folder, store.STORE / "batch" / folder.name, dirs_exist_ok=True)
+
+    copy()
+    store.push(f"Predictions of {folder.name}", redo=copy)

@@ -1,0 +1,98 @@
+"""Challengers: models that have seen what the champion has not, each scored on a month that neither has seen."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from delivery import files, train
+from delivery.errors import Failure
+from delivery.params import Params
+from delivery.policy import Window
+from problem import BLOCK, FEATURES, LABEL, PERIOD, PRIMARY, losses, predict
+
+CACHE = files.CACHE / "drift" / "windows"
+KEPT = files.STORE / "drift" / "windows"
+Fit = Callable[[pd.DataFrame], Any]  # labelled rows to a model
+
+
+def months(examples: pd.DataFrame, trained_until: str, month: str) -> list[str]:
+    """The labelled months whose challenger knows more than the champion, oldest first.
+
+    What comes right after the champion's training is not among them: a challenger for it is the champion.
+    """
+    labelled = examples.loc[examples[LABEL].notna(), PERIOD].unique()
+    return sorted(period for period in labelled if trained_until < period <= month)[1:]
+
+
+def fitted(examples: pd.DataFrame, month: str, settings: Params) -> Any:
+    """A model of every labelled row before the month. Raises Failure when it cannot be trained."""
+    rows = examples[(examples[PERIOD] < month) & examples[LABEL].notna()]
+    try:
+        model = train.fit(rows, settings.train)
+        train.refuse_infinite({}, predict(model, rows[list(FEATURES)].head(1000)))
+    except Failure as failure:
+        raise Failure(f"the challenger for {month} could not be trained: {failure}") from None
+    except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
+        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise Failure(f"the challenger for {month} could not be trained: {cause}") from error
+    return model
+
+
+def window(rows: pd.DataFrame, champion: np.ndarray, challenger: np.ndarray) -> Window:
+    """Labelled rows of one month and both predictions, shape (rows,), as sums by day."""
+    y = rows[LABEL].to_numpy(float)
+    at, days = pd.factorize(rows[BLOCK], sort=True)
+    gains = losses(y, champion)[PRIMARY] - losses(y, challenger)[PRIMARY]
+    sums = [np.bincount(at, each, len(days)) for each in (np.ones(len(y)), gains, champion - y, challenger - y)]
+    return Window(str(rows[PERIOD].iloc[0]), *sums)
+
+
+def windows(
+    examples: pd.DataFrame, names: Sequence[str], champion: Any, keys: Sequence[str], settings: Params
+) -> list[Window]:
+    """Each month scored by its own challenger, from a former check where nothing has changed since (`keys`)."""
+    found = []
+    for month, key in zip(names, keys, strict=True):
+        known = recall(key)
+        if known is None:
+            rows = labelled(examples, month)
+            model = fitted(examples, month, settings)
+            known = window(rows, *(predict(each, rows[list(FEATURES)]) for each in (champion, model)))
+            remember(key, known)
+        found.append(known)
+    return found
+
+
+def labelled(examples: pd.DataFrame, month: str) -> pd.DataFrame:
+    return examples[(examples[PERIOD] == month) & examples[LABEL].notna()].reset_index(drop=True)
+
+
+def key(data: Path, month: str, champion: str, settings: Params) -> str:
+    """What a window depends on: the raw files until the month, the champion, how the challenger is trained."""
+    parts = [champion, month, json.dumps(msgspec.to_builtins(settings.train), sort_keys=True)]
+    for file in sorted(data.rglob("*.parquet")):
+        if file.parent == data or file.stem <= month:
+            parts.append(f"{file.relative_to(data)} {files.digest(file)}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def recall(key: str) -> Window | None:
+    for folder in (KEPT, CACHE):
+        path = folder / f"{key}.json"
+        if path.exists():
+            content = files.read_json(path, "drift")
+            return Window(content["month"], *(np.array(content[name]) for name in ("rows", "gains", "gaps", "remains")))
+    return None
+
+
+def remember(key: str, known: Window) -> None:
+    content = {"month": known.month} | {
+        name: getattr(known, name).tolist() for name in ("rows", "gains", "gaps", "remains")
+    }
+    files.write_json(CACHE / f"{key}.json", content)

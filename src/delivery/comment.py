@@ -1,0 +1,143 @@
+"""Verb `comment`: one comment on a pull request, from a page that nobody has reviewed.
+
+Runs with rights that the pull request's own code must never have, so it takes that page as text: the
+claimed number and commit must be the run's, pictures must be small PNGs, the rest is `page.safe`.
+"""
+
+import argparse
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from delivery import cml, files, github, page, store
+from delivery.errors import Failure
+from delivery.files import STORE
+
+TITLE = "report"  # the comment's own watermark: another workflow's comments are not touched
+# What CML writes and looks for, so that its comment is found again whoever posted it.
+WATERMARK = re.compile(r'!\[\]\(https://cml\.dev/watermark\.png#[0-9a-fA-F]+ "CML watermark report"\)')
+FIRST_PAGE = 30  # CML looks no further
+PICTURES, PICTURE_BYTES, SIDE = 12, 400_000, 4000
+PNG = b"\x89PNG\r\n\x1a\n"
+COMMENT = files.CACHE / "comment.md"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("post", "start"), help="start: the workflow `comment`, for this run")
+    parser.add_argument("folder", type=Path, nargs="?", default=files.REPORTS / "review", help="the report's artifact")
+    parser.add_argument("--run", type=int, required=True, metavar="ID", help="of the report that made it")
+
+
+def main(options: argparse.Namespace) -> None:
+    if options.action == "start":
+        branch = github.ask("GET", "")["default_branch"]
+        body = {"ref": branch, "inputs": {"run": str(options.run)}}
+        github.ask("POST", "/actions/workflows/comment.yml/dispatches", body)
+        return
+    run = github.ask("GET", f"/actions/runs/{options.run}")
+    claim = read_claim(options.folder / "review.json")
+    number = proven(claim, run)
+    if number is None:
+        github.summary("Nothing posted: the report is of an older commit, or of no pull request.")
+        return
+    addresses = publish(options.folder / "plots", run["head_sha"])
+    whole = f"The whole page is in the artifact `review` of {run['html_url']}."
+    text = page.safe(read(options.folder / "page.md"), addresses, whole)
+    head = f"Report on {run['head_sha'][:8]}, [run {run['id']}]({run['html_url']})"
+    files.write(COMMENT, f"{head}\n\n{text}\n")
+    how = post(number, run["head_sha"])
+    github.summary(f"Report posted to #{number} {how}.")
+
+
+def read_claim(path: Path) -> dict[str, Any]:
+    """The artifact's word for its pull request and commit. Raises Failure when it is not of that form."""
+    try:
+        claim = json.loads(path.read_bytes()[:10_000])
+        if type(claim["number"]) is int and re.fullmatch(r"[0-9a-f]{40}", claim["sha"]):
+            return claim
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise Failure("the artifact does not say which pull request and commit it is of; nothing is posted")
+
+
+def proven(claim: dict[str, Any], run: dict[str, Any]) -> int | None:
+    """The pull request's number if it is the run's own; None where there is none or it has moved on.
+
+    Raises Failure when the artifact claims what GitHub does not know to be so.
+    """
+    if run["path"].partition("@")[0] != ".github/workflows/report.yml":
+        raise Failure(f"run {run['id']} is not one of the report; nothing is posted")
+    number, sha = claim["number"], run["head_sha"]
+    if claim["sha"] != sha:
+        raise Failure(f"the artifact says it is of {claim['sha'][:8]}, the run is of {sha[:8]}; nothing is posted")
+    if number == 0:
+        return None
+    pull = github.ask("GET", f"/pulls/{number}")
+    source = (pull["head"]["repo"] or {}).get("full_name")
+    if source != run["head_repository"]["full_name"] or pull["head"]["ref"] != run["head_branch"]:
+        raise Failure(f"pull request #{number} is not the one that run {run['id']} is of; nothing is posted")
+    if pull["state"] != "open" or pull["head"]["sha"] != sha:
+        return None
+    return number
+
+
+def read(path: Path) -> str:
+    """The beginning of the page; never more than could be shown, whatever its size."""
+    if path.is_symlink() or not path.is_file():
+        raise Failure("the artifact has no page; nothing is posted")
+    with path.open("rb") as file:
+        return file.read(4 * page.LIMIT).decode("utf-8", "replace")
+
+
+def publish(folder: Path, sha: str) -> dict[str, str]:
+    """Pictures to the store, by commit; returns file name to address, which only readers of the repository can open."""
+    names = [path.name for path in sorted(folder.glob("*.png"))[:PICTURES] if fit(path)]
+    if not names:
+        return {}
+
+    def copy() -> None:
+        target = STORE / "plots" / sha
+        target.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            shutil.copyfile(folder / name, target / name)
+
+    copy()
+    store.push(f"Plots of {sha[:8]}", redo=copy)
+    at = store.git("rev-parse", "HEAD", cwd=STORE)
+    address = f"{github.server()}/{github.repository()}/blob/{at}/plots/{sha}"
+    return {name: f"{address}/{name}?raw=true" for name in names}
+
+
+def fit(path: Path) -> bool:
+    """A real PNG of a sensible size with a plain name."""
+    if path.is_symlink() or not re.fullmatch(r"[a-z0-9_]{1,40}\.png", path.name) or path.stat().st_size > PICTURE_BYTES:
+        return False
+    head = path.read_bytes()[:24]
+    wide, high = int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
+    return head.startswith(PNG) and 0 < wide <= SIDE and 0 < high <= SIDE
+
+
+def post(number: int, sha: str) -> str:
+    """CML posts or updates; where it cannot, the API does the same. Returns how, for the summary."""
+    earlier = github.pages(f"/issues/{number}/comments")
+    known = next((entry for entry in reversed(earlier) if WATERMARK.search(entry["body"])), None)
+    if known in earlier[FIRST_PAGE:]:
+        why = f"CML sees {FIRST_PAGE} comments, there are more"
+    elif why := by_cml(number):
+        why = f"CML: {why}"
+    else:
+        return "by CML"
+    body = {"body": f'{COMMENT.read_text()}\n\n![](https://cml.dev/watermark.png#{sha} "CML watermark {TITLE}")'}
+    if known:
+        github.ask("PATCH", f"/issues/comments/{known['id']}", body)
+    else:
+        github.ask("POST", f"/issues/{number}/comments", body)
+    return f"without CML ({why})"
+
+
+def by_cml(number: int) -> str:
+    """CML's reason for failing, or nothing. It never publishes files: its default host is open to everybody."""
+    options = ["--update", "--publish=false", f"--target=pr/{number}", f"--watermark-title={TITLE}"]
+    return cml.run("comment", "create", *options, str(COMMENT))

@@ -1,0 +1,216 @@
+"""Verb `contract`: does a running service keep what it promises, for this model?"""
+
+import argparse
+import http.client
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from delivery.errors import Failure
+from delivery.files import read_json
+
+TOLERANCE = 1e-6  # of a prediction
+TIMEOUT = 30  # seconds for one answer
+JSON = {"content-type": "application/json"}
+
+
+class Finding(NamedTuple):
+    check: str
+    ok: bool
+    detail: str = ""
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+
+    def json(self) -> Any:
+        """The body, or None when it is not JSON."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+class Client:
+    """Requests to one service, each on a connection of its own: a refusal may close it."""
+
+    def __init__(self, url: str, token: str | None):
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise Failure(f"{url} is no address of a service; write it as http://host:port")
+        self.parts, self.token = parts, token
+
+    def ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Answer:
+        kind = http.client.HTTPSConnection if self.parts.scheme == "https" else http.client.HTTPConnection
+        connection = kind(self.parts.netloc, timeout=TIMEOUT)
+        headers = ({"authorization": f"Bearer {self.token}"} if self.token else {}) | (headers or {})
+        try:
+            connection.request(method, self.parts.path.rstrip("/") + path, body, headers)
+            response = connection.getresponse()
+            return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise Failure(f"{self.parts.geturl()}{path} does not answer ({error}); is the service running?") from None
+        finally:
+            connection.close()
+
+    def predict(self, content: Any, **headers: str) -> Answer:
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        return self.ask("POST", "/predict", body, JSON | {k.replace("_", "-"): v for k, v in headers.items()})
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("url", nargs="?", default="http://127.0.0.1:8000", help="address of the service")
+    parser.add_argument("--model", type=Path, default=Path("artifacts/export"), help="the model it should serve")
+    parser.add_argument("--version", help="the version it should say it is")
+
+
+def main(options: argparse.Namespace) -> None:
+    refuse(options.url, options.model, options.version)
+
+
+def refuse(url: str, model: Path, version: str | None = None) -> None:
+    """Prints every check, and raises Failure when one does not hold."""
+    findings = check(url, model, os.environ.get("SERVE_TOKEN"), version)
+    for finding in findings:
+        print(f"{'pass' if finding.ok else 'FAIL'}  {finding.check}{': ' if finding.detail else ''}{finding.detail}")
+    broken = [finding.check for finding in findings if not finding.ok]
+    print(f"contract: {len(findings) - len(broken)} of {len(findings)} checks hold at {url}")
+    if broken:
+        raise Failure(f"{url} breaks its contract: {'; '.join(broken)}")
+
+
+def check(url: str, model: Path, token: str | None = None, version: str | None = None) -> list[Finding]:
+    """Every check with its finding. Raises Failure when there is no service or no model to compare with."""
+    client = Client(url, token)
+    manifest = read_json(model / "manifest.json", "export")
+    examples = read_json(model / "examples.json", "export")
+    return [
+        *_health(client),
+        *_identity(client, manifest, version),
+        *_known_rows(client, examples),
+        *_refusals(client, examples[0]["request"], _limits(client)),
+        *_tokens(client, examples[0]["request"]),
+    ]
+
+
+def _health(client: Client) -> Iterator[Finding]:
+    for path in ("/health/live", "/health/ready", "/openapi.json", "/docs"):
+        answer = client.ask("GET", path)
+        yield Finding(f"{path} answers", answer.status == 200, "" if answer.status == 200 else f"{answer.status}")
+    answer = client.ask("GET", "/metrics")
+    yield Finding("/metrics has model_info", answer.status == 200 and b"model_info{" in answer.body)
+
+
+def _identity(client: Client, manifest: dict, version: str | None) -> Iterator[Finding]:
+    about = client.ask("GET", "/version").json() or {}
+    served = about.get("model_sha256")
+    detail = "" if served == manifest["sha256"] else f"{served} is served, {manifest['sha256']} expected"
+    yield Finding("the model is the expected one", not detail, detail)
+    if version:
+        said = about.get("version")
+        yield Finding("the version is the expected one", said == version, f"says {said}, expected {version}")
+
+
+def _known_rows(client: Client, examples: list[dict]) -> Iterator[Finding]:
+    expected = [example["prediction"] for example in examples]
+    answers = [client.predict(example["request"]) for example in examples]
+    got = [(answer.json() or {}).get("prediction") for answer in answers]
+    yield _close(f"{len(examples)} known rows, one by one", got, expected)
+    answer = client.predict([example["request"] for example in examples])
+    yield _close(f"{len(examples)} known rows at once", (answer.json() or {}).get("predictions") or [], expected)
+    wanted = {"x-request-id", "x-model-version", "server-timing"}
+    absent = ", ".join(sorted(wanted - set(answer.headers)))
+    yield Finding("headers name request, version and timing", not absent, f"{absent} absent" if absent else "")
+    named = client.predict(examples[0]["request"], x_request_id="contract-1").headers.get("x-request-id")
+    yield Finding("the client's request id comes back", named == "contract-1", f"{named}")
+
+
+def _close(check: str, got: list, expected: list[float]) -> Finding:
+    if len(got) != len(expected):
+        return Finding(check, False, f"{len(got)} predictions came back")
+    wrong = [
+        place
+        for place, (one, other) in enumerate(zip(got, expected, strict=True))
+        if not isinstance(one, float | int) or not abs(one - other) <= TOLERANCE
+    ]
+    if not wrong:
+        return Finding(check, True)
+    first = wrong[0]
+    return Finding(check, False, f"{len(wrong)} differ; row {first} gives {got[first]}, expected {expected[first]}")
+
+
+def _limits(client: Client) -> tuple[int, int]:
+    """Most rows and most bytes of a request, as the OpenAPI document says."""
+    try:
+        body = client.ask("GET", "/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
+        rows = next(
+            kind["maxItems"] for kind in body["content"]["application/json"]["schema"]["anyOf"] if "maxItems" in kind
+        )
+        return rows, body["x-max-bytes"]
+    except (KeyError, TypeError, StopIteration):
+        raise Failure("/openapi.json does not describe /predict and its limits; is this another service?") from None
+
+
+def _refusals(client: Client, good: dict, limits: tuple[int, int]) -> Iterator[Finding]:
+    """Each kind of bad input is refused with its status, and the refusal names row and field."""
+    rows, size = limits
+    field = next(iter(good))
+    without = {name: value for name, value in good.items() if name != field}
+    text = json.dumps(good).encode()
+    number = next(name for name, value in good.items() if isinstance(value, float | int))
+    deep = b"[" * 100_000
+    cases: list[tuple[str, Any, int, dict]] = [
+        ("cut off", text[:-1], 400, {}),
+        ("empty", b"", 400, {}),
+        ("not UTF-8", text.replace(b'"', b'"\xff', 1), 400, {}),
+        ("NaN", json.dumps(good | {number: float("nan")}).encode(), 400, {}),
+        ("Infinity", json.dumps(good | {number: float("inf")}).encode(), 400, {}),
+        ("nested deeply", deep, 422, {}),
+        ("no row", [], 422, {}),
+        ("a number for a row", [1], 422, {"row": 0}),
+        ("a field missing", without, 422, {"field": field}),
+        ("a field too many", good | {"surplus": 1}, 422, {"field": "surplus"}),
+        ("a wrong type in row 1", [good, good | {number: "many"}], 422, {"row": 1, "field": number}),
+        ("out of range", good | {number: 1e300}, 422, {"field": number}),
+        ("too many rows", [good] * (rows + 1), 422 if len(text) * (rows + 1) < size else 413, {}),
+        ("too many bytes", b" " * (size + 1), 413, {}),
+    ]
+    for name, content, status, members in cases:
+        yield _refused(f"refused: {name}", client.predict(content), status, members)
+    yield _refused("refused: GET /predict", client.ask("GET", "/predict"), 405, {})
+    yield _refused(
+        "refused: not JSON by its type", client.ask("POST", "/predict", text, {"content-type": "text/csv"}), 415, {}
+    )
+    yield _refused("refused: an unknown path", client.ask("GET", "/nowhere"), 404, {})
+
+
+def _refused(check: str, answer: Answer, status: int, members: dict) -> Finding:
+    document = answer.json()
+    if answer.status != status:
+        return Finding(
+            check, False, f"{answer.status} instead of {status}: {answer.body[:200].decode(errors='replace')}"
+        )
+    if answer.headers.get("content-type") != "application/problem+json" or not isinstance(document, dict):
+        return Finding(check, False, "not in the form of problem+json")
+    wrong = {
+        name: document.get(name)
+        for name, value in ({"status": status} | members).items()
+        if document.get(name) != value
+    }
+    return Finding(check, not wrong, f"the refusal says {wrong}, expected {members}" if wrong else "")
+
+
+def _tokens(client: Client, good: dict) -> Iterator[Finding]:
+    if not client.token:
+        return
+    stranger = Client(client.parts.geturl(), None)
+    for path in ("/health/live", "/health/ready"):
+        yield Finding(f"{path} needs no token", stranger.ask("GET", path).status == 200)
+    yield _refused("refused: /version without a token", stranger.ask("GET", "/version"), 401, {})
+    yield _refused("refused: /predict without a token", stranger.predict(good), 401, {})
+    yield _refused("refused: a wrong token", client.predict(good, authorization="Bearer wrong"), 401, {})

@@ -1,0 +1,159 @@
+"""Verb `doctor`: what is set up, what is not, and the one click or command that mends it. Changes nothing."""
+
+import argparse
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from delivery import deploy, git, github, params, registry
+from delivery.errors import Failure
+from delivery.files import STORE
+from delivery.store import BRANCH
+
+SIGN = {"ready": "✅", "optional": "➖", "missing": "❌", "unknown": "❔"}
+RULESET = "gh api repos/{owner}/{repo}/rulesets --input .github/rulesets/main.json"
+
+
+@dataclass(frozen=True)
+class Finding:
+    name: str
+    state: str  # ready, optional (missing, and nothing fails for it), missing, unknown
+    found: str
+    fix: str = ""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Exit code 1 only where something is missing without which deliveries fail."""
+    findings = [examine() for examine in EXAMINATIONS]
+    page = markdown(findings)
+    github.summary(page)
+    print(json.dumps([asdict(finding) for finding in findings], indent=1) if options.json else page)
+    return 1 if any(finding.state == "missing" for finding in findings) else 0
+
+
+def markdown(findings: list[Finding]) -> str:
+    rows = [f"| {SIGN[f.state]} | {f.name} | {f.found} | {f.fix or '-'} |" for f in findings]
+    todo = sum(finding.state == "missing" for finding in findings)
+    head = f"**{todo} thing(s) to mend**" if todo else "**Nothing has to be mended**"
+    return "\n".join([f"{head}; ➖ is optional, and what needs it skips with a reason.", "", "| | what | found | fix |",
+                      "|---|---|---|---|", *rows]) + "\n"  # fmt: skip
+
+
+def pipeline() -> Finding:
+    absent = [name for name in ("params.yaml", "dvc.yaml", "dvc.lock", "data.dvc") if not Path(name).exists()]
+    if absent:
+        return Finding(
+            "pipeline", "missing", f"no {', '.join(absent)}", "`python -m delivery reproduce`, commit what it makes"
+        )
+    return Finding("pipeline", "ready", f"data until {params.load().fetch.until}")
+
+
+def store_branch() -> Finding:
+    if not git.remote():
+        return Finding("store", "optional", "no remote; records stay on this machine", "`git remote add origin ...`")
+    if git.git("ls-remote", "--heads", "origin", BRANCH, check=False):
+        return Finding("store", "ready", f"branch `{BRANCH}`")
+    return Finding(
+        "store",
+        "optional",
+        f"no branch `{BRANCH}` yet",
+        "made by the first promote, or `python -m delivery store push`",
+    )
+
+
+def champion() -> Finding:
+    if not registry.exists():
+        return Finding(
+            "registry",
+            "optional",
+            "no version yet: the gate's floors alone decide",
+            "merge to `main`: promote registers",
+        )
+    versions = registry.versions(registry.connect())
+    serving = [f"`{alias}` is version {version.version}" for version in versions for alias in version.aliases]
+    where = registry.address() or f"{STORE}/mlflow"
+    return Finding("registry", "ready", f"{where}: {', '.join(serving) or 'no alias yet'}")
+
+
+def remote() -> Finding:
+    text = Path(".dvc/config").read_text() if Path(".dvc/config").exists() else ""
+    if "../.store/dvc" in text:
+        return Finding("DVC remote", "ready", "the store branch", "outgrown? `dvc remote add --default ...`")
+    return Finding(
+        "DVC remote", "ready" if "remote" in text else "missing", "see .dvc/config", "`dvc remote add --default ...`"
+    )
+
+
+def pulls() -> Finding:
+    fix = "Settings > Actions > General > tick `Allow GitHub Actions to create and approve pull requests`"
+    reply, why = _asked("/actions/permissions/workflow")
+    if reply is None:
+        return Finding("retraining pull requests", "unknown", why, f"{fix}; without it drift says so and opens none")
+    if reply["can_approve_pull_request_reviews"]:
+        return Finding("retraining pull requests", "ready", "Actions may open them")
+    return Finding("retraining pull requests", "optional", "Actions may not open them", fix)
+
+
+def environments() -> Finding:
+    wanted = {*params.load().promote.branches.values(), "production"}
+    reply, why = _asked("/environments")
+    if reply is None:
+        return Finding("environments", "unknown", why, "Settings > Environments")
+    absent = sorted(wanted - {entry["name"] for entry in reply["environments"]})
+    if absent:
+        fix = "Settings > Environments > New; give `production` required reviewers"
+        return Finding("environments", "optional", f"no {', '.join(absent)}: GitHub makes them, without approval", fix)
+    return Finding("environments", "ready", ", ".join(sorted(wanted)))
+
+
+def protection() -> Finding:
+    reply, why = _asked("/rulesets")
+    if reply is None:
+        return Finding("branch protection", "unknown", why, f"`{RULESET}`")
+    if reply:
+        return Finding("branch protection", "ready", ", ".join(rule["name"] for rule in reply))
+    return Finding("branch protection", "optional", "none: a red pull request can be merged", f"`{RULESET}`")
+
+
+def app() -> Finding:
+    if os.environ.get("APP_CLIENT_ID"):
+        return Finding("app token", "ready", "bot commits start checks by themselves")
+    fix = "variable APP_CLIENT_ID, secret APP_PRIVATE_KEY in the environment `bot`"
+    return Finding("app token", "optional", "checks of bot commits are started by dispatch", fix)
+
+
+def target() -> Finding:
+    found = "the runner's Docker engine" if deploy.engine() else "a process"
+    return Finding("deploy target", "optional", f"{found}: a rehearsal", "docs/operations.md, Lasting targets")
+
+
+def tools() -> Finding:
+    absent = [name for name in ("git", "docker") if shutil.which(name) is None]
+    return Finding(
+        "programs", "optional" if absent else "ready", f"without {', '.join(absent)}" if absent else "git, docker"
+    )
+
+
+EXAMINATIONS: tuple[Callable[[], Finding], ...] = (
+    pipeline, store_branch, champion, remote, pulls, environments, protection, app, target, tools,
+)  # fmt: skip
+
+
+def _asked(path: str):
+    """GitHub's reply, or None and why there is none."""
+    if not os.environ.get("GITHUB_TOKEN"):
+        return None, "no GITHUB_TOKEN to ask with"
+    try:
+        return github.ask("GET", path), ""
+    except Failure as failure:
+        hidden = " 403 " in str(failure)
+        return None, "this token may not see it; ask with your own: `GITHUB_TOKEN=$(gh auth token)`" if hidden else str(
+            failure
+        )

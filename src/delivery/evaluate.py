@@ -1,0 +1,132 @@
+"""Stage `evaluate`: how good the exported model is on the test rows; what is measured is what will serve."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from delivery import plots, prepare
+from delivery.bootstrap import blocks, interval, means, scores
+from delivery.export import FOLDER as EXPORT
+from delivery.files import ARTIFACTS, REPORTS, read_json, replacing, write, write_json
+from delivery.params import Compare, Params
+from delivery.progress import progress
+from delivery.service import runtime
+from delivery.service.runtime import Score
+from delivery.train import CONVERGENCE
+from problem import BLOCK, FEATURES, KEY, LABEL, PERIOD, PRIMARY, SEGMENTS, losses, score
+
+PREDICTION = "prediction"  # its column
+PREDICTIONS = ARTIFACTS / "evaluate" / "predictions.parquet"
+METRICS = REPORTS / "metrics.json"
+PLOTS = REPORTS / "plots"
+
+
+def run(params: Params) -> None:
+    scorer, test = runtime.load(EXPORT).score, prepare.read("test")
+    rows = predictions(test, scorer(list(zip(*features(test), strict=True))))
+    with progress("resampling days"):
+        report = measure(rows, params.compare)
+    with progress("permuting features"):
+        report["importance"] = importance(scorer, test, params)
+    with replacing(PREDICTIONS) as path:
+        rows.to_parquet(path, index=False)
+    draw(rows, report, read_json(CONVERGENCE, "train"))
+    write_json(METRICS, report)
+    print("evaluate: " + ", ".join(f"{name} {value['value']:.4f}" for name, value in report["metrics"].items()))
+
+
+def predictions(rows: pd.DataFrame, p: np.ndarray) -> pd.DataFrame:
+    """KEY, block, period, segments, label and prediction per row: enough to compare any two models."""
+    columns = list(dict.fromkeys([*KEY, BLOCK, PERIOD, *SEGMENTS, LABEL]))
+    return rows[columns].assign(**{PREDICTION: p})
+
+
+def features(rows: pd.DataFrame) -> list[list]:
+    """The columns of FEATURES in plain Python values, as the service's runtime takes them."""
+    return [rows[name].tolist() for name in FEATURES]
+
+
+def measure(rows: pd.DataFrame, params: Compare) -> dict:
+    """Every metric with its interval over resampled blocks, calibration, and the primary one by segment."""
+    y, p = rows[LABEL].to_numpy(float), rows[PREDICTION].to_numpy(float)
+    grouped = blocks(rows[BLOCK], params.resamples, params.seed)
+    samples = {name: means(loss, grouped) for name, loss in losses(y, p).items()}
+    samples |= {name: table[0] for name, table in scores(y, [p], grouped, params.score_resamples).items()}
+    metrics = {}
+    for name, value in score(y, p).items():
+        low, high = interval(samples[name], params.confidence)
+        metrics[name] = {"value": value, "low": low, "high": high}
+    return {
+        "rows": len(rows),
+        "blocks": grouped.count,
+        "periods": sorted(rows[PERIOD].unique()),
+        "base_rate": float(y.mean()),
+        "metrics": metrics,
+        "calibration": calibration(y, p),
+        "segments": by_segment(rows, losses(y, p)[PRIMARY], params),
+    }
+
+
+def calibration(y: np.ndarray, p: np.ndarray, bins: int = 10) -> dict:
+    """Mean prediction less base rate, and both per quantile bin of the prediction."""
+    order = np.array_split(np.argsort(p, kind="stable"), bins)
+    table = [
+        {"rows": len(part), "predicted": p[part].mean(), "observed": y[part].mean()} for part in order if len(part)
+    ]
+    return {"gap": float(p.mean() - y.mean()), "bins": table}
+
+
+def by_segment(rows: pd.DataFrame, loss: np.ndarray, params: Compare) -> list[dict]:
+    table = []
+    for column in SEGMENTS:
+        for value in sorted(rows[column].dropna().unique()):
+            mask = (rows[column] == value).to_numpy()
+            grouped = blocks(rows.loc[mask, BLOCK], params.resamples, params.seed)
+            low, high = interval(means(loss[mask], grouped), params.confidence)
+            table.append(
+                {
+                    "segment": f"{column}={value}",
+                    "rows": int(mask.sum()),
+                    "value": loss[mask].mean(),
+                    "low": low,
+                    "high": high,
+                }
+            )
+    return table
+
+
+def importance(scorer: Score, test: pd.DataFrame, params: Params) -> list[dict]:
+    """Rise of the primary loss when one feature is shuffled (Breiman 2001), mean and SD over repeats."""
+    rng = np.random.default_rng(params.compare.seed)
+    chosen = np.linspace(0, len(test) - 1, min(len(test), params.evaluate.importance_rows)).astype(int)
+    columns, y = features(test.iloc[chosen]), test[LABEL].to_numpy(float)[chosen]
+
+    def loss(columns: list[list]) -> float:
+        return float(losses(y, scorer(list(zip(*columns, strict=True))))[PRIMARY].mean())
+
+    base = loss(columns)
+    table = []
+    for at, name in enumerate(FEATURES):
+        orders = [rng.permutation(len(y)) for _ in range(params.evaluate.importance_repeats)]
+        shuffled = [[columns[at][row] for row in order] for order in orders]
+        rises = [loss([*columns[:at], column, *columns[at + 1 :]]) - base for column in shuffled]
+        table.append({"feature": name, "mean": np.mean(rises), "sd": np.std(rises)})
+    return sorted(table, key=lambda row: -row["mean"])
+
+
+def draw(rows: pd.DataFrame, report: dict, curves: dict[str, list[float]], folder: Path = PLOTS) -> None:
+    y, p = rows[LABEL].to_numpy(float), rows[PREDICTION].to_numpy(float)
+    metric, overall = PRIMARY.replace("_", " "), report["metrics"][PRIMARY]["value"]
+    guess = float(losses(y, np.full(len(y), y.mean()))[PRIMARY].mean())
+    pictures = {
+        "roc": plots.roc(y, p),
+        "precision_recall": plots.precision_recall(y, p),
+        "calibration": plots.calibration(y, p),
+        "loss_curve": plots.loss_curve({name: curves[name] for name in ("train", "test")}, chance=guess),
+        "segments": plots.segments(report["segments"], metric, overall),
+        "importance": plots.importance(report["importance"], metric),
+    }
+    with replacing(folder) as scratch:
+        for name, png in pictures.items():
+            write(scratch / f"{name}.png", png)

@@ -1,0 +1,148 @@
+"""params.yaml as frozen structs, one per section; an unknown, missing or wrong key fails and says which."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import yaml
+from msgspec import Meta, Struct, inspect
+
+from delivery.errors import Failure
+from problem import Train
+
+PARAMS = Path("params.yaml")
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Positive = Annotated[float, Meta(gt=0, le=1e9)]  # an infinite margin would be a rule switched off
+Count = Annotated[int, Meta(ge=1)]
+Month = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}$")]
+
+
+class Fetch(Struct, frozen=True, forbid_unknown_fields=True):
+    until: Month
+
+
+class Validate(Struct, frozen=True, forbid_unknown_fields=True):
+    missing_jump: Share
+    psi_alarm: Positive
+
+
+class Prepare(Struct, frozen=True, forbid_unknown_fields=True):
+    test_periods: Count
+
+
+class Export(Struct, frozen=True, forbid_unknown_fields=True):
+    runtime: Literal["onnx", "sklearn"]
+    tolerance: Positive
+    examples: Annotated[int, Meta(ge=5)]  # four are the gaps
+
+
+class Evaluate(Struct, frozen=True, forbid_unknown_fields=True):
+    importance_rows: Count
+    importance_repeats: Count
+
+
+class Compare(Struct, frozen=True, forbid_unknown_fields=True):
+    resamples: Annotated[int, Meta(ge=100)]
+    score_resamples: Annotated[int, Meta(ge=50)]
+    confidence: Annotated[float, Meta(gt=0.5, lt=1)]
+    seed: Annotated[int, Meta(ge=0)]
+    segment_rows: Count
+
+
+class Gate(Struct, frozen=True, forbid_unknown_fields=True):
+    floors: dict[str, float]
+    margin: Positive
+    segment_alpha: Share
+    calibration_gap: Share
+    model_mb: Positive
+    latency_us: Positive
+
+
+class Serve(Struct, frozen=True, forbid_unknown_fields=True):
+    max_rows: Count
+    max_bytes: Count
+
+
+class LoadTest(Struct, frozen=True, forbid_unknown_fields=True):
+    users: Count
+    seconds: Positive
+    max_p95_ms: Positive
+    max_error_rate: Share
+    min_rps: Positive
+    budget: Positive
+    rounds: Count
+
+
+class Promote(Struct, frozen=True, forbid_unknown_fields=True):
+    branches: dict[str, str]  # branch to the environment that gets its model
+
+
+class Drift(Struct, frozen=True, forbid_unknown_fields=True):
+    psi_alarm: Positive
+    calibration_gap: Share
+    min_gain: Annotated[float, Meta(ge=0)]
+    min_rows: Count
+    min_days: Count
+    open_after: Count
+    close_after: Count
+    cooldown: Annotated[int, Meta(ge=0)]
+    runs_per_year: Annotated[int, Meta(ge=0)]
+    minutes_per_month: Annotated[float, Meta(ge=0)]
+
+
+class Params(Struct, frozen=True, forbid_unknown_fields=True):
+    fetch: Fetch
+    validate: Validate
+    prepare: Prepare
+    train: Train
+    export: Export
+    evaluate: Evaluate
+    compare: Compare
+    gate: Gate
+    serve: Serve
+    loadtest: LoadTest
+    promote: Promote
+    drift: Drift
+
+
+def load(path: Path = PARAMS) -> Params:
+    """Raises Failure for a missing file, broken YAML, or a key that is unknown, missing or out of range."""
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise Failure(f"{path} is not UTF-8: {error}") from None
+    except FileNotFoundError:
+        raise Failure(f"{path} is missing; run this from the repository's root") from None
+
+
+class Once(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which YAML would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        names = [key.value for key, _ in node.value]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise yaml.constructor.ConstructorError(None, None, f"twice: {', '.join(sorted(twice))}", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def parse(text: str) -> Params:
+    try:
+        return msgspec.convert(yaml.load(text, Once), Params)  # noqa: S506  a safe loader, and stricter
+    except yaml.YAMLError as error:
+        raise Failure(f"params.yaml is not YAML: {' '.join(str(error).split())}") from None
+    except msgspec.ValidationError as error:
+        raise Failure(f"params.yaml: {_readable(str(error))}") from None
+
+
+def _readable(error: str) -> str:
+    """Names the choices where there are some: msgspec says only what was wrong."""
+    place = error.rpartition("`$.")[2].rstrip("`")
+    kind: Any = inspect.type_info(Params)
+    for name in place.split("."):
+        kind = next((field.type for field in getattr(kind, "fields", ()) if field.name == name), None)
+    if "enum value" in error and isinstance(kind, inspect.LiteralType):
+        return f"{error}; choose one of {', '.join(map(str, kind.values))}"
+    if "Expected `float`, got `str`" in error:
+        return f"{error}; YAML takes 1e-2 for text, write 0.01 or 1.0e-2"
+    return error

@@ -1,0 +1,200 @@
+"""Plots for comments and step summaries: one transparent PNG each, legible on GitHub's light and dark pages."""
+
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+
+Table = Sequence[Mapping[str, Any]]
+Curve = Callable[[np.ndarray], Any]
+
+# Mid-tones: each has a contrast of at least 4 on both pages, and blue against orange survives colour blindness.
+BLUE, GREY, ORANGE = COLOURS = ("#2477e8", "#707a86", "#c9570c")
+WIDTH = 400  # CSS pixels, for <img width>: the file holds twice as many, for dense screens
+STYLE: Any = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same letters
+    "font.size": 8.5,
+    **dict.fromkeys(["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"], GREY),
+    **dict.fromkeys(["axes.facecolor", "figure.facecolor"], "none"),
+    **dict.fromkeys(["axes.spines.top", "axes.spines.right"], False),
+}
+LINES: dict[str, dict[str, Any]] = {  # dashes as well as colour, for whoever sees no blue
+    "candidate": {"color": BLUE, "linewidth": 2.0, "zorder": 3},
+    "champion": {"color": GREY, "linewidth": 1.5, "zorder": 2, "linestyle": (0, (5, 1.5))},
+    "reference": {"color": GREY, "linewidth": 1.0, "zorder": 1, "linestyle": (0, (2, 2))},
+}
+ABOVE: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "bottom"}
+INTERVAL, DRIFT = ["segment", "rows", "value", "low", "high"], ["column", "psi", "seasonal"]
+styled = mpl.rc_context(STYLE)
+
+
+@styled
+def roc(y: np.ndarray, p: np.ndarray, champion: np.ndarray | None = None) -> bytes:
+    """Share of positives found against share of negatives disturbed; `champion` holds that model's predictions."""
+    fig, ax = _figure(f"ROC curve: AUC {roc_auc_score(y, p):.3f} on {len(y):,} rows")
+    ax.plot([0, 1], [0, 1], **LINES["reference"])
+    ax.text(0.5, 0.48, "chance 0.500", rotation=45, transform_rotates_text=True, rotation_mode="anchor", va="top")
+    ax.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="false positive rate", ylabel="true positive rate")
+    _compare(ax, p, champion, 0.13, lambda s: roc_curve(y, s)[:2], lambda s: roc_auc_score(y, s))
+    return _png(fig)
+
+
+@styled
+def precision_recall(y: np.ndarray, p: np.ndarray, champion: np.ndarray | None = None) -> bytes:
+    """Share of alarms that are right against share of positives found; `champion` holds that model's predictions."""
+    fig, ax = _figure(f"Precision and recall: average precision {average_precision_score(y, p):.3f}")
+    base = float(np.mean(y))
+    ax.axhline(base, **LINES["reference"])
+    ax.text(0.02, base - 0.045 if base > 0.1 else base + 0.045, f"base rate {base:.3f}", va="center")
+    ax.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="recall", ylabel="precision")
+    _compare(ax, p, champion, 0.93, lambda s: _by_recall(y, s), lambda s: average_precision_score(y, s))
+    return _png(fig)
+
+
+@styled
+def calibration(y: np.ndarray, p: np.ndarray, bins: int = 10) -> bytes:
+    """Observed rate against mean prediction in quantile bins, above the distribution of the predictions."""
+    frame = pd.DataFrame({"p": p, "y": y})
+    groups = frame.groupby(np.ceil(frame["p"].rank(pct=True) * bins))  # by rank, so that ties share a bin
+    mean, count = groups.mean(), groups.size()
+    gap = np.average((mean["p"] - mean["y"]).abs(), weights=count)
+    top = min(1.0, 1.05 * max(frame["p"].max(), mean["y"].max(), 0.01))
+    fig, (ax, below) = _figure(f"Calibration: bins off by {gap:.3f} on average", panels=(4, 1))
+    ax.plot([0, top], [0, top], **LINES["reference"])
+    ax.text(0.9 * top, 0.87 * top, "ideal", va="top")
+    ax.scatter(mean["p"], mean["y"], s=46 * count / count.max(), color=BLUE, linewidth=0, zorder=3)
+    below.hist(p, bins=60, range=(0, top), color=BLUE, linewidth=0)
+    ax.set(xlim=(0, top * 1.01), ylim=(0, top * 1.01), ylabel="observed rate")
+    below.set(xlabel="predicted probability", ylabel="rows", yticks=[])
+    return _png(fig)
+
+
+@styled
+def loss_curve(curves: Mapping[str, Sequence[float]], chance: float | None = None) -> bytes:
+    """Loss per iteration, the last curve in the strong colour; `chance` is the loss of a model that learnt nothing."""
+    fig, ax = _figure("Loss per iteration")
+    ends = []
+    for name, values in curves.items():
+        line = LINES["candidate" if name == list(curves)[-1] else "champion"]
+        ax.plot(range(1, len(values) + 1), values, **line, marker="o", markersize=4, markevery=[len(values) - 1])
+        ends.append((values[-1], f"{name} {values[-1]:.3f}", line["color"]))
+    if chance is not None:
+        ax.axhline(chance, **LINES["reference"])
+        ends.append((chance, f"chance {chance:.3f}", GREY))
+    ax.set(xlabel="iteration", ylabel="loss", xmargin=0.03, ymargin=0.1)
+    ax.locator_params(axis="x", nbins=7, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+    place, (low, high) = -1.0, ax.get_ylim()
+    for value, text, colour in sorted(ends):
+        place = max((value - low) / (high - low), place + 0.07)  # curves that end close would print over each other
+        ax.text(1.02, place, text, color=colour, va="center", transform=ax.transAxes)
+    return _png(fig)
+
+
+@styled
+def segments(table: Table, metric: str = "primary metric", overall: float | None = None) -> bytes:
+    """Metric per segment with its interval, highest on top; rows {segment, rows, value, low, high}."""
+    frame = pd.DataFrame(table, columns=INTERVAL).sort_values("value", ascending=False, kind="stable")
+    fig, ax = _intervals(f"Per segment: {metric}", metric, frame, [BLUE] * len(frame))
+    if overall is not None:
+        ax.axvline(overall, **LINES["reference"])
+        ax.annotate(f"overall {overall:.3f}", (overall, 1), (0, 3), ha="center", **ABOVE)
+    return _png(fig)
+
+
+@styled
+def differences(table: Table, better: str, metric: str = "primary metric") -> bytes:
+    """Candidate minus champion per segment, `better` is "higher" or "lower"; rows {segment, rows, value, low, high}."""
+    sides = {"higher": (("worse", ORANGE), ("better", BLUE)), "lower": (("better", BLUE), ("worse", ORANGE))}
+    (left, negative), (right, positive) = sides[better]
+    frame = pd.DataFrame(table, columns=INTERVAL).sort_values("value", ascending=better == "lower", kind="stable")
+    colours = np.select([frame["low"] > 0, frame["high"] < 0], [positive, negative], GREY).tolist()
+    fig, ax = _intervals("Candidate − champion per segment", f"difference in {metric}", frame, colours)
+    ax.axvline(0, **LINES["reference"])
+    reach = max(map(abs, ax.get_xlim()))
+    ax.set_xlim(-reach, reach)  # symmetric, so that both sides have room for their name
+    ax.annotate(f"← {left}", (0, 1), (-6, 3), ha="right", color=negative, **ABOVE)
+    ax.annotate(f"{right} →", (0, 1), (6, 3), ha="left", color=positive, **ABOVE)
+    return _png(fig)
+
+
+@styled
+def importance(table: Table, metric: str = "primary metric") -> bytes:
+    """Loss of the metric when a feature is shuffled, greatest on top; rows {feature, mean, sd}."""
+    frame = pd.DataFrame(table, columns=["feature", "mean", "sd"]).sort_values("mean", ascending=False, kind="stable")
+    fig, ax = _rows("Permutation importance", f"worsening of {metric} when shuffled, ± 1 sd", frame["feature"])
+    ax.barh(range(len(frame)), frame["mean"], 0.55, xerr=frame["sd"], color=BLUE, ecolor=BLUE, alpha=0.45)
+    ax.axvline(0, color=GREY, linewidth=0.8)
+    return _png(fig)
+
+
+@styled
+def drift(table: Table, alarm: float = 0.25) -> bytes:
+    """Population stability index per column, seasonal ones hollow and never alarmed; rows {column, psi, seasonal}."""
+    frame = pd.DataFrame(table, columns=DRIFT).sort_values("psi", ascending=False, kind="stable")
+    fig, ax = _rows("Drift per column", "population stability index, log scale; hollow: seasonal", frame["column"])
+    for row, (_, psi, seasonal) in enumerate(frame.itertuples(index=False)):
+        colour = BLUE if seasonal or psi <= alarm else ORANGE
+        ax.plot(max(psi, 0.001), row, "o", color=colour, markerfacecolor="none" if seasonal else colour, clip_on=False)
+    ax.axvline(alarm, **LINES["reference"] | {"color": ORANGE})
+    ax.annotate(f"alarm {alarm:g}", (alarm, 1), (0, 3), ha="center", color=ORANGE, **ABOVE)
+    ax.set(xscale="log", xlim=(8e-4, max([1.0, *(1.2 * frame["psi"])])))  # seasonal ones are 10 to 100 times the rest
+    ax.xaxis.set_major_formatter(lambda value, _: f"{'≤ ' if value <= 0.001 else ''}{value:g}")
+    return _png(fig)
+
+
+def _figure(title: str, height: float = 3.3, panels: Sequence[float] = (1,)) -> tuple[Figure, Any]:
+    fig = Figure(figsize=(WIDTH / 100, height), dpi=200, layout="constrained")
+    fig.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    axes = fig.subplots(len(panels), sharex=True, height_ratios=panels)
+    for ax in fig.axes:
+        ax.grid(color=GREY, alpha=0.22, linewidth=0.6)
+    return fig, axes
+
+
+def _rows(title: str, label: str, names: "pd.Series[str]") -> tuple[Figure, Any]:
+    fig, ax = _figure(title, 0.95 + 0.19 * max(len(names), 2))
+    fig.supxlabel(label, fontsize="medium")  # centred on the picture: long names leave the axes narrow
+    ax.set(ylim=(max(len(names), 1) - 0.5, -0.5), yticks=range(len(names)), yticklabels=names)
+    ax.locator_params(axis="x", nbins=4)
+    ax.tick_params(axis="y", length=0, grid_alpha=0)
+    ax.spines["left"].set_visible(False)
+    return fig, ax
+
+
+def _intervals(title: str, label: str, frame: pd.DataFrame, colours: list[str]) -> tuple[Figure, Any]:
+    fig, ax = _rows(title, f"{label}, with its interval", frame["segment"])
+    ax.hlines(range(len(frame)), frame["low"], frame["high"], colors=colours, linewidth=1.6)
+    ax.scatter(frame["value"], range(len(frame)), s=26, color=colours, linewidth=0, zorder=3)
+    counts = ["rows", *(f"{count:,}" for count in frame["rows"])]
+    edge = (8 + 5.5 * max(map(len, counts)), 0)  # in points: numbers compare best when aligned right
+    place: Any = ABOVE | {"xycoords": ax.get_yaxis_transform(), "ha": "right", "va": "center_baseline"}
+    for row, text in enumerate(counts, start=-1):
+        ax.annotate(text, (1, row), edge, **place)
+    return fig, ax
+
+
+def _compare(ax: Any, p: np.ndarray, champion: np.ndarray | None, top: float, curve: Curve, score: Curve) -> None:
+    for role, scores in {"candidate": p, "champion": champion}.items():
+        if scores is not None:
+            ax.plot(*curve(scores), **LINES[role])
+            ax.text(0.98, top, f"{role} {score(scores):.3f}", color=LINES[role]["color"], ha="right", va="center")
+            top -= 0.08
+
+
+def _by_recall(y: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    precision, recall, _ = precision_recall_curve(y, scores, drop_intermediate=True)
+    return recall[:-1], precision[:-1]  # the last point, precision 1 at recall 0, is a convention and no threshold
+
+
+def _png(fig: Figure) -> bytes:
+    raw, size = FigureCanvasAgg(fig).print_to_buffer()
+    image = Image.frombytes("RGBA", size, raw).quantize()  # a palette looks the same in a third of the bytes
+    image.save(buffer := BytesIO(), format="png", optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,89 @@
+"""Verb `promote`: a measured model to the environment of its branch; nothing is trained or built here.
+
+The environment's alias moves last: whatever fails before leaves everything as it was.
+"""
+
+import argparse
+
+from delivery import (
+    compare,
+    environment,
+    files,
+    gate,
+    git,
+    github,
+    params,
+    register,
+    registry,
+    rehearse,
+    report,
+    reproduce,
+    results,
+)
+from delivery.errors import Failure
+from delivery.export import FOLDER as EXPORT
+
+# From the job that may only read to the one that may write.
+HANDED_OVER = files.REPORTS / "results"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("measure", "apply"), help="measure: reproduce and judge; apply: deliver")
+    parser.add_argument("--branch", required=True, help="that was pushed to")
+    parser.add_argument("--image", default="", metavar="NAME@DIGEST", help="built from this model")
+
+
+def main(options: argparse.Namespace) -> None:
+    target = of_branch(options.branch)
+    if options.action == "measure":
+        github.output(environment=target)
+        measure()
+        return
+    said = apply(target, options.image)
+    github.summary(said)
+    print(said)
+
+
+def of_branch(branch: str) -> str:
+    """Raises Failure when no row of params.yaml names the branch."""
+    known = params.load().promote.branches
+    if branch not in known:
+        raise Failure(f"params.yaml: promote.branches has no row for {branch}; it has {', '.join(known)}")
+    return known[branch]
+
+
+def measure() -> None:
+    """The model that was reviewed, and the gate against what serves. Raises Failure when it may not go on."""
+    if changed := reproduce.run():
+        raise Failure(
+            f"code, params and data give another {', '.join(changed)} than this commit says; {reproduce.advice()}"
+        )
+    compare.run(params.load().compare)
+    verdict = gate.run(params.load())["verdict"]
+    results.collect(HANDED_OVER)
+    page = report.run()
+    github.summary(page)
+    if verdict == "fail":
+        raise Failure(f"the gate failed, so nothing is delivered; {gate.MARKDOWN} says why")
+    print(report.plain(page))
+
+
+def apply(target: str, image: str) -> str:
+    """Deploys, checks, registers and points; returns what there is to tell."""
+    commit = git.head() or ""
+    register.refuse_unfit()  # before anything starts
+    with github.deployment(target, commit, f"commit {commit[:8]}"):
+        rehearse.run(EXPORT, "", image)
+        if newer := environment.newer(target, commit):
+            return f"`{target}` keeps version {newer}, whose commit came after {commit[:8]}."
+        results.admit(HANDED_OVER)
+        version = environment.point(target, lambda: registered(image))
+    return f"Version {version} of commit {commit[:8]} is `{target}`. {environment.REHEARSAL.format(target)}"
+
+
+def registered(image: str) -> str:
+    """The model's version, which knows its image."""
+    version = register.run()["version"]
+    if image:
+        registry.tag(registry.connect(), version, {"image.digest": image})
+    return version

@@ -1,0 +1,111 @@
+"""Verb `register`: the model on disk as a version of the registry, with all that explains it."""
+
+import argparse
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from delivery import files, gate, git, records, registry, store
+from delivery.baseline import LOCK
+from delivery.compare import REPORT as COMPARISON
+from delivery.errors import Failure
+from delivery.evaluate import METRICS, PREDICTIONS
+from delivery.export import FOLDER as EXPORT
+from delivery.params import PARAMS
+from delivery.report import REPORT
+from delivery.train import CONVERGENCE, MODEL
+
+DATA = Path("data.dvc")
+KEPT = (MODEL, CONVERGENCE, PREDICTIONS, METRICS, gate.JSON, COMPARISON, REPORT, PARAMS, Path(LOCK), DATA)
+SHOWN = 3  # paths named in a refusal
+
+
+class Uncommitted(Failure):
+    """What the version would name as its source is not in git."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--alias", help="the environment that gets it, such as staging")
+    parser.add_argument("--push", action="store_true", help="push the store; who comes second does it again")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def main(options: argparse.Namespace) -> None:
+    outcome = run(options.alias)
+    if options.push:
+        # Who comes second registers again, on the newer store, and may get another number.
+        store.push(f"Version {outcome['version']}", redo=lambda: outcome.update(run(options.alias)))
+    says = "is new" if outcome["new"] else "was there already"
+    print(json.dumps(outcome) if options.json else f"register: version {outcome['version']} {says}")
+
+
+def run(alias: str | None = None) -> dict:
+    """Registers once; the same model again is the same version.
+
+    Raises Failure when the gate has failed or not run on this model, or when something that the
+    records would name is not committed.
+    """
+    refuse_unfit()
+    tags = lineage()
+    metrics = {name: row["value"] for name, row in files.read_json(METRICS, "run")["metrics"].items()}
+    if registry.address() is None:
+        store.ready()
+    client = registry.connect()
+    with tempfile.TemporaryDirectory() as scratch:
+        version, new = registry.add(client, collect(Path(scratch)), tags, metrics)
+    if alias:
+        registry.point(client, alias, version)
+    if registry.address() is None:
+        store.commit(f"Version {version}" + (f" to {alias}" if alias else ""))
+    return {"version": version, "new": new, "alias": alias, "digest": tags[registry.DIGEST]}
+
+
+def refuse_unfit() -> None:
+    result = files.read_json(gate.JSON, "gate")
+    if result["model"] != files.digest(EXPORT):
+        raise Failure("the gate judged another model; run `python -m delivery gate`")
+    if result["verdict"] == "fail":
+        failed = ", ".join(rule["name"] for rule in result["rules"] if rule["verdict"] == "fail")
+        raise Failure(f"the gate failed ({failed}); {gate.MARKDOWN} says why")
+    if git.head() is None:
+        raise Uncommitted("there is no commit yet; commit first, so that the version can name it")
+    if changed := git.changed():
+        raise Uncommitted(
+            f"{', '.join(changed)} differ from the last commit; commit them, so that the version can name it"
+        )
+
+
+def lineage() -> dict[str, str]:
+    """What the version's tags say: digests, commit, gate, and what it was compared with."""
+    lock, data = Path(LOCK).read_text(), yaml.safe_load(DATA.read_text())
+    comparison = files.read_json(COMPARISON, "compare")
+    tags = {
+        registry.DIGEST: files.digest(EXPORT),
+        "git.commit": git.head() or "",
+        "git.remote": git.remote() or "",
+        "dvc.lock.digest": files.digest(Path(LOCK)),
+        "data.digest": data["outs"][0]["md5"],
+        "data.until": yaml.safe_load(PARAMS.read_text())["fetch"]["until"],
+        "train.digest": next(out["md5"] for out in yaml.safe_load(lock)["stages"]["train"]["outs"]),
+        "gate": files.read_json(gate.JSON, "gate")["verdict"],
+        "compared.with": comparison["against"] or comparison["reason"],
+        "executor": records.executor(),
+        "registered": records.now(),
+    }
+    if pull := os.environ.get("DELIVERY_PULL_REQUEST"):
+        tags["pull.request"] = pull
+    return tags
+
+
+def collect(folder: Path) -> Path:
+    """The version's files in one folder: export/ serves, the rest explains."""
+    shutil.copytree(EXPORT, folder / "export")
+    for path in KEPT:
+        if path.exists():
+            shutil.copy(path, folder / path.name)
+    files.write_json(folder / "records.json", records.whole(yaml.safe_load(Path(LOCK).read_text())))
+    return folder

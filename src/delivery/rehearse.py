@@ -1,0 +1,31 @@
+"""Verb `rehearse`: a model as a service on this machine, asked for its contract, loaded, stopped."""
+
+import argparse
+from pathlib import Path
+
+from delivery import contract, deploy, loadtest, params, targets
+from delivery.errors import Failure
+from delivery.export import FOLDER as EXPORT
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, default=EXPORT, metavar="DIR", help="exported model")
+    parser.add_argument("--image", default="", help="run this image instead of a process, where there is an engine")
+    parser.add_argument("--contract", action="store_true", help="the contract alone, no load")
+
+
+def main(options: argparse.Namespace) -> None:
+    run(options.model, "", options.image, load=not options.contract)
+
+
+def run(model: Path, version: str, image: str, *, load: bool = True) -> None:
+    """Raises Failure at the first thing that does not hold; nothing is left running."""
+    start = deploy.container(image, version) if image and deploy.engine() else targets.process(model, version)
+    with start as url:
+        contract.refuse(url, model, version or None)
+        if load:
+            settings = params.load().loadtest
+            result = loadtest.run(url, model, settings)
+            print(f"loadtest: {loadtest.summary(result)}")
+            if broken := loadtest.verdict(result, settings):
+                raise Failure(f"the service does not stand the load: {'; '.join(broken)}")

@@ -1,0 +1,99 @@
+"""Verb `results`: what a run of the pipeline made goes to the store and, as dvc.lock and reports, to the branch.
+
+The job that runs a pull request's code may only read, so it hands over a folder (`collect`); the job that may
+write takes it (`push`) and runs none of that code: DVC's files are named by their digests, which are checked.
+"""
+
+import argparse
+import hashlib
+import shutil
+from pathlib import Path
+
+from delivery import git, github, store
+from delivery.errors import Failure
+from delivery.files import STORE
+from delivery.reproduce import RESULTS, dvc, remote_folder
+
+MARK = "Results-Of"  # the trailer of a commit of ours, so that we never answer ourselves
+CHECKS = ("ci.yml", "report.yml")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("push",))
+    parser.add_argument("folder", type=Path, help="what `review` left in reports/results")
+    parser.add_argument("--branch", required=True, help="that gets the commit")
+    parser.add_argument("--number", type=int, default=0, metavar="N", help="of the pull request, for its comment")
+    parser.add_argument(
+        "--dispatch", action=argparse.BooleanOptionalAction, help="start the checks: our token's push starts none"
+    )
+
+
+def main(options: argparse.Namespace) -> None:
+    commit = push(options.folder, options.branch)
+    if options.dispatch:
+        for workflow in CHECKS:
+            inputs = {"number": str(options.number)} if workflow == "report.yml" else {}
+            body = {"ref": options.branch, "inputs": inputs}
+            github.ask("POST", f"/actions/workflows/{workflow}/dispatches", body)
+    github.summary(f"Results committed to `{options.branch}` as {commit[:8]}.")
+
+
+def collect(folder: Path) -> None:
+    """New files of DVC and the changed results, side by side in `folder`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    dvc("push", "--quiet")
+    new = git.git("ls-files", "--others", "--", "dvc", cwd=STORE).splitlines()
+    for name in new:
+        _copy(STORE / name, folder / name)
+    for name in RESULTS:
+        if Path(name).exists():
+            _copy(Path(name), folder / name)
+
+
+def push(folder: Path, branch: str) -> str:
+    """Store first, then the branch, so that no lock names what cannot be had. Returns the commit.
+
+    Raises Failure when a file is not what its name says, or when the last commit is ours already.
+    """
+    parent = git.git("log", "-1", "--format=%H %(trailers:key=" + MARK + ",valueonly)").split()
+    if len(parent) > 1:
+        raise Failure(
+            f"the results of {parent[1][:8]} came out different a second time: the pipeline is not deterministic"
+        )
+    admit(folder)
+    store.push(f"Results of {parent[0][:8]}", redo=lambda: None)
+    for name in RESULTS:
+        if (folder / name).is_file() and not (folder / name).is_symlink():
+            _copy(folder / name, Path(name))
+    git.git("add", "--force", "--", *[name for name in RESULTS if Path(name).exists()])
+    message = f"Results of {parent[0][:8]}\n\n{MARK}: {parent[0]}"
+    git.git(*store.IDENTITY, "commit", "--quiet", "--message", message)
+    git.git("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+    return git.head() or ""
+
+
+def admit(folder: Path) -> None:
+    """DVC's files in `folder` to the store on this machine. Raises Failure when one is not what its name says."""
+    for file in sorted((folder / "dvc").rglob("*")):
+        if file.is_file():
+            _admit(file, folder)
+
+
+def _admit(file: Path, folder: Path) -> None:
+    """A file of DVC's remote, if its content has the digest that its name gives it."""
+    name = file.relative_to(folder / "dvc")
+    digest = (name.parent.name + name.name).removesuffix(".dir")
+    if file.is_symlink() or name.parts[:2] != ("files", "md5") or _md5(file) != digest:
+        raise Failure(f"{name} is not what its name says; the results are refused")
+    if not (remote_folder() / name).exists():
+        _copy(file, remote_folder() / name)
+
+
+def _md5(file: Path) -> str:
+    """DVC's own digest: it names files, and protects nothing that the token does not."""
+    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)

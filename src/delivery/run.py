@@ -1,0 +1,169 @@
+"""Verb `run`: the whole loop on this machine, from raw data to a drift verdict."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from delivery import (
+    compare,
+    contract,
+    drift,
+    fetch,
+    files,
+    gate,
+    loadtest,
+    params,
+    register,
+    registry,
+    report,
+    store,
+    tables,
+    targets,
+)
+from delivery.baseline import path_first
+from delivery.errors import Failure
+from delivery.evaluate import METRICS
+from delivery.export import FOLDER as EXPORT
+from delivery.params import Params
+
+LOAD = files.REPORTS / "load.json"
+UP_TO_DATE = "Data and pipelines are up to date."
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--base", metavar="REV", help="what to compare with, as for `compare`")
+
+
+def main(options: argparse.Namespace) -> int:
+    settings = params.load()
+    seconds: dict[str, float] = {}
+    facts: dict[str, str] = {}
+    with step("data", seconds):
+        facts["data"] = data(settings)
+    with step("pipeline", seconds):
+        facts["pipeline"] = pipeline()
+    with step("report", seconds):
+        compare.run(settings.compare, options.base)
+        decision = gate.run(settings)
+        verdict = report.plain(report.run()).splitlines()[0]
+        facts |= {"verdict": verdict, "metrics": metrics(), "report": str(report.REPORT)}
+        print(f"report: {verdict}")
+    if decision["verdict"] == "fail":
+        print(gate.MARKDOWN.read_text())
+        summary(facts, seconds)
+        raise Failure(f"the gate failed, so nothing was registered or served; {report.REPORT} says why")
+    with step("register", seconds):
+        version, facts["version"] = registered()
+    with step("staging", seconds):
+        facts |= staging(settings, version)
+    with step("drift", seconds):
+        found = drift.run(settings, drift.following(settings.fetch.until))
+        facts["drift"] = f"{found['month']}: {'retrain' if found['retrain'] else 'no retraining'}; {found['why']}"
+    summary(facts, seconds)
+    return 0
+
+
+@contextmanager
+def step(name: str, seconds: dict[str, float]) -> Iterator[None]:
+    print(f"\n== {name}", flush=True)
+    start = time.monotonic()
+    yield
+    seconds[name] = time.monotonic() - start
+
+
+def data(settings: Params) -> str:
+    """The store as it is elsewhere, and data/ from it or from the source."""
+    print(store.pull())
+    if (files.STORE / "dvc").is_dir() and not files.ARTIFACTS.is_dir():
+        for name in store.mend():
+            print(f"store: the object {name} was corrupted; it is removed, and made and pushed again if it is needed")
+        dvc("pull", "--quiet", "--allow-missing", check=False)
+    until = settings.fetch.until
+    try:
+        tables.read(until)
+    except Failure:
+        print(fetch.into(files.DATA, until))
+    return f"months up to {until}"
+
+
+def pipeline() -> str:
+    if UP_TO_DATE in dvc("repro"):
+        return "nothing had to be recomputed"
+    return "reproduced; dvc.lock says what of"
+
+
+def dvc(*words: str, check: bool = True) -> str:
+    """Runs DVC, passing on what it prints. Raises Failure when it fails; the stage has said why."""
+    command = [sys.executable, "-m", "dvc", *words]
+    said = []
+    environment = os.environ | path_first()
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=targets.with_parent(),  # noqa: PLW1509  one call into the kernel
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            print(line, end="", flush=True)
+            said.append(line)
+    if check and running.returncode:
+        raise Failure(f"`dvc {words[0]}` stopped; mend what the line above says and run it again")
+    return "".join(said)
+
+
+def metrics() -> str:
+    rows = files.read_json(METRICS, "evaluate")["metrics"]
+    return ", ".join(f"{name} {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]" for name, row in rows.items())
+
+
+def registered() -> tuple[str, str]:
+    """The version, or nothing and the reason: what is not committed cannot be named by a version."""
+    try:
+        outcome = register.run()
+    except register.Uncommitted as reason:
+        print(f"register: {reason}")
+        return "", f"not registered: {reason}"
+    dvc("push", "--quiet")
+    store.commit(f"Results of version {outcome['version']}")
+    text = f"{outcome['version']} ({'new' if outcome['new'] else 'known already'})"
+    print(f"register: version {text}")
+    return outcome["version"], text
+
+
+def staging(settings: Params, version: str) -> dict[str, str]:
+    """Contract and load on a service of this machine; only then does `staging` point at the version."""
+    with targets.process(EXPORT, version) as url:
+        print(f"staging: serving on {url}")
+        contract.refuse(url, EXPORT, version or None)
+        load = loadtest.run(url, EXPORT, settings.loadtest)
+    files.write_json(LOAD, load)
+    print(f"loadtest: {loadtest.summary(load)}")
+    if broken := loadtest.verdict(load, settings.loadtest):
+        raise Failure(f"the service does not stand the load: {'; '.join(broken)}")
+    if version:
+        point(version)
+    where = "stopped after the tests; `make serve` starts it on http://127.0.0.1:8000"
+    return {"service": where, "load": loadtest.summary(load)}
+
+
+def point(version: str) -> None:
+    client = registry.connect()
+    if "staging" not in registry.find(client, version).aliases:
+        registry.point(client, "staging", version)
+        store.commit(f"Version {version} to staging")
+
+
+def summary(facts: dict[str, Any], seconds: dict[str, float]) -> None:
+    print("\n== summary")
+    for name in ("verdict", "metrics", "data", "pipeline", "version", "service", "load", "drift", "report"):
+        if name in facts:
+            print(f"{name:9} {facts[name]}")
+    spent = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
+    print(f"seconds   {spent}; {sum(seconds.values()):.1f} in all")

@@ -1,0 +1,22 @@
+"""The image's entry point: the verb `serve` without the other verbs, which the image does not hold."""
+
+import argparse
+import sys
+
+from delivery import serve
+from delivery.errors import Failure
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m delivery.service", description=serve.__doc__)
+    serve.arguments(parser)
+    try:
+        serve.main(parser.parse_args())
+    except Failure as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""The OpenAPI page: /predict described from the one definition of a request in `problem`."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from delivery.service.predict import Limits
+from problem import Request
+
+REFERENCE = "#/components/schemas/{name}"
+
+
+class ProblemDocument(Struct):
+    """A refusal, RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    row: int = 0
+    field: str = ""
+
+
+PROBLEM = {
+    "description": "refused; `detail` says why, `row` and `field` where",
+    "content": {"application/problem+json": {"schema": {"$ref": REFERENCE.format(name="ProblemDocument")}}},
+}
+REFUSALS = {"400", "401", "408", "413", "415", "422", "500", "503"}
+
+
+def with_predict(document: dict[str, Any], limits: Limits, guarded: bool) -> dict[str, Any]:
+    """FastAPI's document and the description of /predict."""
+    _, schemas = msgspec.json.schema_components([Request, ProblemDocument], ref_template=REFERENCE)
+    components = document.setdefault("components", {})
+    components.setdefault("schemas", {}).update(schemas)
+    document["paths"]["/predict"] = {"post": _predict(schemas, limits, guarded)}
+    return document
+
+
+def example() -> dict[str, Any]:
+    """One request made of the examples in `problem.schema`, missing where a field has none."""
+    _, schemas = msgspec.json.schema_components([Request], ref_template=REFERENCE)
+    out = {}
+    for name, schema in schemas["Request"]["properties"].items():
+        choices = [schema, *schema.get("anyOf", [])]
+        found = [choice["examples"][0] for choice in choices if choice.get("examples")]
+        if found:
+            out[name] = found[0]
+    return out
+
+
+def _predict(schemas: dict[str, Any], limits: Limits, guarded: bool) -> dict[str, Any]:
+    row = {"$ref": REFERENCE.format(name="Request")}
+    rows = {"type": "array", "items": row, "minItems": 1, "maxItems": limits.max_rows}
+    one, several = {"prediction": 0.25}, {"predictions": [0.25, 0.75]}
+    number = {"type": "number"}
+    answer = {
+        "anyOf": [
+            _object("prediction", number),
+            _object("predictions", {"type": "array", "items": number}),
+        ]
+    }
+    return {
+        "summary": "Predict one row or many",
+        "description": f"An object gives one prediction, an array (at most {limits.max_rows} rows, "
+        f"{limits.max_bytes} bytes) as many, in the same order. {schemas['Request'].get('description', '')}",
+        "operationId": "predict",
+        "tags": ["model"],
+        **({"security": [{"HTTPBearer": []}]} if guarded else {}),
+        "requestBody": {
+            "required": True,
+            "x-max-bytes": limits.max_bytes,
+            "content": {
+                "application/json": {
+                    "schema": {"anyOf": [row, rows]},
+                    "examples": {
+                        "one row": {"value": example()},
+                        "many rows": {"value": [example(), example()]},
+                    },
+                }
+            },
+        },
+        "responses": {
+            "200": {
+                "description": "the predictions",
+                "headers": {
+                    name: {"schema": {"type": "string"}}
+                    for name in ("X-Request-Id", "X-Model-Version", "Server-Timing")
+                },
+                "content": {
+                    "application/json": {
+                        "schema": answer,
+                        "examples": {"one row": {"value": one}, "many rows": {"value": several}},
+                    }
+                },
+            },
+            **dict.fromkeys(sorted(REFUSALS if guarded else REFUSALS - {"401"}), PROBLEM),
+        },
+    }
+
+
+def _object(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {name: schema}, "required": [name], "additionalProperties": False}

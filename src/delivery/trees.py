@@ -1,0 +1,72 @@
+"""Boosted trees as an ONNX graph in double precision: the very thresholds and leaves that were fitted.
+
+skl2onnx rounds both to float32, so that a value beside a threshold may take the other branch, and it is
+silently wrong for native categories. Here a graph is written for what is understood, or None.
+"""
+
+from typing import Any
+
+import numpy as np
+
+OPSETS = {"": 20, "ai.onnx.ml": 5}  # TreeEnsemble in double is new in 5
+IR_VERSION = 10
+BRANCH_LEQ = 0
+
+
+def to_onnx(model: Any, width: int) -> bytes | None:
+    """X (n, width) double to `probability` (n, 1) double; None for all but a binary HistGradientBoosting."""
+    from onnx import TensorProto, helper, numpy_helper
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    if not isinstance(model, HistGradientBoostingClassifier) or len(model.classes_) != 2:
+        return None
+    trees = [predictor.nodes for (predictor,) in model._predictors]
+    if model._preprocessor is not None or any(nodes["is_categorical"].any() for nodes in trees):
+        return None
+    attributes = {
+        name: numpy_helper.from_array(value, name) if value.dtype in (np.float64, np.uint8) else value.tolist()
+        for name, value in _attributes(trees).items()
+    }
+    base = numpy_helper.from_array(np.asarray(model._baseline_prediction, dtype=np.float64).reshape(1), "base")
+    nodes = [
+        helper.make_node("TreeEnsemble", ["X"], ["sum"], domain="ai.onnx.ml", n_targets=1, **attributes),
+        helper.make_node("Add", ["sum", "base"], ["raw"]),
+        helper.make_node("Sigmoid", ["raw"], ["probability"]),
+    ]
+    entry = helper.make_tensor_value_info("X", TensorProto.DOUBLE, [None, width])
+    answer = helper.make_tensor_value_info("probability", TensorProto.DOUBLE, [None, 1])
+    graph = helper.make_graph(nodes, "trees", [entry], [answer], [base])
+    opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION).SerializeToString(deterministic=True)
+
+
+def _attributes(trees: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """The attributes of TreeEnsemble: inner nodes and leaves of all trees, each in one row of numbers."""
+    # A tree that is one leaf gets a node above it, both of whose branches lead to that leaf.
+    inner = [np.flatnonzero(nodes["is_leaf"] == 0) if len(nodes) > 1 else np.array([0]) for nodes in trees]
+    leaves = [np.flatnonzero(nodes["is_leaf"]) for nodes in trees]
+    starts = np.cumsum([0, *map(len, inner)])
+    leaf_starts = np.cumsum([0, *map(len, leaves)])
+    parts = []
+    for nodes, at, ends, start, leaf_start in zip(trees, inner, leaves, starts[:-1], leaf_starts[:-1], strict=True):
+        place = np.empty(len(nodes), dtype=np.int64)  # of each node among the inner ones, or among the leaves
+        place[at] = start + np.arange(len(at))
+        place[ends] = leaf_start + np.arange(len(ends))
+        left, right = nodes["left"][at], nodes["right"][at]
+        parts.append(
+            {
+                "nodes_featureids": nodes["feature_idx"][at].astype(np.int64),
+                "nodes_splits": nodes["num_threshold"][at].astype(np.float64),
+                "nodes_missing_value_tracks_true": nodes["missing_go_to_left"][at].astype(np.int64),
+                "nodes_truenodeids": place[left],
+                "nodes_trueleafs": nodes["is_leaf"][left].astype(np.int64),
+                "nodes_falsenodeids": place[right],
+                "nodes_falseleafs": nodes["is_leaf"][right].astype(np.int64),
+                "leaf_weights": nodes["value"][ends].astype(np.float64),
+            }
+        )
+    out = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    out["nodes_modes"] = np.full(starts[-1], BRANCH_LEQ, dtype=np.uint8)
+    out["leaf_targetids"] = np.zeros(leaf_starts[-1], dtype=np.int64)
+    out["tree_roots"] = starts[:-1]
+    return out

@@ -1,0 +1,48 @@
+"""The sample problem: will a flight that leaves New York arrive 15 minutes late or more?
+
+This package is what a fork replaces. What is named here is all that `delivery` uses of it; nothing
+heavy is imported until a function is called, because the service imports this package too.
+"""
+
+from problem.features import FEATURES, known, row, table
+from problem.metrics import HIGHER_IS_BETTER, PRIMARY, losses, score
+from problem.model import Train, build, predict
+from problem.schema import (
+    BLOCK,
+    CATEGORIES,
+    KEY,
+    LABEL,
+    PERIOD,
+    SEASONAL,
+    SEGMENTS,
+    TABLES,
+    TIME,
+    Request,
+)
+from problem.source import fetch, periods
+
+__all__ = [
+    "BLOCK",
+    "CATEGORIES",
+    "FEATURES",
+    "HIGHER_IS_BETTER",
+    "KEY",
+    "LABEL",
+    "PERIOD",
+    "PRIMARY",
+    "SEASONAL",
+    "SEGMENTS",
+    "TABLES",
+    "TIME",
+    "Request",
+    "Train",
+    "build",
+    "fetch",
+    "known",
+    "losses",
+    "periods",
+    "predict",
+    "row",
+    "score",
+    "table",
+]

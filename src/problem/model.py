@@ -1,0 +1,84 @@
+"""The model: hyperparameters to an unfitted scikit-learn pipeline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from problem.features import FEATURES
+from problem.schema import CATEGORIES
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+
+class Train(Struct, frozen=True, forbid_unknown_fields=True):
+    """The section `train` of params.yaml."""
+
+    model: Literal["hist_gradient_boosting", "logistic_regression", "dummy"]
+    seed: Annotated[int, Meta(ge=0)]
+    learning_rate: Annotated[float, Meta(gt=0, le=1)]
+    max_iter: Annotated[int, Meta(ge=1)]
+    max_leaf_nodes: Annotated[int, Meta(ge=2)]
+    min_samples_leaf: Annotated[int, Meta(ge=1)]
+    l2_regularization: Annotated[float, Meta(ge=0)]
+    C: Annotated[float, Meta(gt=0)]
+
+
+def build(params: Train) -> Pipeline:
+    """An unfitted pipeline of two steps: `encode` (strings to numbers) and `model`.
+
+    `encode` is an OrdinalEncoder over CATEGORIES, unknown and missing as NaN; what follows
+    sees numbers only and is what export turns into ONNX.
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.dummy import DummyClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline, make_pipeline
+    from sklearn.preprocessing import OrdinalEncoder, StandardScaler
+
+    nan = float("nan")
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=nan, encoded_missing_value=nan)
+    numbers = [name for name in FEATURES if name not in CATEGORIES]
+    encode = ColumnTransformer([("category", encoder, list(CATEGORIES)), ("number", "passthrough", numbers)])
+    if params.model == "hist_gradient_boosting":
+        model = HistGradientBoostingClassifier(
+            learning_rate=params.learning_rate,
+            max_iter=params.max_iter,
+            max_leaf_nodes=params.max_leaf_nodes,
+            min_samples_leaf=params.min_samples_leaf,
+            l2_regularization=params.l2_regularization,
+            early_stopping=False,
+            random_state=params.seed,
+        )
+    elif params.model == "logistic_regression":
+        model = make_pipeline(_one_hot(), StandardScaler(), LogisticRegression(C=params.C, max_iter=params.max_iter))
+    else:
+        model = DummyClassifier(strategy="prior")
+    return Pipeline([("encode", encode), ("model", model)])
+
+
+def predict(model: Pipeline, rows: pd.DataFrame | np.ndarray) -> np.ndarray:
+    """Probability of a late arrival per row, shape (n,)."""
+    return model.predict_proba(rows)[:, 1]
+
+
+def _one_hot():
+    """Category codes to indicators (unknown: none), numbers with missing values filled by the median."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    codes = list(range(len(CATEGORIES)))
+    numbers = list(range(len(CATEGORIES), len(FEATURES)))
+    indicators = make_pipeline(
+        SimpleImputer(strategy="constant", fill_value=-1.0),
+        OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+    )
+    filled = SimpleImputer(strategy="median")
+    return ColumnTransformer([("category", indicators, codes), ("number", filled, numbers)])

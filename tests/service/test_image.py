@@ -1,0 +1,233 @@
+"""The image: built, started as it is meant to be, looked into, stopped. Needs a Docker engine."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+from live import ask
+from sample import ROOT
+from test_access import wait_until
+
+from delivery import contract
+from delivery.service.log import read
+
+pytestmark = pytest.mark.xdist_group("docker")
+PACKAGES = "python3,python3-venv,ca-certificates"
+OTHERS = 125e6  # bytes of the base image that is meant: python:3.11-slim
+
+
+def docker(*words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"DOCKER_BUILDKIT": "0"}  # the engine's own builder: buildx is not everywhere
+    done = subprocess.run(["docker", *words], capture_output=True, text=True, env=environment, check=False)
+    assert code is None or done.returncode == code, done.stdout[-2000:] + done.stderr[-2000:]
+    return done
+
+
+@pytest.fixture(scope="session")
+def base() -> str:
+    """The base image of the Dockerfile where it can be pulled, else one made of the system's packages."""
+    if not shutil.which("docker") or docker("info", code=None).returncode:
+        pytest.skip("no Docker engine answers: the image is not tested")
+    meant = next(line for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("ARG BASE_IMAGE="))
+    name = meant.removeprefix("ARG BASE_IMAGE=")
+    if not docker("pull", "--quiet", name, code=None).returncode:
+        return name
+    if not docker("image", "inspect", "delivery-test-base", code=None).returncode:
+        return "delivery-test-base"
+    if not shutil.which("mmdebstrap"):
+        pytest.skip("the base image cannot be pulled, and mmdebstrap is missing to make one: the image is not tested")
+    with FileLock("/tmp/delivery-test-base.lock"):
+        command = [
+            "mmdebstrap",
+            "--variant=minbase",
+            f"--include={PACKAGES}",
+            "bookworm",
+            "/tmp/delivery-test-base.tar",
+        ]
+        subprocess.run(command, check=True, capture_output=True)
+        docker("import", "/tmp/delivery-test-base.tar", "delivery-test-base")
+    return "delivery-test-base"
+
+
+@pytest.fixture(scope="session")
+def context(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The build's context with the wheels in it, so that a build needs no network; and a secret that must stay out."""
+    folder = tmp_path_factory.mktemp("context")
+    for name in ("Dockerfile", ".dockerignore", "params.yaml"):
+        shutil.copy2(ROOT / name, folder)
+    for name in ("requirements", "src"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copytree(exported, folder / "artifacts" / "export")
+    (folder / ".env").write_text("SECRET=1")
+    (folder / "src" / "problem" / "__pycache__").mkdir(exist_ok=True)
+    wheels = ROOT / ".cache" / "wheels"
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--require-hashes",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+    ]
+    command += [
+        "--find-links",
+        str(wheels),
+        "--dest",
+        str(wheels),
+        "--requirement",
+        str(ROOT / "requirements/serve.txt"),
+    ]
+    wheels.mkdir(parents=True, exist_ok=True)
+    subprocess.run(command, check=True, capture_output=True)
+    shutil.copytree(wheels, folder / "wheels")
+    return folder
+
+
+def build(context: Path, base: str, tag: str, *words: str) -> str:
+    told = {
+        "BASE_IMAGE": base,
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": "/build",
+        "COMMIT": "c0ffee",
+        "VERSION": "7",
+        "DATA": "da7a",
+    }
+    arguments = [word for name, value in told.items() for word in ("--build-arg", f"{name}={value}")]
+    docker("build", "--quiet", "--network", "none", *words, *arguments, "--tag", tag, str(context))
+    return tag
+
+
+@pytest.fixture(scope="session")
+def image(context: Path, base: str) -> str:
+    return build(context, base, "delivery:test")
+
+
+@pytest.fixture(scope="session")
+def config(image: str) -> dict[str, Any]:
+    return json.loads(docker("image", "inspect", image).stdout)[0]
+
+
+@contextmanager
+def container(image: str, port: int, *words: str) -> Iterator[tuple[str, str]]:
+    """Name and address of a running container with as few rights as it is meant to have."""
+    name = f"delivery-test-{os.getpid()}-{port}"
+    command = ["run", "--detach", "--name", name, "--network", "host", "--read-only", "--cap-drop", "ALL"]
+    command += ["--security-opt", "no-new-privileges", "--env", "SERVE_HOST=127.0.0.1", "--env", f"SERVE_PORT={port}"]
+    try:
+        docker(*command, *words, image)
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: answers(url), seconds=30)
+        yield name, url
+    finally:
+        docker("rm", "--force", name, code=None)
+
+
+def answers(url: str) -> bool:
+    try:
+        return ask(f"{url}/health/ready").status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_it_keeps_the_contract_with_a_token_and_no_right(image: str, exported: Path, port: int) -> None:
+    with container(image, port, "--env", "SERVE_TOKENS=secret") as (_, url):
+        findings = contract.check(url, exported, "secret", "7")
+        assert [finding for finding in findings if not finding.ok] == []
+        about = ask(f"{url}/version", authorization="Bearer secret").json
+        assert (about["commit"], about["data"]) == ("c0ffee", "da7a")
+
+
+def test_it_refuses_to_stand_open_and_says_how_to_allow_it(image: str) -> None:
+    done = docker("run", "--rm", "--read-only", "--network", "host", "--env", "SERVE_PORT=0", image, code=1)
+    assert "SERVE_TOKENS" in done.stderr
+    assert "SERVE_OPEN=yes" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_stop_is_graceful_and_flushes_the_log(image: str, good: dict, port: int, tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    words = ("--env", "SERVE_LOG=/log", "--volume", f"{tmp_path}:/log")
+    with container(image, port, *words) as (name, url):
+        ids = {ask(f"{url}/predict", good).headers["x-request-id"] for _ in range(20)}
+        docker("stop", "--time", "20", name)
+        state = json.loads(docker("inspect", name).stdout)[0]["State"]
+        assert state["ExitCode"] == 0
+        assert not state["OOMKilled"]
+    assert {line.id for line in read(tmp_path)} == ids
+
+
+def test_its_health_check_sees_it(image: str, port: int) -> None:
+    with container(image, port, "--health-interval", "200ms") as (name, _):
+
+        def health() -> str:
+            return json.loads(docker("inspect", name).stdout)[0]["State"]["Health"]["Status"]
+
+        wait_until(lambda: health() == "healthy", seconds=20)
+
+
+def test_who_it_is(config: dict[str, Any]) -> None:
+    settings = config["Config"]
+    assert settings["User"] == "10001:10001"
+    assert settings["StopSignal"] == "SIGTERM"
+    assert settings["Labels"]["org.opencontainers.image.revision"] == "c0ffee"
+    assert settings["Labels"]["org.opencontainers.image.version"] == "7"
+    assert settings["Labels"]["delivery.data.sha256"] == "da7a"
+    assert not any("/bin/sh" in word for word in settings["Entrypoint"] + settings["Healthcheck"]["Test"])
+
+
+LOOK = """
+import importlib.util, json, os, shutil, sys
+programs = [name for name in ("pip", "pip3", "gcc", "cc", "ld", "make") if shutil.which(name)]
+modules = [name for name in ("pip", "setuptools", "ensurepip", "pandas", "sklearn", "mlflow", "dvc", "onnx", "skl2onnx")
+           if importlib.util.find_spec(name)]
+size = sum(os.lstat(os.path.join(folder, name)).st_size for folder, _, names in os.walk("/app") for name in names)
+json.dump({"programs": programs, "modules": modules, "size": size, "app": sorted(os.listdir("/app")),
+           "delivery": sorted(os.listdir("/app/src/delivery")), "user": os.getuid()}, sys.stdout)
+"""
+
+
+def test_what_is_in_it(image: str) -> None:
+    done = docker("run", "--rm", "--network", "none", "--read-only", "--entrypoint", "python3", image, "-c", LOOK)
+    seen = json.loads(done.stdout)
+    assert seen["programs"] == seen["modules"] == []
+    assert seen["user"] == 10001
+    assert seen["app"] == ["artifacts", "lib", "params.yaml", "src"]
+    assert "__main__.py" not in seen["delivery"]  # the pipeline stays out, and with it what it imports
+    assert seen["size"] + OTHERS < 250e6
+
+
+def test_the_same_commit_gives_the_same_layer(image: str, context: Path, base: str, config: dict[str, Any]) -> None:
+    again = build(context, base, "delivery:again", "--no-cache")
+    layers = json.loads(docker("image", "inspect", again).stdout)[0]["RootFS"]["Layers"]
+    assert layers == config["RootFS"]["Layers"]
+
+
+def test_a_model_that_the_image_cannot_serve_fails_the_build(context: Path, base: str, tmp_path: Path) -> None:
+    other = shutil.copytree(context, tmp_path / "context")
+    (other / "artifacts/export/model.onnx").write_bytes(b"other")
+    done = docker(
+        "build", "--network", "none", "--build-arg", f"BASE_IMAGE={base}", "--build-arg", "PIP_NO_INDEX=1",
+        "--build-arg", "PIP_FIND_LINKS=/build", str(other), code=None,
+    )  # fmt: skip
+    assert done.returncode
+    assert "is not the file that manifest.json describes" in done.stdout + done.stderr

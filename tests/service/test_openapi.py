@@ -1,0 +1,73 @@
+"""The OpenAPI page says what the service does: its examples work, and schemathesis finds nothing between the two."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import msgspec
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from live import Service, ask, call
+from schemathesis import GenerationMode
+
+from delivery.service.access import Tokens
+from delivery.service.app import About, App
+from delivery.service.predict import Limits
+from problem import Request
+
+schemathesis.openapi.format(
+    "date-time-local", st.datetimes().map(lambda moment: moment.replace(microsecond=0).isoformat())
+)
+
+
+@pytest.fixture(scope="session")
+def api(exported: Path) -> App:
+    return App(exported, About(), Limits(max_rows=5, max_bytes=20_000), Tokens())
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize("token", ["", "secret"], ids=["open", "guarded"])
+def test_schemathesis_finds_nothing(exported: Path, token: str, mode: GenerationMode) -> None:
+    """Each operation with data that the document allows, and with data that it forbids."""
+    app = App(exported, About(), Limits(max_rows=5, max_bytes=20_000), Tokens(token))
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    asked = 0
+    for result in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations():
+        operation: Any = result.ok()  # type: ignore[union-attr]
+
+        @settings(
+            max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def check(case: Any) -> None:
+            nonlocal asked
+            asked += 1
+            case.call_and_validate(headers=headers)
+
+        with contextlib.suppress(Unsatisfiable):  # an operation without inputs has none that are forbidden
+            check()
+    assert asked >= 30
+
+
+def test_the_schema_of_a_row_is_the_one_in_problem(api: App) -> None:
+    document = api.api.openapi()
+    _, schemas = msgspec.json.schema_components([Request], ref_template="#/components/schemas/{name}")
+    assert document["components"]["schemas"]["Request"] == schemas["Request"]
+    body = document["paths"]["/predict"]["post"]["requestBody"]
+    assert body["x-max-bytes"] == 20_000
+    assert body["content"]["application/json"]["schema"]["anyOf"][1]["maxItems"] == 5
+
+
+def test_its_examples_are_answered(api: App) -> None:
+    content = api.api.openapi()["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+    assert len(content["examples"]) == 2
+    for example in content["examples"].values():
+        assert asyncio.run(call(api, example["value"])).status == 200
+
+
+def test_the_page_is_there(service: Service) -> None:
+    assert b"swagger" in ask(f"{service.url}/docs").body

@@ -1,0 +1,175 @@
+"""What the unit tests share: a small part of the real tables, a model fitted to it, an empty folder to work in."""
+
+import os
+import shutil
+from pathlib import Path
+
+import made
+import pandas as pd
+import pytest
+from sample import once
+from sklearn.pipeline import Pipeline
+
+from delivery import compare, evaluate, export, files, gate, params, prepare, registry, report, tables, train, validate
+from delivery.params import Params
+from problem import table
+
+MONTHS = ("2013-01", "2013-02", "2013-03")
+DAYS = 6  # of each month
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing of the person's or the workflow's own: no settings of git, no registry, no token."""
+    for name in os.environ:
+        if name.startswith(("GITHUB_", "GIT_", "MLFLOW_", "DELIVERY_", "DVC_")):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.getbasetemp() / "home"
+    home.mkdir(exist_ok=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(home / "dvc"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "tester")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "tester@example.com")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def repository(folder: Path) -> Path:
+    """A git repository with one commit, which is the current folder."""
+    made.git("init", "--quiet", "--initial-branch", "main")
+    (folder / ".gitignore").write_text("/.store/\n/.cache/\n/artifacts/\n/data/\n/reports/\n")
+    made.commit("First")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def settings() -> Params:
+    """What params.yaml says, made fast and independent of what a team has chosen."""
+    return made.changed(
+        params.load(made.ROOT / "params.yaml"),
+        fetch__until=MONTHS[1],
+        prepare__test_periods=1,
+        train__model="hist_gradient_boosting",
+        train__max_iter=8,
+        train__learning_rate=0.2,
+        export__runtime="onnx",
+        export__examples=12,
+        evaluate__importance_rows=200,
+        evaluate__importance_repeats=1,
+        compare__resamples=1000,
+        compare__score_resamples=10,
+        compare__confidence=0.95,
+        compare__segment_rows=200,
+        gate__floors={"auc": 0.5},
+        gate__margin=0.005,
+        gate__segment_alpha=0.05,
+        gate__latency_us=1e6,  # the machine is shared: what is tested is not its speed
+        gate__calibration_gap=0.5,
+    )
+
+
+@pytest.fixture(scope="session")
+def little(raw: dict[str, pd.DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """data/ with the first days of three months. Nobody may write to it."""
+
+    def make(folder: Path) -> None:
+        for name in ("flights", "weather"):
+            few = raw[name][raw[name]["day"] <= DAYS]
+            (folder / "data" / name).mkdir(parents=True)
+            for month, rows in few.groupby("month"):
+                rows.to_parquet(folder / "data" / name / f"2013-{month:02d}.parquet", index=False)
+        raw["planes"].to_parquet(folder / "data" / "planes.parquet", index=False)
+
+    return once(tmp_path_factory, "little", make) / "data"
+
+
+@pytest.fixture
+def data(folder: Path, little: Path) -> Path:
+    """A copy of `little` in the current folder, January and February, to spoil."""
+    shutil.copytree(little, folder / "data")
+    for name in ("flights", "weather"):
+        (folder / "data" / name / f"{MONTHS[2]}.parquet").unlink()
+    return folder / "data"
+
+
+@pytest.fixture(scope="session")
+def some(little: Path) -> dict[str, pd.DataFrame]:
+    """The raw tables of `little`."""
+    return tables.read(MONTHS[2], little)
+
+
+@pytest.fixture(scope="session")
+def examples(some: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    return table(some)
+
+
+@pytest.fixture(scope="session")
+def rows(examples: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows for training, January and February, and for the test, March."""
+    return prepare.split(examples, 1)
+
+
+@pytest.fixture(scope="session")
+def model(rows: tuple[pd.DataFrame, pd.DataFrame], settings: Params) -> Pipeline:
+    return train.fit(rows[0], settings.train)
+
+
+@pytest.fixture(scope="session")
+def finished(little: Path, settings: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which every stage, `compare`, `gate` and `report` have run on January and February."""
+
+    def make(place: Path) -> None:
+        shutil.copytree(little, place / "data", ignore=shutil.ignore_patterns(f"{MONTHS[2]}*"))
+        shutil.copy(made.ROOT / "params.yaml", place)
+        (place / "data.dvc").write_text("outs:\n- md5: 11111111111111111111111111111111.dir\n  path: data\n")
+        outs = "\n".join(
+            f"  {name}:\n    outs:\n    - path: artifacts/{name}\n      md5: {number}{'0' * 31}.dir"
+            for number, name in enumerate(("prepare", "train", "export", "evaluate"))
+        )
+        (place / "dvc.lock").write_text(f"schema: '2.0'\nstages:\n{outs}\n")
+        before = Path.cwd()
+        os.chdir(place)
+        try:
+            for stage in (validate, prepare, train, export, evaluate):
+                stage.run(settings)
+            nothing = {"against": None, "commit": None, "reason": "there is no commit yet", "comparison": None}
+            files.write_json(compare.REPORT, nothing)
+            gate.run(settings)
+            report.run()
+        finally:
+            os.chdir(before)
+
+    return once(tmp_path_factory, "finished", make)
+
+
+@pytest.fixture
+def project(folder: Path, finished: Path) -> Path:
+    """A copy of `finished` as a git repository with everything committed, which is the current folder."""
+    shutil.copytree(finished, folder, dirs_exist_ok=True)
+    made.git("init", "--quiet", "--initial-branch", "main")
+    (folder / ".gitignore").write_text("/.store/\n/.cache/\n/artifacts/\n/data/\n/reports/\n/made\n")
+    made.commit("First")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of an empty registry, which takes MLflow seconds to make."""
+
+    def make(place: Path) -> None:
+        before = Path.cwd()
+        os.chdir(place)
+        try:
+            registry.connect()
+        finally:
+            os.chdir(before)
+
+    return once(tmp_path_factory, "registry", make) / registry.DATABASE

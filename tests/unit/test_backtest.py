@@ -1,0 +1,103 @@
+"""The year replayed: who serves when, what is counted, and that it is the policy of `drift` that decides."""
+
+import json
+from pathlib import Path
+
+import made
+import numpy as np
+import pandas as pd
+import pytest
+
+from delivery import backtest, drift, files, tables
+from delivery.__main__ import main
+from delivery.backtest import Replay
+from delivery.errors import Failure
+from delivery.params import Params
+from problem import BLOCK, LABEL, PERIOD
+
+MONTHS = [f"2013-{month:02d}" for month in range(1, 9)]
+UNTIL = "2013-03"  # trained on January and February, tested on March
+
+
+@pytest.fixture(scope="module")
+def year(settings: Params) -> Params:
+    return made.changed(
+        settings, fetch__until=UNTIL, drift__min_rows=100, drift__min_days=14, drift__min_gain=0.003, drift__open_after=1,
+        drift__close_after=1, drift__cooldown=1, drift__runs_per_year=6, drift__minutes_per_month=60.0,
+        drift__calibration_gap=0.9,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def replay() -> Replay:
+    """The world turns in May: models that have not seen May are wrong from then on, others right."""
+    rng = np.random.default_rng(0)
+    days = pd.date_range("2013-01-01", "2013-08-31").repeat(40)
+    rows = pd.DataFrame({BLOCK: days.strftime("%Y-%m-%d"), PERIOD: days.strftime("%Y-%m")})
+    turned = (rows[PERIOD] >= "2013-05").to_numpy()
+    side = rng.random(len(rows)) < 0.5
+    truth = np.where(side != turned, 0.7, 0.3)
+    rows[LABEL] = (rng.random(len(rows)) < truth).astype(float)
+    before, after = np.where(side, 0.7, 0.3), np.where(side, 0.3, 0.7)
+    scores = {count: (after if count >= 5 else before) for count in range(2, 8)}
+    scores[2] = np.where(side, 0.701, 0.3)
+    return Replay(rows, MONTHS, scores, dict.fromkeys(range(2, 8), 2.0))
+
+
+def test_frozen_asks_again_every_month(replay: Replay, year: Params) -> None:
+    rows = list(backtest.months(replay, "frozen", year))
+    assert [row["month"] for row in rows] == MONTHS[3:]
+    assert [row["month"] for row in rows if row["retrain"]] == ["2013-06", "2013-07", "2013-08"]
+    assert {row["champion_until"] for row in rows} == {"2013-02"}
+
+
+def test_replaced_asks_once_and_serves_the_new_model_from_the_next_month(replay: Replay, year: Params) -> None:
+    rows = list(backtest.months(replay, "replaced", year))
+    assert [row["month"] for row in rows if row["retrain"]] == ["2013-06"]
+    by = {row["month"]: row for row in rows}
+    assert by["2013-06"]["policy"] == by["2013-06"]["never"], "the month that decides was served by the old model"
+    assert by["2013-07"]["policy"] == pytest.approx(by["2013-07"]["always"])
+    assert by["2013-07"]["policy"] < by["2013-07"]["never"] - 0.1
+    assert by["2013-06"]["next"] == pytest.approx(by["2013-07"]["never"] - by["2013-07"]["policy"])
+
+
+def test_the_totals_by_hand(replay: Replay, year: Params) -> None:
+    rows = list(backtest.months(replay, "replaced", year))
+    total = backtest.summary("replaced", rows, replay)
+    assert (total["runs"], total["runs_always"], total["opened"]) == (1, 5, ["2013-06"])
+    expected = sum(row["rows"] * (row["never"] - row["policy"]) for row in rows) / sum(row["rows"] for row in rows)
+    assert total["gain"] == pytest.approx(expected)
+    assert total["share"] == pytest.approx(total["gain"] / total["gain_always"])
+    assert "1 of 5 runs gained" in backtest.markdown(total)
+
+
+def test_the_budgets_hold_in_the_replay_too(replay: Replay, year: Params) -> None:
+    rows = list(backtest.months(replay, "frozen", made.changed(year, drift__runs_per_year=1)))
+    assert [row["month"] for row in rows if row["retrain"]] == ["2013-06"]
+    assert rows[-1]["verdict"] == "skip"
+
+
+def test_a_replay_needs_months_on_both_sides(year: Params) -> None:
+    for until, tested in (("2013-08", 1), ("2013-03", 3)):
+        with pytest.raises(Failure, match=r"a backtest from 2013-0\d needs months before and after it"):
+            backtest.first(MONTHS, made.changed(year, fetch__until=until, prepare__test_periods=tested))
+
+
+def test_the_command_decides_as_drift_does(
+    project: Path, little: Path, settings: Params, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """On the small project, whose only month to come is March."""
+    import shutil
+
+    lenient = made.changed(settings, drift__min_rows=100, drift__min_days=5)
+    shutil.copytree(little, files.CACHE / "drift" / "2013-03")
+    monkeypatch.setattr(tables, "periods", lambda: ["2013-01", "2013-02", "2013-03"])
+    monkeypatch.setattr(backtest.params, "load", lambda: lenient)
+    assert not main(["backtest", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == set(backtest.MODES)
+    (row,) = found["frozen"]["months"]
+    checked = drift.run(lenient, "2013-03")
+    assert (row["verdict"], row["why"]) == (checked["verdict"], checked["why"])
+    assert backtest.PLOT.read_bytes().startswith(b"\x89PNG")
+    assert backtest.REPORT.exists()

@@ -1,0 +1,83 @@
+"""Intervals that hold what they promise, from whole days."""
+
+import made
+import numpy as np
+import pandas as pd
+import pytest
+
+from delivery.bootstrap import blocks, holm, interval, means, scores
+from delivery.evaluate import PREDICTION
+from problem import BLOCK, LABEL, score
+
+DAYS, A_DAY = 30, 20
+
+
+def coverage(grouped_by_day: bool, simulations: int = 200) -> float:
+    """How often a 95 % interval of the mean holds the true mean, 0, when days are good or bad as a whole."""
+    day = np.repeat(np.arange(DAYS), A_DAY)
+    grouped = blocks(pd.Series(day if grouped_by_day else np.arange(len(day))), 300, seed=1)
+    held = 0
+    for seed in range(simulations):
+        rng = np.random.default_rng(seed)
+        values = np.repeat(rng.normal(size=DAYS), A_DAY) + rng.normal(size=DAYS * A_DAY)
+        low, high = interval(means(values, grouped), 0.95)
+        held += low <= 0 <= high
+    return held / simulations
+
+
+def test_an_interval_over_days_holds_the_truth_as_often_as_it_says() -> None:
+    assert 0.85 <= coverage(grouped_by_day=True) <= 0.99
+
+
+def test_single_rows_instead_of_days_would_promise_far_too_much() -> None:
+    assert coverage(grouped_by_day=False) < 0.6
+
+
+def test_the_same_rows_and_seed_give_the_same_draws() -> None:
+    day = made.predictions()[BLOCK]
+    first, second, other = blocks(day, 50, seed=1), blocks(day, 50, seed=1), blocks(day, 50, seed=2)
+    assert np.array_equal(first.draws, second.draws)
+    assert not np.array_equal(first.draws, other.draws)
+    assert (first.draws.sum(axis=1) == first.count).all()
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    rows = made.predictions()
+    mixed = rows.sample(frac=1, random_state=3)
+    one, two = (means(frame[PREDICTION].to_numpy(), blocks(frame[BLOCK], 100, seed=1)) for frame in (rows, mixed))
+    assert one == pytest.approx(two, abs=1e-12)
+
+
+def test_a_mean_is_that_of_the_drawn_days() -> None:
+    grouped = blocks(pd.Series(["a", "a", "b"]), 20, seed=0)
+    expected = [np.average([2.0, 4.0, 9.0], weights=draw[grouped.codes]) for draw in grouped.draws]
+    assert means(np.array([2.0, 4.0, 9.0]), grouped) == pytest.approx(expected)
+
+
+def test_one_block_has_no_spread() -> None:
+    assert set(means(np.array([1.0, 3.0]), blocks(pd.Series(["a", "a"]), 10, seed=0))) == {2.0}
+
+
+def test_a_resample_is_scored_as_if_its_days_were_there_several_times() -> None:
+    rows = made.predictions(days=5, a_day=40)
+    grouped = blocks(rows[BLOCK], 3, seed=0)
+    y, p = rows[LABEL].to_numpy(), rows[PREDICTION].to_numpy()
+    again = np.repeat(np.arange(len(rows)), grouped.draws[0][grouped.codes])
+    found = scores(y, [p], grouped, 1)
+    assert set(found) == {"auc", "average_precision"}
+    for name, values in found.items():
+        assert values[0, 0] == pytest.approx(score(y[again], p[again])[name])
+
+
+@pytest.mark.parametrize(
+    ("p_values", "adjusted"),
+    [
+        ([0.01, 0.04, 0.03], [0.03, 0.06, 0.06]),  # times 3, 1 and 2, and never below the one before
+        ([0.5, 0.02], [0.5, 0.04]),
+        ([0.9, 0.8], [1.0, 1.0]),
+        ([0.2], [0.2]),
+        ([], []),
+    ],
+)
+def test_holm_as_by_hand(p_values: list[float], adjusted: list[float]) -> None:
+    assert holm(p_values) == pytest.approx(adjusted)

@@ -1,0 +1,111 @@
+"""The command line: one line on stderr and exit 1 for whatever a person can mend; nothing half-written."""
+
+import argparse
+import importlib
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import made
+import pytest
+
+from delivery import __main__ as command
+from delivery import files, prepare, run
+from delivery.errors import Failure
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (Failure("the gate failed; look"), "error: the gate failed; look"),
+        (KeyboardInterrupt(), "error: interrupted; run it again, what was done is kept"),
+        (OSError(28, "No space left on device"), "error: No space left on device; mend this"),
+        (OSError(30, "Read-only file system", "reports"), "error: Read-only file system reports; mend this"),
+        (PermissionError(13, "Permission denied", "data"), "error: Permission denied data; mend this"),
+        (FileNotFoundError(2, "No such file or directory", "git"), "error: No such file or directory git; mend this"),
+    ],
+    ids=["refusal", "interrupt", "full", "read-only", "forbidden", "no git"],
+)
+def test_an_error_is_one_line_and_exit_1(error: BaseException, line: str, monkeypatch, capsys) -> None:
+    def broken(options: argparse.Namespace) -> None:
+        raise error
+
+    monkeypatch.setattr(run, "main", broken)
+    assert command.main(["run"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(line)
+    assert said.count("\n") == 1
+
+
+def test_where_it_came_from_is_shown_on_demand(monkeypatch, capsys) -> None:
+    def broken(options: argparse.Namespace) -> None:
+        raise Failure("look")
+
+    monkeypatch.setattr(run, "main", broken)
+    assert command.main(["--traceback", "run"]) == 1
+    assert "in broken" in capsys.readouterr().err
+
+
+def test_a_mistake_of_ours_is_not_hidden(monkeypatch) -> None:
+    monkeypatch.setattr(run, "main", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        command.main(["run"])
+
+
+def test_a_full_disk_is_one_line_and_nothing_is_half_written(project: Path, monkeypatch, settings, capsys) -> None:
+    """No file may grow beyond 50 kB, as on a disk with no more room."""
+    monkeypatch.setattr("delivery.params.load", lambda: settings)
+    before = files.digest(prepare.FOLDER)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        code = command.main(["prepare"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    said = capsys.readouterr().err
+    assert code == 1
+    assert said.startswith("error: ")
+    assert "ile too large" in said
+    assert said.count("\n") == 1
+    assert files.digest(prepare.FOLDER) == before
+    assert [path.name for path in prepare.FOLDER.parent.iterdir() if path.name.startswith(".")] == []
+    assert not (files.CACHE / "records" / "prepare.json").exists()
+
+
+def test_a_parameter_that_is_wrong_stops_a_stage(folder: Path, capsys) -> None:
+    text = (made.ROOT / "params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("  seed:", "  sede:"))
+    assert command.main(["train"]) == 1
+    assert capsys.readouterr().err.startswith("error: params.yaml: Object contains unknown field `sede`")
+
+
+@pytest.mark.parametrize("words", [[], ["nothing"], ["train", "--fast"], ["lineage"]])
+def test_what_is_no_command_is_refused_with_the_usage(words: list[str], capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command.main(words)
+    assert stopped.value.code == 2
+    assert "usage: python -m delivery" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [*command.STAGES, *command.VERBS])
+def test_every_verb_exists_and_has_its_help(verb: str, capsys) -> None:
+    module = importlib.import_module(f"delivery.{verb}")
+    assert hasattr(module, "main") or verb in command.STAGES
+    with pytest.raises(SystemExit) as stopped:
+        command.main([verb, "--help"])
+    assert stopped.value.code == 0
+    assert f"usage: python -m delivery {verb}" in capsys.readouterr().out
+
+
+def test_the_list_of_verbs_needs_no_library() -> None:
+    code = "import sys; from delivery.__main__ import parser; parser([]); sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_threads_are_pinned_before_numpy_is_there(monkeypatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    monkeypatch.setattr(run, "main", lambda _: None)
+    assert command.main(["run"]) == 0
+    assert os.environ["OMP_NUM_THREADS"] == "1"

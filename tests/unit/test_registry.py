@@ -1,0 +1,246 @@
+"""The registry: a model is one version, an alias says what serves, and files are what was registered."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from delivery import files, lineage, registry
+from delivery.__main__ import main
+from delivery.errors import Failure
+
+pytestmark = pytest.mark.xdist_group("registry")  # MLflow makes its tables once
+
+
+@pytest.fixture
+def client(folder: Path, fresh: Path) -> MlflowClient:
+    """The registry of an empty project."""
+    registry.DATABASE.parent.mkdir(parents=True)
+    shutil.copy(fresh, registry.DATABASE)
+    return registry.connect()
+
+
+def model(name: str) -> Path:
+    """The files of a model."""
+    files.write(Path("models") / name / "export" / "model.onnx", name)
+    files.write(Path("models") / name / "metrics.json", "{}")
+    return Path("models") / name
+
+
+def add(client: MlflowClient, name: str, **tags: str) -> str:
+    folder = model(name)
+    tags = {registry.DIGEST: files.digest(folder / "export"), "git.commit": "abc"} | tags
+    return registry.add(client, folder, tags, {"auc": 0.75})[0]
+
+
+def test_there_is_no_registry_until_there_is_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not registry.exists()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert registry.exists()
+
+
+def test_the_same_model_twice_is_one_version(client: MlflowClient) -> None:
+    folder = model("one")
+    tags = {registry.DIGEST: files.digest(folder / "export")}
+    assert registry.add(client, folder, tags, {}) == ("1", True)
+    assert registry.add(client, folder, tags | {"git.commit": "other"}, {}) == ("1", False)
+    assert add(client, "two") == "2"
+    assert [str(version.version) for version in registry.versions(client)] == ["2", "1"]
+
+
+def test_a_version_is_found_by_number_or_alias(client: MlflowClient) -> None:
+    add(client, "one")
+    add(client, "two")
+    registry.point(client, "staging", "1")
+    assert str(registry.find(client, "2").version) == "2"
+    assert str(registry.find(client, "staging").version) == "1"
+    with pytest.raises(Failure, match=r"no version or alias production; it has 2, 1 \(staging\)"):
+        registry.find(client, "production")
+
+
+def test_an_empty_registry_says_so(client: MlflowClient) -> None:
+    with pytest.raises(Failure, match="no version or alias 1; it has none yet"):
+        registry.find(client, "1")
+    assert registry.champion(client) is None
+
+
+def test_the_champion_serves_in_production_else_in_staging(client: MlflowClient) -> None:
+    for name in ("one", "two", "three"):
+        add(client, name)
+    assert registry.champion(client) is None, "a version that serves nowhere is nobody's champion"
+    registry.point(client, "development", "3")
+    registry.point(client, "staging", "2")
+    champion = registry.champion(client)
+    assert champion is not None
+    assert str(champion.version) == "2"
+    registry.point(client, "production", "1")
+    champion = registry.champion(client)
+    assert champion is not None
+    assert str(champion.version) == "1"
+
+
+def test_the_history_of_an_environment_stays(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter(f"2024-01-0{day}T00:00:00+00:00" for day in range(1, 5))
+    monkeypatch.setattr("delivery.records.now", lambda: next(moments))
+    for name in ("one", "two"):
+        add(client, name)
+    for number in ("1", "2", "1"):
+        registry.point(client, "production", number)
+    registry.point(client, "staging", "2")
+    found = registry.history(registry.versions(client), "production")
+    assert [number for _, number in found] == ["1", "2", "1"]
+    assert registry.find(client, "1").aliases == ["production"]
+
+
+def test_a_download_is_what_was_registered(client: MlflowClient) -> None:
+    number = add(client, "one")
+    to = registry.download(client, registry.find(client, number), Path("here"))
+    assert files.digest(to) == files.digest(Path("models/one"))
+
+
+def kept() -> Path:
+    return next(registry.ARTIFACTS.rglob("model.onnx"))
+
+
+def test_files_that_were_tampered_with_are_refused(client: MlflowClient) -> None:
+    number = add(client, "one")
+    kept().write_text("another model")
+    with pytest.raises(Failure, match="the files of version 1 are not those that were registered; restore the store"):
+        registry.download(client, registry.find(client, number), Path("here"))
+
+
+def test_files_that_are_gone_say_how_to_get_them(client: MlflowClient) -> None:
+    number = add(client, "one")
+    shutil.rmtree(registry.ARTIFACTS)
+    with pytest.raises(Failure, match=r"the files of version 1 are not in .*; run `python -m delivery store pull`"):
+        registry.download(client, registry.find(client, number), Path("here"))
+    assert not Path("here").exists()
+
+
+def test_long_tags_are_kept(client: MlflowClient) -> None:
+    """An environment's history grows by 26 characters with each deployment: 2,000 of them must fit."""
+    number = add(client, "one")
+    registry.tag(client, number, {"staging.since": "x" * 52_000})
+    assert len(registry.find(client, number).tags["staging.since"]) == 52_000
+
+
+def test_a_store_that_was_pulled_meanwhile_is_read_anew(client: MlflowClient, fresh: Path) -> None:
+    """Who comes second registers again, in the same process, on another database in the same place."""
+    add(client, "one")
+    registry.DATABASE.unlink()
+    shutil.copy(fresh, registry.DATABASE)
+    again = registry.connect()
+    assert registry.versions(again) == []
+    assert add(again, "two") == "1"
+
+
+def test_the_store_may_move(client: MlflowClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    number = add(client, "one")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".store").rename(tmp_path / "elsewhere" / ".store")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    moved = registry.connect()
+    to = registry.download(moved, registry.find(moved, number), Path("here"))
+    assert (to / "export" / "model.onnx").read_text() == "one"
+
+
+@pytest.mark.parametrize("content", ["not a database" * 500, "version https://git-lfs"])
+def test_a_broken_database_is_one_line(content: str, folder: Path) -> None:
+    files.write(registry.DATABASE, content)
+    with pytest.raises(
+        Failure, match=r"the registry at sqlite:.* does not answer: .*file is not a database"
+    ) as failure:
+        registry.connect()
+    assert "\n" not in str(failure.value)
+
+
+def test_a_server_that_is_not_there_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(Failure, match=r"the registry at http://127\.0\.0\.1:\d+ does not answer") as failure:
+        registry.connect()
+    assert "\n" not in str(failure.value)
+
+
+def test_lineage_leads_from_a_version_to_all_that_made_it(client: MlflowClient, capsys) -> None:
+    add(client, "one", **{"data.until": "2013-05", "gate": "pass", "zebra": "last"})
+    registry.point(client, "staging", "1")
+    assert main(["lineage", "staging"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "version 1, staging"
+    assert [line.split()[0] for line in said[1:]] == [
+        *("model.digest", "git.commit", "data.until", "gate", "staging.since", "zebra", "auc")
+    ]
+    found = lineage.of("1")
+    assert found["metrics"] == {"auc": 0.75}
+    assert found["aliases"] == ["staging"]
+    assert main(["lineage", "7"]) == 1
+    assert capsys.readouterr().err == "error: the registry has no version or alias 7; it has 1 (staging)\n"
+
+
+def free_port() -> int:
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        return asked.getsockname()[1]
+
+
+@pytest.fixture
+def server(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A real `mlflow server` over a store that holds one version."""
+    add(client, "one")
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{registry.DATABASE}"]
+    command += ["--artifacts-destination", str(registry.ARTIFACTS)]
+    quiet = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    process = subprocess.Popen(command, env=quiet, stderr=subprocess.PIPE, text=True)
+    deadline = threading.Timer(90, process.kill)
+    deadline.start()
+    said = []
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            said.append(line)
+            if "Application startup complete" in line:
+                break
+        else:
+            pytest.fail("".join(said))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        deadline.cancel()
+        process.terminate()
+        process.communicate()
+
+
+def test_a_server_over_the_store_shows_its_files_and_is_used_as_it_is(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = MlflowClient(f"sqlite:///{registry.DATABASE.resolve()}").get_model_version("model", "1").run_id
+    address = (
+        f"{server}/api/2.0/mlflow-artifacts/artifacts/{registry.EXPERIMENT}/{run}/artifacts/model/export/model.onnx"
+    )
+    with urllib.request.urlopen(address) as reply:
+        assert reply.read() == b"one", "what was written in place is what a person sees"
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    client = registry.connect()
+    assert add(client, "one") == "1"
+    assert add(client, "two") == "2"
+    registry.point(client, "staging", "2")
+    for number, name in (("1", "one"), ("staging", "two")):
+        to = registry.download(client, registry.find(client, number), Path("here") / name)
+        assert files.digest(to) == files.digest(Path("models") / name)
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    local = registry.connect()
+    to = registry.download(local, registry.find(local, "staging"), Path("here") / "again")
+    assert (to / "export" / "model.onnx").read_text() == "two", "and what came through the server is in its place"

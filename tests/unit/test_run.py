@@ -1,0 +1,95 @@
+"""The summary of `run`: what was found, where things are, how long each step took."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delivery import files, register, run, tables
+from delivery.errors import Failure
+from delivery.params import Params
+
+
+def test_a_step_is_announced_and_timed(capsys) -> None:
+    seconds: dict[str, float] = {}
+    with run.step("data", seconds):
+        pass
+    assert capsys.readouterr().out == "\n== data\n"
+    assert 0 <= seconds["data"] < 5
+
+
+def test_the_summary_names_what_there_is_in_order(capsys) -> None:
+    run.summary({"report": "reports/report.md", "verdict": "Better"}, {"data": 1.04, "pipeline": 10.0})
+    assert capsys.readouterr().out.splitlines() == [
+        "",
+        "== summary",
+        "verdict   Better",
+        "report    reports/report.md",
+        "seconds   data 1.0, pipeline 10.0; 11.0 in all",
+    ]
+
+
+def test_metrics_in_one_line(folder: Path) -> None:
+    files.write_json(run.METRICS, {"metrics": {"auc": {"value": 0.75, "low": 0.7, "high": 0.8}}})
+    assert run.metrics() == "auc 0.7500 [0.7000, 0.8000]"
+
+
+def test_a_pipeline_that_stops_is_one_line(folder: Path) -> None:
+    with pytest.raises(Failure, match="`dvc repro` stopped; mend what the line above says and run it again"):
+        run.dvc("repro")
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [(f"{run.UP_TO_DATE}\n", "nothing had to be recomputed"), ("Running stage", "reproduced; dvc.lock says what of")],
+)
+def test_whether_something_was_recomputed_is_said(said: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "dvc", lambda *_: said)
+    assert run.pipeline() == expected
+
+
+def test_data_that_are_not_there_are_fetched(
+    repository: Path, settings: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(run.fetch, "into", lambda folder, until: asked.append((folder, until)))
+    assert run.data(settings) == "months up to 2013-02"
+    assert asked == [(files.DATA, "2013-02")]
+
+
+def test_data_that_are_there_are_not_fetched_again(
+    data: Path, settings: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run.store, "pull", lambda: "store: up to date")
+    monkeypatch.setattr(run.fetch, "into", lambda *_: pytest.fail("fetched again"))
+    assert tables.read("2013-02")
+    run.data(settings)
+
+
+def test_what_is_not_committed_is_not_registered_and_the_run_goes_on(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    def refuse() -> dict:
+        raise register.Uncommitted("params.yaml differ from the last commit")
+
+    monkeypatch.setattr(run.register, "run", refuse)
+    assert run.registered() == ("", "not registered: params.yaml differ from the last commit")
+
+
+def test_a_failed_gate_registers_and_serves_nothing(
+    project: Path, settings: Params, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    def made_up(*_: Any) -> dict:
+        return {"verdict": "fail"}
+
+    monkeypatch.setattr(run.params, "load", lambda: settings)
+    monkeypatch.setattr(run, "data", lambda _: "months up to 2013-02")
+    monkeypatch.setattr(run, "pipeline", lambda: "reproduced")
+    monkeypatch.setattr(run.compare, "run", made_up)
+    monkeypatch.setattr(run.gate, "run", made_up)
+    monkeypatch.setattr(run.report, "run", lambda: "**❌ Worse.**\n")
+    monkeypatch.setattr(run, "registered", lambda: pytest.fail("registered"))
+    with pytest.raises(
+        Failure, match=r"the gate failed, so nothing was registered or served; reports/report\.md says why"
+    ):
+        run.main(argparse.Namespace(base=None))
+    assert "verdict   ❌ Worse." in capsys.readouterr().out

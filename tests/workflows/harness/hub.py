@@ -1,0 +1,200 @@
+"""The hub: GitHub as far as the workflows can see it. Repositories, tokens, pull requests and what they set off."""
+
+import secrets
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.gitserver import bare, git, refs
+
+Json = dict[str, Any]
+LEVELS = {"none": 0, "read": 1, "write": 2}
+NO_SUCH = "0" * 40
+
+
+@dataclass(frozen=True)
+class Token:
+    """Who asks, and what they may do. A person or an app may do everything in their own repository."""
+
+    login: str
+    repo: str
+    kind: Literal["person", "app", "job"]
+    scopes: dict[str, str] = field(default_factory=dict)
+
+    def may(self, repo: str, scope: str, level: str) -> bool:
+        if self.repo != repo:
+            return False
+        return self.kind != "job" or LEVELS[self.scopes.get(scope, "none")] >= LEVELS[level]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened and that workflows may listen to; `held` names the rule that keeps them from it."""
+
+    name: str
+    repo: str
+    ref: str
+    sha: str
+    payload: Json
+    actor: str
+    held: str = ""
+    depth: int = 0
+
+
+@dataclass
+class Fault:
+    """An answer planted in the API: `times` requests that match get it instead of the real one."""
+
+    method: str
+    path: str
+    status: int
+    times: int
+    headers: dict[str, str]
+
+
+@dataclass
+class Repo:
+    """One repository: a bare git repository and the records that GitHub keeps beside it."""
+
+    name: str
+    path: Path
+    private: bool = True
+    parent: str = ""
+    default: str = "main"
+    may_open_pulls: bool = True  # Settings > Actions > "Allow GitHub Actions to create and approve pull requests"
+    pulls: dict[int, Json] = field(default_factory=dict)
+    comments: dict[int, Json] = field(default_factory=dict)
+    checks: list[Json] = field(default_factory=list)
+    runs: dict[int, Json] = field(default_factory=dict)
+    deployments: dict[int, Json] = field(default_factory=dict)
+    environments: list[str] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    rulesets: list[Json] = field(default_factory=list)
+
+    def sha(self, ref: str) -> str:
+        return git(self.path, "rev-parse", "--verify", f"{ref}^{{commit}}")
+
+    def file(self, ref: str, path: str) -> str:
+        return git(self.path, "show", f"{ref}:{path}")
+
+    def files(self, ref: str) -> list[str]:
+        return git(self.path, "ls-tree", "-r", "--name-only", ref).splitlines()
+
+
+class Hub:
+    """Everything that exists; the HTTP side is in server.py, the event rules are in router.py."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.url = ""  # set by the server
+        self.repos: dict[str, Repo] = {}
+        self.tokens: dict[str, Token] = {}
+        self.events: list[Event] = []
+        self.faults: list[Fault] = []
+        self.calls: list[tuple[str, str, Json, int, Any]] = []  # method, path, request, status, reply
+        self.lock = threading.RLock()
+        self._last = 0
+
+    def number(self) -> int:
+        with self.lock:
+            self._last += 1
+            return self._last
+
+    def repository(self, name: str, copy_of: Path | None = None, **options: Any) -> Repo:
+        self.repos[name] = Repo(name, bare(self.folder / f"{name}.git", copy_of), **options)
+        return self.repos[name]
+
+    def fork(self, parent: str, owner: str) -> Repo:
+        """As GitHub forks by default: the default branch only."""
+        name, source = f"{owner}/{parent.partition('/')[2]}", self.repos[parent]
+        repo = self.repository(name, source.path, parent=parent)
+        for ref in refs(repo.path):
+            if ref != f"refs/heads/{source.default}":
+                git(repo.path, "update-ref", "-d", ref)
+        return repo
+
+    def token(self, login: str, repo: str, kind: Literal["person", "app", "job"], scopes: Json | None = None) -> str:
+        secret = f"{'ghs' if kind == 'job' else 'ghp'}_{secrets.token_hex(12)}"
+        self.tokens[secret] = Token(login, repo, kind, scopes or {})
+        return secret
+
+    def fail(self, method: str, path: str, status: int, times: int = 1, **headers: str) -> None:
+        """Plants `times` failures for requests in whose path the pattern `path` is found."""
+        self.faults.append(Fault(method, path, status, times, {k.replace("_", "-"): v for k, v in headers.items()}))
+
+    # What people and tokens set off
+
+    def pushed(self, repo: Repo, before: dict[str, str], token: Token) -> None:
+        """After a push: an event for each changed branch, and for each pull request whose head moved."""
+        after = refs(repo.path)
+        for ref in sorted(before.keys() | after.keys()):
+            old, new = before.get(ref, NO_SUCH), after.get(ref, NO_SUCH)
+            if old == new:
+                continue
+            if new != NO_SUCH:
+                held = "GITHUB_TOKEN starts no workflow" if token.kind == "job" else ""
+                payload = {"ref": ref, "before": old, "after": new, "deleted": False, "repository": self.about(repo)}
+                self.events.append(Event("push", repo.name, ref, new, payload, token.login, held))
+            self._head_moved(repo, ref.removeprefix("refs/heads/"), token)
+
+    def open_pull(self, base: Repo, request: Json, token: Token) -> Json:
+        owner, _, branch = request["head"].rpartition(":")
+        head = next((r for r in self.repos.values() if r.name.split("/")[0] == owner), base) if owner else base
+        number = self.number()
+        pull = {
+            "id": number, "number": number, "state": "open", "title": request["title"], "draft": False,
+            "body": request.get("body") or "", "html_url": f"{self.url}/{base.name}/pull/{number}",
+            "labels": [], "merged": False,
+            "user": {"login": token.login}, "base": {"ref": request["base"], "repo": self.about(base)},
+            "head": {"ref": branch, "label": f"{head.name.split('/')[0]}:{branch}", "repo": self.about(head)},
+        }  # fmt: skip
+        base.pulls[number] = pull
+        self._pull_event(base, pull, "opened", token)
+        return pull
+
+    def merge(self, repo: Repo, number: int, login: str) -> str:
+        """The green button: a merge commit on the base branch. What may be merged is the ruleset's business."""
+        pull = repo.pulls[number]
+        before, merged = refs(repo.path), repo.sha(f"refs/pull/{number}/merge")
+        git(repo.path, "update-ref", f"refs/heads/{pull['base']['ref']}", merged)
+        pull |= {"state": "closed", "merged": True, "merge_commit_sha": merged}
+        self.pushed(repo, before, Token(login, repo.name, "person"))
+        return merged
+
+    def about(self, repo: Repo) -> Json:
+        owner, _, name = repo.name.partition("/")
+        return {
+            "id": 1 + list(self.repos).index(repo.name), "name": name, "full_name": repo.name,
+            "owner": {"login": owner}, "private": repo.private, "fork": bool(repo.parent),
+            "default_branch": repo.default, "html_url": f"{self.url}/{repo.name}",
+            "clone_url": f"{self.url}/{repo.name}.git",
+        }  # fmt: skip
+
+    def _head_moved(self, repo: Repo, branch: str, token: Token) -> None:
+        for base in self.repos.values():
+            for pull in base.pulls.values():
+                head = pull["head"]
+                if pull["state"] == "open" and head["repo"]["full_name"] == repo.name and head["ref"] == branch:
+                    self._pull_event(base, pull, "synchronize", token)
+
+    def _pull_event(self, base: Repo, pull: Json, action: str, token: Token) -> None:
+        number, head = pull["number"], self.repos[pull["head"]["repo"]["full_name"]]
+        git(base.path, "fetch", "--quiet", head.path, f"+refs/heads/{pull['head']['ref']}:refs/pull/{number}/head")
+        pull["head"]["sha"] = base.sha(f"refs/pull/{number}/head")
+        pull["base"]["sha"] = base.sha(pull["base"]["ref"])
+        tree = git(base.path, "merge-tree", "--write-tree", pull["base"]["sha"], pull["head"]["sha"], check=False)
+        pull["mergeable"] = "CONFLICT" not in tree
+        # Since 2026 such a run is created but waits for a person's approval: nothing runs by itself.
+        held = "GITHUB_TOKEN starts no workflow" if token.kind == "job" else ""
+        merged = pull["head"]["sha"]
+        if pull["mergeable"]:
+            parents = ["-p", pull["base"]["sha"], "-p", pull["head"]["sha"]]
+            merged = git(base.path, "commit-tree", tree, *parents, "-m", f"Merge pull request #{number}")
+            git(base.path, "update-ref", f"refs/pull/{number}/merge", merged)
+        else:
+            held = "a pull request with conflicts runs no workflow"
+        payload = {"action": action, "number": number, "pull_request": dict(pull), "repository": self.about(base)}
+        ref = f"refs/pull/{number}/merge"
+        self.events.append(Event("pull_request", base.name, ref, merged, payload, token.login, held))

@@ -1,0 +1,204 @@
+"""The API's routes that the template and CML use, each with the permission that GitHub asks for it."""
+
+from harness.api import Answer, Call, Refused, route
+from harness.gitserver import git, refs
+from harness.hub import Event, Json
+
+REPO = "/repos/{owner}/{repo}"
+
+
+def _pull(call: Call) -> Json:
+    number = int(call.names["pull_number"])
+    if number not in call.repo.pulls:
+        raise Refused(404, "Not Found")
+    return call.repo.pulls[number]
+
+
+@route("GET", "/users/{username}", "metadata")
+def user(call: Call) -> Answer:
+    return 200, {"id": 7, "login": call.names["username"], "type": "User"}
+
+
+@route("GET", "/hub/{owner}/{repo}/may/{scope}/{level}", "metadata")
+def may(call: Call) -> Answer:
+    """Not GitHub's: the stand-in of the image registry asks whether a token would do."""
+    granted = call.token.may(call.repo.name, call.names["scope"], call.names["level"])
+    return (200, {}) if granted else (403, {"message": "denied"})
+
+
+@route("GET", REPO, "metadata")
+def repository(call: Call) -> Answer:
+    return 200, call.hub.about(call.repo)
+
+
+@route("GET", f"{REPO}/branches/{{branch}}", "contents:read")
+def branch(call: Call) -> Answer:
+    name = call.names["branch"]
+    sha = refs(call.repo.path).get(f"refs/heads/{name}")
+    if not sha:
+        raise Refused(404, "Branch not found")
+    return 200, {"name": name, "commit": {"sha": sha}, "protected": bool(call.repo.rulesets)}
+
+
+@route("GET", f"{REPO}/rulesets", "metadata")
+def rulesets(call: Call) -> Answer:
+    return 200, call.repo.rulesets
+
+
+@route("GET", f"{REPO}/environments", "actions:read")
+def environments(call: Call) -> Answer:
+    listed = [{"id": n, "name": name} for n, name in enumerate(call.repo.environments, 1)]
+    return 200, {"total_count": len(listed), "environments": listed}
+
+
+@route("GET", f"{REPO}/actions/permissions/workflow", "administration:read")
+def workflow_permissions(call: Call) -> Answer:
+    approve = call.repo.may_open_pulls
+    return 200, {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": approve}
+
+
+@route("GET", f"{REPO}/pulls", "pull-requests:read")
+def pulls(call: Call) -> Answer:
+    wanted, head = call.query.get("state", "open"), call.query.get("head")
+    found = [p for p in call.repo.pulls.values() if wanted in ("all", p["state"])]
+    return 200, [_short(p) for p in found if head in (None, p["head"]["label"])]
+
+
+@route("POST", f"{REPO}/pulls", "pull-requests:write")
+def create_pull(call: Call) -> Answer:
+    if call.token.kind == "job" and not call.repo.may_open_pulls:
+        raise Refused(403, "GitHub Actions is not permitted to create or approve pull requests.")
+    owner = call.body["head"] if ":" in call.body["head"] else f"{call.repo.name.split('/')[0]}:{call.body['head']}"
+    if any(p["state"] == "open" and p["head"]["label"] == owner for p in call.repo.pulls.values()):
+        raise Refused(422, f"Validation Failed: A pull request already exists for {owner}.")
+    return 201, call.hub.open_pull(call.repo, call.body, call.token)
+
+
+@route("GET", f"{REPO}/pulls/{{pull_number}}", "pull-requests:read")
+def pull(call: Call) -> Answer:
+    return 200, _pull(call)
+
+
+@route("PATCH", f"{REPO}/pulls/{{pull_number}}", "pull-requests:write")
+def update_pull(call: Call) -> Answer:
+    found = _pull(call)
+    found |= call.body
+    return 200, found
+
+
+@route("GET", f"{REPO}/pulls/{{pull_number}}/commits", "pull-requests:read|contents:read")
+def pull_commits(call: Call) -> Answer:
+    found = _pull(call)
+    between = f"{found['base']['sha']}..{found['head']['sha']}"
+    return 200, [{"sha": sha} for sha in git(call.repo.path, "rev-list", "--reverse", between).splitlines()]
+
+
+@route("GET", f"{REPO}/commits/{{commit_sha}}/pulls", "pull-requests:read")
+def commit_pulls(call: Call) -> Answer:
+    sha = call.names["commit_sha"]
+    merged = [p for p in call.repo.pulls.values() if sha in (p["head"]["sha"], p.get("merge_commit_sha"))]
+    return 200, [_short(p) for p in merged]
+
+
+def _short(pull: Json) -> Json:
+    """As in lists: without what only the pull request's own page says."""
+    return {name: value for name, value in pull.items() if name not in ("merged", "mergeable")}
+
+
+@route("GET", f"{REPO}/issues/{{issue_number}}/comments", "issues:read|pull-requests:read")
+def comments(call: Call) -> Answer:
+    number = int(call.names["issue_number"])
+    return 200, [_public(c) for c in call.repo.comments.values() if c["number"] == number]
+
+
+@route("POST", f"{REPO}/issues/{{issue_number}}/comments", "issues:write|pull-requests:write")
+def create_comment(call: Call) -> Answer:
+    if len(call.body["body"]) > 65536:
+        raise Refused(422, "Validation Failed: body is too long (maximum is 65536 characters)")
+    number, ident = int(call.names["issue_number"]), call.hub.number()
+    url = f"{call.hub.url}/{call.repo.name}/pull/{number}#issuecomment-{ident}"
+    made = {"id": ident, "number": number, "body": call.body["body"], "html_url": url, "edits": 0}
+    call.repo.comments[ident] = made | {"user": {"login": call.token.login}}
+    return 201, _public(call.repo.comments[ident])
+
+
+@route("PATCH", f"{REPO}/issues/comments/{{comment_id}}", "issues:write|pull-requests:write")
+def update_comment(call: Call) -> Answer:
+    found = call.repo.comments[int(call.names["comment_id"])]
+    found |= {"body": call.body["body"], "edits": found["edits"] + 1}
+    return 200, _public(found)
+
+
+def _public(comment: Json) -> Json:
+    return {name: value for name, value in comment.items() if name not in ("number", "edits")}
+
+
+@route("POST", f"{REPO}/issues/{{issue_number}}/labels", "issues:write|pull-requests:write")
+def add_labels(call: Call) -> Answer:
+    found = call.repo.pulls[int(call.names["issue_number"])]
+    found["labels"] += [{"name": name} for name in call.body["labels"]]
+    return 200, found["labels"]
+
+
+@route("POST", f"{REPO}/check-runs", "checks:write")
+def create_check(call: Call) -> Answer:
+    call.repo.checks.append(call.body | {"id": call.hub.number()})
+    return 201, call.repo.checks[-1]
+
+
+@route("GET", f"{REPO}/commits/{{ref}}/check-runs", "checks:read")
+def checks(call: Call) -> Answer:
+    found = [c for c in call.repo.checks if c["head_sha"] == call.names["ref"]]
+    return 200, {"total_count": len(found), "check_runs": found}
+
+
+@route("POST", f"{REPO}/actions/workflows/{{workflow_id}}/dispatches", "actions:write")
+def dispatch(call: Call) -> Answer:
+    ref = f"refs/heads/{call.body['ref'].removeprefix('refs/heads/')}"
+    payload = {
+        "inputs": call.body.get("inputs", {}), "ref": ref, "workflow": call.names["workflow_id"],
+        "repository": call.hub.about(call.repo),
+    }  # fmt: skip
+    sha = refs(call.repo.path).get(ref)
+    if not sha:
+        raise Refused(422, f"No ref found for: {call.body['ref']}")
+    call.hub.events.append(Event("workflow_dispatch", call.repo.name, ref, sha, payload, call.token.login))
+    return 204, None
+
+
+@route("GET", f"{REPO}/actions/runs/{{run_id}}", "actions:read")
+def run(call: Call) -> Answer:
+    found = call.repo.runs.get(int(call.names["run_id"]))
+    return (200, found) if found else (404, {"message": "Not Found"})
+
+
+@route("GET", f"{REPO}/actions/runs/{{run_id}}/artifacts", "actions:read")
+def artifacts(call: Call) -> Answer:
+    folder = call.hub.folder / "artifacts" / call.names["run_id"]
+    found = [{"id": n, "name": path.name} for n, path in enumerate(sorted(folder.glob("*")), 1)]
+    return 200, {"total_count": len(found), "artifacts": found}
+
+
+@route("GET", f"{REPO}/deployments", "deployments:read")
+def deployments(call: Call) -> Answer:
+    wanted = call.query.get("environment")
+    found = [d for d in call.repo.deployments.values() if wanted in (None, d["environment"])]
+    return 200, [{k: v for k, v in d.items() if k != "statuses"} for d in reversed(found)]
+
+
+@route("POST", f"{REPO}/deployments", "deployments:write")
+def create_deployment(call: Call) -> Answer:
+    ident = call.hub.number()
+    made = {"id": ident, "environment": "production", "payload": {}, "description": None} | call.body
+    made |= {"sha": call.repo.sha(call.body["ref"]), "statuses": []}
+    call.repo.deployments[ident] = made
+    if made["environment"] not in call.repo.environments:
+        call.repo.environments.append(made["environment"])
+    return 201, {k: v for k, v in made.items() if k not in ("statuses", "auto_merge", "required_contexts")}
+
+
+@route("POST", f"{REPO}/deployments/{{deployment_id}}/statuses", "deployments:write")
+def create_status(call: Call) -> Answer:
+    statuses = call.repo.deployments[int(call.names["deployment_id"])]["statuses"]
+    statuses.append(call.body | {"id": call.hub.number()})
+    return 201, statuses[-1]

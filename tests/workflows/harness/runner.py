@@ -1,0 +1,151 @@
+"""The runner: one workflow run, executed by `act` in host mode, with a token of its own for every job."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import rules
+from harness.gitserver import environment, git
+from harness.hub import Event, Hub, Json, Repo
+
+HERE = Path(__file__).parent
+ACTIONS = HERE / "actions"  # stand-ins: actions/<owner>/<name>/action.yml
+PIN = re.compile(r"uses:\s*([\w.-]+/[\w.-]+)[\w./-]*@([0-9a-f]{40})")
+# A run that hangs is a failure of its own; jobs carry their own, longer, timeout-minutes.
+LIMIT = 300
+
+
+@dataclass
+class Run:
+    """What a person sees of a run on the Actions page."""
+
+    id: int
+    workflow: str
+    event: str
+    jobs: dict[str, str]
+    summary: str
+    log: str
+    outputs: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def conclusion(self) -> str:
+        return "failure" if "failure" in self.jobs.values() else "success"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What every runner of a scenario has: programs, a place to work, and the environment of the host."""
+
+    venv: Path
+    cml: Path
+    work: Path
+    environment: dict[str, str]
+
+
+def run(hub: Hub, repo: Repo, file: str, event: Event, machine: Machine, run_id: int) -> Run:
+    """Executes the workflow `file` as it is at the event's commit. The result is never an exception."""
+    place = machine.work / str(run_id)
+    checkout = _checkout(repo, event, place / "repository")
+    path = checkout / ".github" / "workflows" / file
+    document = rules.load(path.read_text())
+    fork = event.name == "pull_request" and event.payload["pull_request"]["head"]["repo"]["full_name"] != repo.name
+    tokens = {
+        job: hub.token("github-actions[bot]", repo.name, "job", rules.rights(document, job, fork=fork))
+        for job in document["jobs"]
+    }
+    path.write_text(_for_act(path.read_text(), document["jobs"]))
+    (place / "tokens").mkdir()
+    for job, token in tokens.items():
+        (place / "tokens" / job).write_text(token)
+    (place / "event.json").write_text(json.dumps(event.payload))
+    command = _command(hub, repo, event, machine, place, run_id)
+    for job, token in tokens.items():
+        command += ["-s", f"TOKEN_{_upper(job)}={token}"]
+    for name, value in ({} if fork else repo.secrets).items():
+        command += ["-s", f"{name}={value}"]
+    for name, value in repo.variables.items():
+        command += ["--var", f"{name}={value}"]
+    if event.name == "workflow_dispatch":
+        for name, value in rules.inputs(document, event.payload["inputs"]).items():
+            command += ["--input", f"{name}={value}"]
+    nobody = {name: value for name, value in environment().items() if not name.startswith(("GIT_AUTHOR", "GIT_COMMIT"))}
+    variables = nobody | machine.environment | {"HOME": str(place), "TERM": "dumb", "NO_COLOR": "1"}
+    done = subprocess.run(
+        [*command, "-W", str(path)],
+        cwd=checkout,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    for name in ("cache", "repository"):  # a failed job leaves its workspace there
+        shutil.rmtree(place / name, ignore_errors=True)
+    return _read(run_id, document, event.name, done.stdout, done.stderr)
+
+
+def _checkout(repo: Repo, event: Event, folder: Path) -> Path:
+    """The repository at the event's commit: where act reads the workflow and the commit's id from."""
+    folder.parent.mkdir(parents=True)
+    git(folder.parent, "clone", "--quiet", "--shared", "--no-checkout", repo.path, folder)
+    git(folder, "checkout", "--quiet", "--detach", event.sha)
+    return folder
+
+
+def _command(hub: Hub, repo: Repo, event: Event, machine: Machine, place: Path, run_id: int) -> list[str]:
+    act = str(Path(sys.executable).with_name("act"))
+    command = [act, event.name, "-e", str(place / "event.json"), "-P", "ubuntu-latest=-self-hosted", "--actor"]
+    command += [event.actor, "--no-skip-checkout", "--no-cache-server", "--json", "--artifact-server-addr", "127.0.0.1"]
+    command += ["--action-cache-path", str(place / "cache"), "-s", "GITHUB_TOKEN=none"]
+    variables = {
+        "GITHUB_REPOSITORY": repo.name, "GITHUB_RUN_ID": str(run_id), "GITHUB_SERVER_URL": hub.url,
+        "GITHUB_API_URL": f"{hub.url}/api/v3", "HUB_FOLDER": str(hub.folder), "HUB_TOKENS": str(place / "tokens"),
+        "HUB_CML": str(machine.cml), "HUB_ACTIONS": str(ACTIONS), "HUB_VENV": str(machine.venv), "HUB_PYTHON": sys.executable,
+    }  # fmt: skip
+    for name, value in (variables | machine.environment).items():
+        command += ["--env", f"{name}={value}"]
+    for action, sha in pins(place / "repository"):
+        command += ["--local-repository", f"{action}@{sha}={ACTIONS / action}"]
+    return command
+
+
+def pins(folder: Path) -> set[tuple[str, str]]:
+    """Every third-party action that .github uses, with its commit."""
+    return {found for path in (folder / ".github").rglob("*.yml") for found in PIN.findall(path.read_text())}
+
+
+def _for_act(text: str, jobs: Json) -> str:
+    """The file as act can run it: `github.token` becomes the job's own secret, since act knows one token for all."""
+    head, *rest = re.split(r"(?m)^(?=  [\w-]+:\s*$)", text.partition("\njobs:\n")[2])
+    pieces = []
+    for piece in rest:
+        job = piece.strip().partition(":")[0]
+        assert job in jobs, f"a line that looks like a job and is none: {job}"
+        pieces.append(re.sub(r"\b(github\.token|secrets\.GITHUB_TOKEN)\b", f"secrets.TOKEN_{_upper(job)}", piece))
+    text = "".join([text.partition("\njobs:\n")[0], "\njobs:\n", head, *pieces])
+    # Two things that GitHub knows and act 0.2.89 does not yet; neither changes what is run here.
+    return text.replace("uses: $/", "uses: ./").replace("      deployment: false", "      #")
+
+
+def _upper(job: str) -> str:
+    return job.replace("-", "_").upper()
+
+
+def _read(run_id: int, document: Json, event: str, stdout: str, stderr: str) -> Run:
+    lines = [json.loads(line) for line in stdout.splitlines() if line.startswith("{")]
+    results: dict[str, str] = {}
+    for line in lines:
+        if "jobResult" in line and results.get(line["jobID"]) != "failure":  # one job of a matrix fails them all
+            results[line["jobID"]] = line["jobResult"]
+    summaries = [line["content"] for line in lines if line.get("command") == "summary"]
+    log = "".join(line["msg"] if line.get("raw_output") else f"{line['msg']}\n" for line in lines) + stderr
+    if "Skipping unsupported platform" in log or not lines:
+        raise RuntimeError(f"act ran nothing: {log[-2000:]}")
+    jobs = {job: results.get(job, "skipped") for job in document["jobs"]}
+    if not results and "Error" in stderr:
+        raise RuntimeError(f"act refused {document.get('name')}: {stderr[-2000:]}")
+    return Run(run_id, document["name"], event, jobs, "".join(summaries), log)

@@ -1,0 +1,112 @@
+"""The repository of a scenario: this one, made small. Real months with a sample of the flights, a small model, few tests."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from harness.gitserver import environment, git
+
+ROOT = Path(__file__).parents[3]
+MONTHS = ["2013-01", "2013-02", "2013-03", "2013-04"]
+SHARE = 0.05  # of the flights
+UNTIL = "2013-02"
+# Tests of the scenario's repository: the suites are there, each with next to nothing in it.
+SUITES = ("unit", "convergence", "service", "workflows", "artifacts", "integration")
+SMALL = {
+    "until": f'"{UNTIL}"', "max_iter": "20", "min_samples_leaf": "10", "resamples": "200", "score_resamples": "50",
+    "importance_rows": "200", "importance_repeats": "1", "users": "2", "seconds": "2", "min_rows": "100",
+    "segment_rows": "5000", "auc": "0.4", "log_loss": "3.0",
+    "learning_rate": "0.5", "max_p95_ms": "5000", "min_rps": "1", "latency_us": "100000",
+    "missing_jump": "1.0", "calibration_gap": "0.4", "margin": "0.3",
+}  # fmt: skip
+# What a team replaces: where the data come from.
+SOURCE = '''"""The source of the scenario: a folder of this machine."""
+
+import shutil
+from pathlib import Path
+
+ARCHIVE = Path({folder!r})
+
+
+def periods():
+    return sorted(path.stem for path in (ARCHIVE / "flights").glob("*.parquet"))
+
+
+def fetch(folder, until, cache):
+    shutil.copytree(ARCHIVE, folder, dirs_exist_ok=True)
+    for path in sorted(folder.glob("*/*.parquet")):
+        if path.stem > until:
+            path.unlink()
+'''
+
+
+def sample(folder: Path) -> Path:
+    """A few months of the real data with one flight in twenty, in the form of data/."""
+    import pandas as pd
+
+    real = ROOT / "data"
+    if not real.is_dir():
+        command = [sys.executable, "-m", "delivery", "fetch", "--until", MONTHS[-1], "--to", str(folder / "real")]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        real = folder / "real"
+    target = folder / "source"
+    for table in ("flights", "weather"):
+        (target / table).mkdir(parents=True)
+        for month in MONTHS:
+            rows = pd.read_parquet(real / table / f"{month}.parquet")
+            if table == "flights":
+                rows = rows.sample(frac=SHARE, random_state=7).sort_index().reset_index(drop=True)
+            rows.to_parquet(target / table / f"{month}.parquet", index=False)
+    shutil.copy(real / "planes.parquet", target / "planes.parquet")
+    return target
+
+
+def build(folder: Path, source: Path, program: Path) -> Path:
+    """A bare repository with one commit on main: the small project, reproduced. There is no store yet."""
+    work = folder / "work"
+    for name in git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
+        if (ROOT / name).is_file() and not name.startswith(("tests/", "docs/", "benchmarks/")):
+            (work / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, work / name)
+    shutil.copytree(ROOT / "tests" / "load", work / "tests" / "load", ignore=shutil.ignore_patterns("__pycache__"))
+    for suite in SUITES:
+        (work / "tests" / suite).mkdir()
+        (work / "tests" / suite / f"test_{suite}.py").write_text("def test_something():\n    assert True\n")
+    (work / "Makefile").write_text("setup:\n\t@echo nothing to install\ncheck:\n\t@python3 -m compileall -q src\n")
+    project = (work / "pyproject.toml").read_text()
+    (work / "pyproject.toml").write_text(
+        re.sub(r"(?m)^addopts = .*$", "", project)
+    )  # one worker is enough for one test
+    (work / "Dockerfile").write_text("FROM scratch\n")
+    (work / "src" / "problem" / "source.py").write_text(SOURCE.format(folder=str(source)))
+    (work / "params.yaml").write_text(smaller((work / "params.yaml").read_text()))
+    for stale in ("dvc.lock", "data.dvc"):
+        (work / stale).unlink(missing_ok=True)
+    git(work, "init", "--quiet", "--initial-branch=main")
+    python(program, work, "-m", "delivery", "fetch")
+    python(program, work, "-m", "dvc", "add", "--quiet", "data")
+    python(program, work, "-m", "dvc", "repro", "--quiet")
+    git(work, "add", "--all")
+    git(work, "commit", "--quiet", "--message", "A small project")
+    git(folder, "clone", "--quiet", "--bare", work, folder / "origin.git")
+    return folder / "origin.git"
+
+
+def smaller(params: str) -> str:
+    for name, value in SMALL.items():
+        params, found = re.subn(rf"(?m)^( +{name}:) +[^ #\n]+", rf"\1 {value}", params)
+        assert found, f"params.yaml has no {name}"
+    return params
+
+
+def python(program: Path, work: Path, *words: str) -> str:
+    """The project's own command line in a folder, with nothing of the person's environment."""
+    paths = {"PYTHONPATH": str(work / "src"), "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
+    variables = environment() | {"HOME": str(work.parent), "MPLCONFIGDIR": str(work.parent / "mpl")} | paths
+    done = subprocess.run([program, *words], cwd=work, env=variables, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}: {done.stdout[-1500:]}{done.stderr[-1500:]}")
+    return done.stdout

@@ -1,0 +1,134 @@
+"""A Python that has its imports behind it: the runner's `.venv/bin/python`, so that scenarios take half the time.
+
+Every step of a workflow starts `python -m ...`, and each start would import pandas, scikit-learn and DVC anew.
+One process imports them once; a start then forks it. The project's own modules are never among them: they come
+from the scenario's checkout. `DELIVERY_COLD=1` leaves all this out.
+"""
+
+import atexit
+import contextlib
+import importlib
+import json
+import os
+import random
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+MODULES = ("dvc.repo", "dvc.cli", "dvc.commands.repro", "matplotlib.pyplot", "mlflow", "onnxruntime", "pandas", "pandera.pandas",
+           "pyarrow.parquet", "scipy.stats", "skl2onnx", "sklearn.ensemble", "sklearn.linear_model", "sklearn.metrics",
+           "sklearn.compose", "skops.io", "sqlalchemy", "uvicorn", "fastapi")  # fmt: skip
+COLD = ("locust", "pip", "venv")  # these change the interpreter when they are imported
+THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "MPLBACKEND": "agg"}
+# What stands in for .venv/bin/python: hands its arguments, folder, environment and files over, and waits.
+CLIENT = """#!{python} -IS
+import json, os, signal, socket, sys
+argv = sys.argv[1:]
+if argv[:1] != ["-m"] or argv[1].partition(".")[0] in {cold!r}:
+    os.execv({python!r}, [{python!r}, *argv])
+server = socket.socket(socket.AF_UNIX)
+server.connect({address!r})
+request = json.dumps([argv, os.getcwd(), dict(os.environ), os.path.abspath(__file__)]).encode()
+socket.send_fds(server, [len(request).to_bytes(4)], [0, 1, 2])
+server.sendall(request)
+pid = int.from_bytes(server.recv(4))
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, lambda number, frame: os.kill(pid, number))
+code = server.recv(1)
+os._exit(code[0] if code else 137)
+"""
+
+
+@contextlib.contextmanager
+def python(folder: Path) -> Iterator[Path]:
+    """A folder like a virtual environment whose bin/python is warm; the one of the tests where that is not wanted."""
+    if os.environ.get("DELIVERY_COLD"):
+        yield Path(sys.prefix)
+        return
+    address = folder / "warm.sock"
+    client = folder / "venv" / "bin" / "python"
+    client.parent.mkdir(parents=True)
+    client.write_text(CLIENT.format(python=sys.executable, cold=COLD, address=str(address)))
+    client.chmod(0o755)
+    command = [sys.executable, __file__, str(address)]
+    with subprocess.Popen(command, env=os.environ | THREADS, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        server.stdout.readline()  # it listens
+        try:
+            yield folder / "venv"
+        finally:
+            server.terminate()
+
+
+def serve(address: str) -> None:
+    """Imports, listens, and forks for each request, for ever."""
+    for module in MODULES:
+        importlib.import_module(module)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen(64)
+    print("ready", flush=True)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            os._exit(answer(connection))
+        connection.close()
+
+
+def answer(connection: socket.socket) -> int:
+    """One start of Python, in the child; ends with the exit code on the connection."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    size, files, _, _ = socket.recv_fds(connection, 4, 3)
+    content = b""
+    while len(content) < int.from_bytes(size):
+        content += connection.recv(1 << 20)
+    argv, folder, environment, executable = json.loads(content)
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ |= environment
+    random.seed()
+    sys.executable = executable
+    paths = [part for part in environment.get("PYTHONPATH", "").split(os.pathsep) if part]
+    sys.path[:0] = [folder, *(str(Path(folder, part)) for part in paths)]
+    sys.argv = ["-m", *argv[2:]]
+    connection.sendall(os.getpid().to_bytes(4))
+    code = run(argv[1])
+    connection.sendall(bytes([code]))
+    return code
+
+
+def run(module: str) -> int:
+    """`python -m module`, to its end: exit handlers and threads included."""
+    code: object = 0
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as stop:
+        code = stop.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    return int(code or 0) & 255  # type: ignore[call-overload]
+
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # this folder: its names are not modules
+    serve(sys.argv[1])

@@ -1,0 +1,127 @@
+"""Mutation test of the workflows: takes away a right, a condition, a gate, a limit, and expects red.
+
+`python tests/workflows/mutate.py` plants each mutant in a copy of .github and runs the static rules;
+`--scenarios` runs the scenarios of the mutant's file instead, so that a right is also missed by who needed it.
+Prints each mutant with what killed it; exit code 1 if one survived. docs/operations.md lists those that survive
+the scenarios, and why.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+# The scenarios that need each file, cheapest first.
+SCENARIOS = {
+    "batch.yml": ["test_operations.py::test_batch_scores_with_what_serves_and_keeps_it"],
+    "ci.yml": ["test_pull_request.py::test_a_failing_suite_shows_in_the_summary_and_blocks",
+               "test_pull_request.py::test_every_check_of_a_small_change_is_green_and_it_can_be_merged"],
+    "comment.yml": ["test_pull_request.py::test_a_fork_is_told_what_to_run", "test_hostile.py"],
+    "deploy.yml": ["test_operations.py::test_deploy_and_roll_back_by_hand"],
+    "doctor.yml": ["test_operations.py::test_doctor_names_what_is_missing_without_being_red"],
+    "drift.yml": ["test_operations.py::test_drift_opens_one_pull_request_with_its_checks"],
+    "promote.yml": ["test_promote.py"],
+    "report.yml": ["test_pull_request.py::test_an_improvement_gets_its_results_committed_and_says_so",
+                   "test_pull_request.py::test_a_fork_is_told_what_to_run",
+                   "test_pull_request.py::test_a_broken_schema_stops_everything_and_names_the_column"],
+    "rollback.yml": ["test_operations.py::test_deploy_and_roll_back_by_hand"],
+}  # fmt: skip
+GATES = (
+    "delivery review",
+    "delivery promote",
+    "delivery suite",
+    "delivery reproduce",
+    "delivery rehearse",
+    "make check",
+    'test "$R',
+)
+# Pattern of a line, what takes its place, and what that is called.
+LINES = (
+    (r"^( +)[a-z-]+: (read|write) #.*$", "", "right removed"),
+    (r"^( +[a-z-]+): write( #.*)$", r"\1: read\2", "right lowered"),
+    (r"^( +- run|        run): (.*(?:" + "|".join(map(re.escape, GATES)) + r").*)$", r"\1: 'true'", "gate passed over"),
+    (r"^    if: [^>].*$", "", "condition removed"),
+    (r"^ +timeout-minutes: .*$", "", "limit removed"),
+    (r"^( +)persist-credentials: false$", r"\1persist-credentials: true", "token kept on disk"),
+    (r"^( +uses: [\w./-]+)@[0-9a-f]{40} # (v[\d.]+)$", r"\1@\2", "pin loosened"),
+    (r"^( +- uses: [\w./-]+)@[0-9a-f]{40} # (v[\d.]+)$", r"\1@\2", "pin loosened"),
+    (r"^    needs: .*$", "", "order removed"),
+    (r"^permissions: \{\}$", "", "denial at the top removed"),
+    (r"^( +)cancel-in-progress: false$", r"\1cancel-in-progress: true", "may be cut off"),
+    (r"^( +)name: (bot|\$\{\{ (?:inputs|needs).*)$", r"\1name: other", "environment changed"),
+)
+# Conditions over two lines, as text.
+BLOCKS = (
+    (r"(?m)^    if: >-\n(?:      .*\n)+", "", "condition removed"),
+    (r" && github\.event\.pull_request\.head\.repo\.full_name == github\.repository", "", "own repository not asked"),
+    (
+        r"\n      && github\.event\.pull_request\.head\.repo\.full_name == github\.repository",
+        "\n     ",
+        "own repository not asked",
+    ),
+    (r" && github\.actor != 'dependabot\[bot\]'", "", "Dependabot not asked"),
+    (r" && github\.event_name == 'pull_request'", "", "event not asked"),
+    (r"needs\.report\.outputs\.stale == 'true' && ", "", "staleness not asked"),
+)
+
+
+def mutants(text: str) -> Iterator[tuple[str, str]]:
+    """Name and text of each file with one thing taken away."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        for pattern, replacement, what in LINES:
+            if re.match(pattern, line):
+                changed = re.sub(pattern, replacement, line)
+                after = [*lines[:number], *([changed] if changed else []), *lines[number + 1 :]]
+                yield f"{what}: line {number + 1} {line.strip()[:70]}", "\n".join(after) + "\n"
+    for pattern, replacement, what in BLOCKS:
+        for number, found in enumerate(re.finditer(pattern, text)):
+            after_text = text[: found.start()] + re.sub(pattern, replacement, found[0]) + text[found.end() :]
+            yield f"{what}: {number + 1}", after_text
+
+
+def killed(github: Path, tests: list[str]) -> str:
+    """The first test that failed, or nothing."""
+    command = [sys.executable, "-m", "pytest", "-o", "addopts=", "-x", "-q", "-rfE", "-p", "no:cacheprovider", *tests]
+    variables = os.environ | {"DELIVERY_GITHUB": str(github), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, cwd=HERE, env=variables, capture_output=True, text=True, check=False)
+    failed = re.findall(r"(?m)^(?:FAILED|ERROR) (\S+)", done.stdout)
+    if done.returncode and not failed:
+        raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
+    return failed[0].rpartition("/")[2] if failed else ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenarios", action="store_true", help="kill with scenarios, not with the static rules")
+    parser.add_argument("--only", default="", help="mutants whose name or file has this text")
+    options = parser.parse_args()
+    survived = count = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        shutil.copytree(ROOT / ".github", Path(scratch, ".github"))
+        if why := killed(Path(scratch, ".github"), ["test_rules.py"]):
+            sys.exit(f"red without any mutant: {why}")
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        for name, text in mutants(path.read_text()):
+            if options.only not in f"{path.name} {name}":
+                continue
+            with tempfile.TemporaryDirectory() as scratch:
+                github = Path(scratch, ".github")
+                shutil.copytree(ROOT / ".github", github)
+                (github / "workflows" / path.name).write_text(text)
+                by = killed(github, SCENARIOS[path.name] if options.scenarios else ["test_rules.py"])
+            count, survived = count + 1, survived + (not by)
+            print(f"{'killed  ' if by else 'SURVIVED'} {path.name} {name}{f'  by {by}' if by else ''}", flush=True)
+    print(f"{count - survived} of {count} mutants killed")
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
