@@ -25,7 +25,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import stats
 
-from delivery import evidence, params, prepare, shift
+from delivery import params, prepare
+from delivery.drift import evidence, shift
 from problem import FEATURES, SEASONAL
 
 EVIDENTLY = """

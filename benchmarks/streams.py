@@ -19,8 +19,9 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # before nu
 
 import numpy as np
 
-from delivery import params, policy
-from delivery.policy import Window
+from delivery import params
+from delivery.drift import policy
+from delivery.drift.policy import Window
 
 KINDS = ("none", "sudden", "gradual", "recurring", "label", "segment")
 MONTHS, TRAINED, DAYS, ROWS = 12, 4, 30, 60  # ROWS a day

@@ -18,7 +18,7 @@ STAGES = {
 }
 # A model fitted with two threads is another file, and a contended fit takes ten times as long.
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-# Each of these modules has `arguments(parser)` and `main(options)`.
+# Each of these has a module with `arguments(parser)` and `main(options)`: its name, or what PLACES says.
 VERBS = {
     "run": "everything in order: data, pipeline, report, gate, registry, service, load, drift",
     "fetch": "write data/ from the source, up to fetch.until",
@@ -46,6 +46,8 @@ VERBS = {
     "suite": "one folder of tests/, with its outcome in the summary of the run",
     "doctor": "what is set up, what is not, and how to mend it",
 }
+
+PLACES = {"drift": "drift.check", "backtest": "drift.backtest", "retrain": "drift.retrain"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -84,7 +86,7 @@ def parser(argv: list[str] | None = None) -> argparse.ArgumentParser:
     for name, text in VERBS.items():
         verb = verbs.add_parser(name, help=text, description=text)
         if name == asked:
-            module = importlib.import_module(f"delivery.{name}")
+            module = importlib.import_module(f"delivery.{PLACES.get(name, name)}")
             module.arguments(verb)
             verb.set_defaults(main=module.main)
     return root

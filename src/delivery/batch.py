@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 from delivery import files, github, params, records, registry, skopsfile, store, tables, validate
-from delivery.drift import following
 from delivery.errors import Failure
 from delivery.evaluate import PREDICTION, predictions
 from delivery.fetch import into
@@ -21,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
-    month = options.month or following(params.load().fetch.until)
+    month = options.month or tables.following(params.load().fetch.until)
     about = run(month, options.model)
     if options.push:
         keep(FOLDER / month)

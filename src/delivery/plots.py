@@ -31,31 +31,31 @@ LINES: dict[str, dict[str, Any]] = {  # dashes as well as colour, for whoever se
     "reference": {"color": GREY, "linewidth": 1.0, "zorder": 1, "linestyle": (0, (2, 2))},
 }
 ABOVE: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "bottom"}
-INTERVAL, DRIFT = ["segment", "rows", "value", "low", "high"], ["column", "psi", "seasonal"]
+INTERVAL = ["segment", "rows", "value", "low", "high"]
 styled = mpl.rc_context(STYLE)
 
 
 @styled
 def roc(y: np.ndarray, p: np.ndarray, champion: np.ndarray | None = None) -> bytes:
     """Share of positives found against share of negatives disturbed; `champion` holds that model's predictions."""
-    fig, ax = _figure(f"ROC curve: AUC {roc_auc_score(y, p):.3f} on {len(y):,} rows")
+    fig, ax = figure(f"ROC curve: AUC {roc_auc_score(y, p):.3f} on {len(y):,} rows")
     ax.plot([0, 1], [0, 1], **LINES["reference"])
     ax.text(0.5, 0.48, "chance 0.500", rotation=45, transform_rotates_text=True, rotation_mode="anchor", va="top")
     ax.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="false positive rate", ylabel="true positive rate")
     _compare(ax, p, champion, 0.13, lambda s: roc_curve(y, s)[:2], lambda s: roc_auc_score(y, s))
-    return _png(fig)
+    return png(fig)
 
 
 @styled
 def precision_recall(y: np.ndarray, p: np.ndarray, champion: np.ndarray | None = None) -> bytes:
     """Share of alarms that are right against share of positives found; `champion` holds that model's predictions."""
-    fig, ax = _figure(f"Precision and recall: average precision {average_precision_score(y, p):.3f}")
+    fig, ax = figure(f"Precision and recall: average precision {average_precision_score(y, p):.3f}")
     base = float(np.mean(y))
     ax.axhline(base, **LINES["reference"])
     ax.text(0.02, base - 0.045 if base > 0.1 else base + 0.045, f"base rate {base:.3f}", va="center")
     ax.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="recall", ylabel="precision")
     _compare(ax, p, champion, 0.93, lambda s: _by_recall(y, s), lambda s: average_precision_score(y, s))
-    return _png(fig)
+    return png(fig)
 
 
 @styled
@@ -66,20 +66,20 @@ def calibration(y: np.ndarray, p: np.ndarray, bins: int = 10) -> bytes:
     mean, count = groups.mean(), groups.size()
     gap = np.average((mean["p"] - mean["y"]).abs(), weights=count)
     top = min(1.0, 1.05 * max(frame["p"].max(), mean["y"].max(), 0.01))
-    fig, (ax, below) = _figure(f"Calibration: bins off by {gap:.3f} on average", panels=(4, 1))
+    fig, (ax, below) = figure(f"Calibration: bins off by {gap:.3f} on average", panels=(4, 1))
     ax.plot([0, top], [0, top], **LINES["reference"])
     ax.text(0.9 * top, 0.87 * top, "ideal", va="top")
     ax.scatter(mean["p"], mean["y"], s=46 * count / count.max(), color=BLUE, linewidth=0, zorder=3)
     below.hist(p, bins=60, range=(0, top), color=BLUE, linewidth=0)
     ax.set(xlim=(0, top * 1.01), ylim=(0, top * 1.01), ylabel="observed rate")
     below.set(xlabel="predicted probability", ylabel="rows", yticks=[])
-    return _png(fig)
+    return png(fig)
 
 
 @styled
 def loss_curve(curves: Mapping[str, Sequence[float]], chance: float | None = None) -> bytes:
     """Loss per iteration, the last curve in the strong colour; `chance` is the loss of a model that learnt nothing."""
-    fig, ax = _figure("Loss per iteration")
+    fig, ax = figure("Loss per iteration")
     ends = []
     for name, values in curves.items():
         line = LINES["candidate" if name == list(curves)[-1] else "champion"]
@@ -94,7 +94,7 @@ def loss_curve(curves: Mapping[str, Sequence[float]], chance: float | None = Non
     for value, text, colour in sorted(ends):
         place = max((value - low) / (high - low), place + 0.07)  # curves that end close would print over each other
         ax.text(1.02, place, text, color=colour, va="center", transform=ax.transAxes)
-    return _png(fig)
+    return png(fig)
 
 
 @styled
@@ -105,7 +105,7 @@ def segments(table: Table, metric: str = "primary metric", overall: float | None
     if overall is not None:
         ax.axvline(overall, **LINES["reference"])
         ax.annotate(f"overall {overall:.3f}", (overall, 1), (0, 3), ha="center", **ABOVE)
-    return _png(fig)
+    return png(fig)
 
 
 @styled
@@ -121,35 +121,20 @@ def differences(table: Table, better: str, metric: str = "primary metric") -> by
     ax.set_xlim(-reach, reach)  # symmetric, so that both sides have room for their name
     ax.annotate(f"← {left}", (0, 1), (-6, 3), ha="right", color=negative, **ABOVE)
     ax.annotate(f"{right} →", (0, 1), (6, 3), ha="left", color=positive, **ABOVE)
-    return _png(fig)
+    return png(fig)
 
 
 @styled
 def importance(table: Table, metric: str = "primary metric") -> bytes:
     """Loss of the metric when a feature is shuffled, greatest on top; rows {feature, mean, sd}."""
     frame = pd.DataFrame(table, columns=["feature", "mean", "sd"]).sort_values("mean", ascending=False, kind="stable")
-    fig, ax = _rows("Permutation importance", f"worsening of {metric} when shuffled, ± 1 sd", frame["feature"])
+    fig, ax = listing("Permutation importance", f"worsening of {metric} when shuffled, ± 1 sd", frame["feature"])
     ax.barh(range(len(frame)), frame["mean"], 0.55, xerr=frame["sd"], color=BLUE, ecolor=BLUE, alpha=0.45)
     ax.axvline(0, color=GREY, linewidth=0.8)
-    return _png(fig)
+    return png(fig)
 
 
-@styled
-def drift(table: Table, alarm: float = 0.25) -> bytes:
-    """Population stability index per column, seasonal ones hollow and never alarmed; rows {column, psi, seasonal}."""
-    frame = pd.DataFrame(table, columns=DRIFT).sort_values("psi", ascending=False, kind="stable")
-    fig, ax = _rows("Drift per column", "population stability index, log scale; hollow: seasonal", frame["column"])
-    for row, (_, psi, seasonal) in enumerate(frame.itertuples(index=False)):
-        colour = BLUE if seasonal or psi <= alarm else ORANGE
-        ax.plot(max(psi, 0.001), row, "o", color=colour, markerfacecolor="none" if seasonal else colour, clip_on=False)
-    ax.axvline(alarm, **LINES["reference"] | {"color": ORANGE})
-    ax.annotate(f"alarm {alarm:g}", (alarm, 1), (0, 3), ha="center", color=ORANGE, **ABOVE)
-    ax.set(xscale="log", xlim=(8e-4, max([1.0, *(1.2 * frame["psi"])])))  # seasonal ones are 10 to 100 times the rest
-    ax.xaxis.set_major_formatter(lambda value, _: f"{'≤ ' if value <= 0.001 else ''}{value:g}")
-    return _png(fig)
-
-
-def _figure(title: str, height: float = 3.3, panels: Sequence[float] = (1,)) -> tuple[Figure, Any]:
+def figure(title: str, height: float = 3.3, panels: Sequence[float] = (1,)) -> tuple[Figure, Any]:
     fig = Figure(figsize=(WIDTH / 100, height), dpi=200, layout="constrained")
     fig.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     axes = fig.subplots(len(panels), sharex=True, height_ratios=panels)
@@ -158,8 +143,8 @@ def _figure(title: str, height: float = 3.3, panels: Sequence[float] = (1,)) -> 
     return fig, axes
 
 
-def _rows(title: str, label: str, names: "pd.Series[str]") -> tuple[Figure, Any]:
-    fig, ax = _figure(title, 0.95 + 0.19 * max(len(names), 2))
+def listing(title: str, label: str, names: "pd.Series[str]") -> tuple[Figure, Any]:
+    fig, ax = figure(title, 0.95 + 0.19 * max(len(names), 2))
     fig.supxlabel(label, fontsize="medium")  # centred on the picture: long names leave the axes narrow
     ax.set(ylim=(max(len(names), 1) - 0.5, -0.5), yticks=range(len(names)), yticklabels=names)
     ax.locator_params(axis="x", nbins=4)
@@ -169,7 +154,7 @@ def _rows(title: str, label: str, names: "pd.Series[str]") -> tuple[Figure, Any]
 
 
 def _intervals(title: str, label: str, frame: pd.DataFrame, colours: list[str]) -> tuple[Figure, Any]:
-    fig, ax = _rows(title, f"{label}, with its interval", frame["segment"])
+    fig, ax = listing(title, f"{label}, with its interval", frame["segment"])
     ax.hlines(range(len(frame)), frame["low"], frame["high"], colors=colours, linewidth=1.6)
     ax.scatter(frame["value"], range(len(frame)), s=26, color=colours, linewidth=0, zorder=3)
     counts = ["rows", *(f"{count:,}" for count in frame["rows"])]
@@ -193,7 +178,7 @@ def _by_recall(y: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return recall[:-1], precision[:-1]  # the last point, precision 1 at recall 0, is a convention and no threshold
 
 
-def _png(fig: Figure) -> bytes:
+def png(fig: Figure) -> bytes:
     raw, size = FigureCanvasAgg(fig).print_to_buffer()
     image = Image.frombytes("RGBA", size, raw).quantize()  # a palette looks the same in a third of the bytes
     image.save(buffer := BytesIO(), format="png", optimize=True)

@@ -12,7 +12,6 @@ from typing import Any
 from delivery import (
     compare,
     contract,
-    drift,
     fetch,
     files,
     gate,
@@ -26,6 +25,7 @@ from delivery import (
     targets,
 )
 from delivery.baseline import path_first
+from delivery.drift import check
 from delivery.errors import Failure
 from delivery.evaluate import METRICS
 from delivery.export import FOLDER as EXPORT
@@ -62,7 +62,7 @@ def main(options: argparse.Namespace) -> int:
     with step("staging", seconds):
         facts |= staging(settings, version)
     with step("drift", seconds):
-        found = drift.run(settings, drift.following(settings.fetch.until))
+        found = check.run(settings, tables.following(settings.fetch.until))
         facts["drift"] = f"{found['month']}: {'retrain' if found['retrain'] else 'no retraining'}; {found['why']}"
     summary(facts, seconds)
     return 0

@@ -17,6 +17,15 @@ def expected(until: str) -> list[str]:
     return known[: known.index(until) + 1]
 
 
+def following(until: str) -> str:
+    """Raises Failure when the source has nothing newer."""
+    months = expected(until)
+    later = [period for period in periods() if period > months[-1]]
+    if not later:
+        raise Failure(f"the source has nothing newer than {until}")
+    return later[0]
+
+
 def read(until: str, folder: Path = DATA) -> dict[str, pd.DataFrame]:
     """Every table of `problem.TABLES`, monthly ones put together in order.
 

@@ -91,7 +91,7 @@ def test_what_is_no_command_is_refused_with_the_usage(words: list[str], capsys) 
 
 @pytest.mark.parametrize("verb", [*command.STAGES, *command.VERBS])
 def test_every_verb_exists_and_has_its_help(verb: str, capsys) -> None:
-    module = importlib.import_module(f"delivery.{verb}")
+    module = importlib.import_module(f"delivery.{command.PLACES.get(verb, verb)}")
     assert hasattr(module, "main") or verb in command.STAGES
     with pytest.raises(SystemExit) as stopped:
         command.main([verb, "--help"])

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from delivery import plots
+from delivery.drift import plots as drift_plots
 
 PAGES = {"light": "#ffffff", "dark": "#0d1117"}
 RANDOM = np.random.default_rng(0)
@@ -40,8 +41,8 @@ CASES: dict[str, Callable[[], bytes]] = {
     ),
     "differences, none": lambda: plots.differences([], better="lower"),
     "importance": lambda: plots.importance(IMPORTANCE),
-    "drift": lambda: plots.drift(DRIFT),
-    "drift of nothing at all": lambda: plots.drift([{"column": "a", "psi": 0.0, "seasonal": False}]),
+    "drift": lambda: drift_plots.shift(DRIFT),
+    "drift of nothing at all": lambda: drift_plots.shift([{"column": "a", "psi": 0.0, "seasonal": False}]),
 }
 
 
@@ -103,5 +104,5 @@ def test_an_unknown_better_side_is_refused() -> None:
 
 def test_a_seasonal_feature_raises_no_alarm() -> None:
     steady, seasonal = ([{"column": "month", "psi": 3.0, "seasonal": seasonal}] for seasonal in (False, True))
-    assert amount(plots.drift(steady), plots.ORANGE) > amount(plots.drift(seasonal), plots.ORANGE)
-    assert amount(plots.drift(seasonal), plots.BLUE) > 0
+    assert amount(drift_plots.shift(steady), plots.ORANGE) > amount(drift_plots.shift(seasonal), plots.ORANGE)
+    assert amount(drift_plots.shift(seasonal), plots.BLUE) > 0

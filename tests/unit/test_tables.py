@@ -75,3 +75,12 @@ def test_a_month_that_the_source_does_not_have(until: str) -> None:
 
 def test_expected_months() -> None:
     assert tables.expected("2013-03") == ["2013-01", "2013-02", "2013-03"]
+
+
+def test_the_month_after_the_newest() -> None:
+    assert tables.following("2013-05") == "2013-06"
+
+
+def test_at_the_last_month_there_is_nothing_newer() -> None:
+    with pytest.raises(Failure, match="the source has nothing newer than 2013-12"):
+        tables.following("2013-12")

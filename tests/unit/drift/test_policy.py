@@ -9,9 +9,9 @@ import made
 import numpy as np
 import pytest
 
-from delivery import policy
+from delivery.drift import policy
+from delivery.drift.policy import Window
 from delivery.params import Params
-from delivery.policy import Window
 
 DAYS = 30
 PERIODS = [f"2013-{month:02d}" for month in range(1, 13)]

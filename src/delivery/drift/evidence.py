@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delivery import explain, files, shift
+from delivery import files
+from delivery.drift import explain, shift
 from delivery.params import Params
 from problem import BLOCK, FEATURES, LABEL, PERIOD, PRIMARY, SEASONAL, TABLES, losses
 

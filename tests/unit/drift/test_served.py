@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delivery import driftpage, evaluate, served
+from delivery import evaluate
+from delivery.drift import page, served
 from delivery.errors import Failure
 from delivery.evaluate import PREDICTION
 from delivery.params import Params
@@ -89,7 +90,7 @@ def test_from_the_log_to_the_labels(
     assert facts["loss"] == pytest.approx(loss.mean())
     assert facts["skew"] == []
     assert facts["again"] <= settings.export.tolerance
-    assert any("predictions logged" in line for line in driftpage.served_lines(facts))
+    assert any("predictions logged" in line for line in page.served_lines(facts))
 
 
 def test_a_feature_that_is_made_differently_online_is_found(

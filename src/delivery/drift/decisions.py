@@ -4,7 +4,8 @@ import json
 import shutil
 from datetime import UTC, datetime
 
-from delivery import challenger, files, records, store
+from delivery import files, records, store
+from delivery.drift import challenger
 from delivery.errors import Failure
 
 LOG = files.STORE / "drift" / "log.jsonl"

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delivery import shift, skew
+from delivery import skew
+from delivery.drift import shift
 
 
 @pytest.fixture

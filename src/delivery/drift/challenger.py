@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from delivery import files, train
+from delivery.drift.policy import Window
 from delivery.errors import Failure
 from delivery.params import Params
-from delivery.policy import Window
 from problem import BLOCK, FEATURES, LABEL, PERIOD, PRIMARY, losses, predict
 
 CACHE = files.CACHE / "drift" / "windows"

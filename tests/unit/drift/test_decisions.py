@@ -6,7 +6,8 @@ from pathlib import Path
 import made
 import pytest
 
-from delivery import challenger, decisions, files, store
+from delivery import files, store
+from delivery.drift import challenger, decisions
 from delivery.errors import Failure
 
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from delivery import challenger, driftplots, files, params, policy, tables
+from delivery import files, params, tables
+from delivery.drift import challenger, plots, policy
 from delivery.errors import Failure
 from delivery.fetch import into
 from delivery.params import Params
@@ -43,7 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> None:
     result = run(params.load(), (options.mode,) if options.mode else MODES)
     files.write_json(REPORT, result)
-    files.write(options.plot, driftplots.backtest(result))
+    files.write(options.plot, plots.backtest(result))
     print(json.dumps(files.rounded(result), indent=1) if options.json else "\n".join(map(markdown, result.values())))
 
 

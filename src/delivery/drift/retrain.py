@@ -5,7 +5,8 @@ import os
 import re
 from pathlib import Path
 
-from delivery import cml, drift, fetch, files, git, github, params, reproduce, store
+from delivery import cml, fetch, files, git, github, params, reproduce, store
+from delivery.drift import check
 from delivery.errors import Failure
 from delivery.params import PARAMS
 from delivery.results import CHECKS
@@ -28,8 +29,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
-    found = files.read_json(drift.JSON, "drift")
-    github.summary(drift.MARKDOWN.read_text())
+    found = files.read_json(check.JSON, "drift")
+    github.summary(check.MARKDOWN.read_text())
     if not found["retrain"]:
         print(f"retrain: no pull request for {found['month']}: {found['why']}")
         return
@@ -65,7 +66,7 @@ def propose(month: str, branch: str) -> str:
     reproduce.dvc("repro")
     reproduce.dvc("push", "--quiet")
     store.push(f"Data and model of {branch}", redo=lambda: None)
-    body = drift.MARKDOWN.read_text()
+    body = check.MARKDOWN.read_text()
     title = f"Retrain with {month}"
     why = by_cml(branch, title, body)
     if why and not opened(branch):

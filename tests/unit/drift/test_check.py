@@ -9,21 +9,13 @@ import made
 import pandas as pd
 import pytest
 
-from delivery import challenger, decisions, drift, files, policy, skopsfile, tables, train
+from delivery import files, skopsfile, tables, train
 from delivery.__main__ import main
+from delivery.drift import challenger, check, decisions, policy
 from delivery.errors import Failure
 from delivery.files import CACHE
 from delivery.params import Params
 from problem import Train, table
-
-
-def test_the_month_after_the_newest() -> None:
-    assert drift.following("2013-05") == "2013-06"
-
-
-def test_at_the_last_month_there_is_nothing_newer() -> None:
-    with pytest.raises(Failure, match="the source has nothing newer than 2013-12"):
-        drift.following("2013-12")
 
 
 @pytest.fixture
@@ -34,20 +26,20 @@ def arrived(project: Path, little: Path) -> Path:
 
 def test_a_month_that_the_champion_has_learnt_from_is_refused(project: Path, settings: Params) -> None:
     with pytest.raises(Failure, match="trained until 2013-01: 2013-01 is not news to it; take a later month"):
-        drift.run(settings, "2013-01")
+        check.run(settings, "2013-01")
 
 
 def test_a_schema_break_in_the_new_month_stops_instead_of_retraining(arrived: Path, settings: Params) -> None:
     file = arrived / "flights" / "2013-03.parquet"
     pd.read_parquet(file).assign(origin="XXX").to_parquet(file)
     with pytest.raises(Failure, match=r"flights\.origin: isin"):
-        drift.run(settings, "2013-03")
-    assert not drift.JSON.exists()
+        check.run(settings, "2013-03")
+    assert not check.JSON.exists()
 
 
 def test_without_a_model_the_command_that_makes_one_is_named(folder: Path, settings: Params) -> None:
     with pytest.raises(Failure, match=r"model\.skops is missing; run `dvc repro` or `dvc pull`"):
-        drift.run(settings, "2013-03")
+        check.run(settings, "2013-03")
 
 
 def test_a_month_that_does_not_exist_is_refused(project: Path, capsys) -> None:
@@ -75,17 +67,17 @@ def test_a_month_is_judged_and_written_down(arrived: Path, lenient: Params, monk
         return fit(rows, chosen)
 
     monkeypatch.setattr(train, "fit", watched)
-    found = drift.run(lenient, "2013-03")
+    found = check.run(lenient, "2013-03")
     assert sorted(seen[0]["period"].unique()) == ["2013-01", "2013-02"], (
         "the challenger learns from all before the month"
     )
     assert (found["month"], found["champion_trained_on"]) == ("2013-03", ["2013-01"])
     assert found["verdict"] in policy.JUDGED
-    written = json.loads(drift.JSON.read_text())
+    written = json.loads(check.JSON.read_text())
     assert {name: written[name] for name in ("retrain", "withdraw", "why")} == {
         name: found[name] for name in ("retrain", "withdraw", "why")
     }
-    page = drift.MARKDOWN.read_text()
+    page = check.MARKDOWN.read_text()
     assert page.startswith(f"**{'Retrain' if found['retrain'] else 'No retraining'} for 2013-03: {found['why']}.**")
     assert "- The champion's log loss is " in page
     assert "Champion trained on 2013-01 to 2013-01; challenger on everything before 2013-03." in page
@@ -124,16 +116,16 @@ def test_the_champions_own_test_month_has_no_challenger() -> None:
 def test_a_month_without_labels_waits(arrived: Path, lenient: Params) -> None:
     outcomes = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"]
     spoil(arrived, lambda rows: rows.assign(**dict.fromkeys(outcomes, float("nan"))))
-    found = drift.run(made.changed(lenient, validate__missing_jump=1.0), "2013-03")
+    found = check.run(made.changed(lenient, validate__missing_jump=1.0), "2013-03")
     assert (found["verdict"], found["retrain"], found["withdraw"]) == ("wait", False, False)
     assert "rows and none has a label yet" in found["why"]
     assert {row["column"] for row in found["evidence"]} >= {"score", "temp"}, "what moved can be seen without labels"
-    assert drift.MARKDOWN.read_text().startswith("**No decision for 2013-03")
+    assert check.MARKDOWN.read_text().startswith("**No decision for 2013-03")
 
 
 def test_a_month_that_is_not_over_waits(arrived: Path, lenient: Params) -> None:
     spoil(arrived, lambda rows: rows[rows["day"] <= 3])
-    found = drift.run(lenient, "2013-03")
+    found = check.run(lenient, "2013-03")
     assert found["verdict"] == "wait"
     assert "labels of 3 days are fewer than drift.min_days 5" in found["why"]
     assert found["found"]["now"]["loss"] > 0
@@ -146,11 +138,11 @@ def test_late_labels_that_change_old_rows_are_said(arrived: Path, lenient: Param
         return rows
 
     spoil(arrived, late, "2013-01")
-    found = drift.run(lenient, "2013-03")
+    found = check.run(lenient, "2013-03")
     assert found["revisions"] == [{"file": "flights/2013-01.parquet", "added": 0, "removed": 2, "altered": 40}]
     assert (
         "The source has changed `flights/2013-01.parquet` since it was fetched: 40 rows altered"
-        in drift.MARKDOWN.read_text()
+        in check.MARKDOWN.read_text()
     )
 
 
@@ -166,21 +158,21 @@ def test_late_labels_that_change_old_rows_are_said(arrived: Path, lenient: Param
 def test_broken_data_stop_and_leave_no_decision(change: Callable, why: str, arrived: Path, lenient: Params) -> None:
     spoil(arrived, change)
     with pytest.raises(Failure, match=why):
-        drift.run(lenient, "2013-03")
-    assert not drift.JSON.exists()
+        check.run(lenient, "2013-03")
+    assert not check.JSON.exists()
 
 
 def test_a_column_that_is_suddenly_missing_stops(arrived: Path, lenient: Params) -> None:
     file = arrived / "weather" / "2013-03.parquet"
     pd.read_parquet(file).assign(temp=float("nan")).to_parquet(file, index=False)
     with pytest.raises(Failure, match=r"features\.temp: missing in .* of the newest month's rows"):
-        drift.run(lenient, "2013-03")
+        check.run(lenient, "2013-03")
 
 
 def test_a_label_from_the_future_stops(arrived: Path, lenient: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pd.Timestamp, "now", lambda: pd.Timestamp("2013-03-01"))
     with pytest.raises(Failure, match=r"a label of 2013-03-06 .* has arrived before its time"):
-        drift.run(lenient, "2013-03")
+        check.run(lenient, "2013-03")
 
 
 @pytest.mark.parametrize("error", [Failure("it did not converge"), ValueError("a label is NaN"), MemoryError()])
@@ -191,10 +183,10 @@ def test_a_challenger_that_cannot_be_trained_is_a_red_check_with_its_evidence(
         raise error
 
     monkeypatch.setattr(train, "fit", fail)
-    monkeypatch.setattr(drift, "into", lambda *_: None)
-    monkeypatch.setattr(drift.params, "load", lambda: lenient)
+    monkeypatch.setattr(check, "into", lambda *_: None)
+    monkeypatch.setattr(check.params, "load", lambda: lenient)
     assert main(["drift", "--month", "2013-03"]) == 1
-    found = json.loads(drift.JSON.read_text())
+    found = json.loads(check.JSON.read_text())
     assert (found["verdict"], found["retrain"], found["withdraw"]) == ("failed", False, False)
     assert "the challenger for 2013-03 could not be trained: " in found["why"]
     assert "The champion's log loss is" in capsys.readouterr().out
@@ -204,31 +196,31 @@ def test_where_a_budget_is_spent_no_challenger_is_trained(
     arrived: Path, lenient: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train, "fit", lambda *_: pytest.fail("trained"))
-    found = drift.run(made.changed(lenient, drift__minutes_per_month=0.0), "2013-03")
+    found = check.run(made.changed(lenient, drift__minutes_per_month=0.0), "2013-03")
     assert found["verdict"] == "skip"
     assert "compute minutes this month are all" in found["why"]
 
 
 def test_the_oldest_month_that_was_not_judged_is_due(folder: Path) -> None:
-    assert drift.due("2013-05") == "2013-06"
+    assert check.due("2013-05") == "2013-06"
     entries = [{"month": "2013-06", "verdict": "hold"}, {"month": "2013-07", "verdict": "wait"}]
     files.write(decisions.LOG, "".join(json.dumps(entry) + "\n" for entry in entries))
-    assert drift.due("2013-05") == "2013-07", "a month that waited is due again"
-    assert drift.due("2013-12") is None
+    assert check.due("2013-05") == "2013-07", "a month that waited is due again"
+    assert check.due("2013-12") is None
 
 
 def test_nothing_new_is_no_error(project: Path, settings: Params, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setattr(drift.params, "load", lambda: made.changed(settings, fetch__until="2013-12"))
+    monkeypatch.setattr(check.params, "load", lambda: made.changed(settings, fetch__until="2013-12"))
     assert not main(["drift"])
     assert "there is nothing new" in capsys.readouterr().out
-    assert json.loads(drift.JSON.read_text())["retrain"] is False
+    assert json.loads(check.JSON.read_text())["retrain"] is False
 
 
 @pytest.fixture
 def checked(arrived: Path, lenient: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command finds these settings, and March where it has arrived."""
-    monkeypatch.setattr(drift, "into", lambda *_: None)
-    monkeypatch.setattr(drift.params, "load", lambda: lenient)
+    monkeypatch.setattr(check, "into", lambda *_: None)
+    monkeypatch.setattr(check.params, "load", lambda: lenient)
 
 
 def test_a_look_keeps_nothing_and_push_keeps_the_decision(checked: None, capsys) -> None:
@@ -236,7 +228,7 @@ def test_a_look_keeps_nothing_and_push_keeps_the_decision(checked: None, capsys)
     assert decisions.read() == []
     assert main(["drift", "--month", "2013-03", "--push"]) == 0
     (entry,) = decisions.read()
-    found = json.loads(drift.JSON.read_text())
+    found = json.loads(check.JSON.read_text())
     assert {name: entry[name] for name in ("month", "verdict", "why")} == {
         name: found[name] for name in ("month", "verdict", "why")
     }
@@ -254,11 +246,11 @@ def test_where_the_store_cannot_be_had_nothing_is_decided_or_lost(
     shutil.rmtree(files.STORE, ignore_errors=True)
     made.git("remote", "add", "origin", str(tmp_path / "gone.git"))
     with monkeypatch.context() as workflow:
-        workflow.setattr(drift.store.github, "inside", lambda: True)
+        workflow.setattr(check.store.github, "inside", lambda: True)
         assert main(["drift", "--month", "2013-03", "--push"]) == 1
     assert "so the store cannot be had" in capsys.readouterr().err
-    assert not drift.JSON.exists()
+    assert not check.JSON.exists()
     assert main(["drift", "--month", "2013-03", "--push"]) == 1
     assert "it is kept in .store, push again later" in capsys.readouterr().err
-    assert json.loads(drift.JSON.read_text())["month"] == "2013-03"
+    assert json.loads(check.JSON.read_text())["month"] == "2013-03"
     assert [entry["month"] for entry in decisions.read()] == ["2013-03"]

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delivery import backtest, drift, files, tables
+from delivery import files, tables
 from delivery.__main__ import main
-from delivery.backtest import Replay
+from delivery.drift import backtest, check
+from delivery.drift.backtest import Replay
 from delivery.errors import Failure
 from delivery.params import Params
 from problem import BLOCK, LABEL, PERIOD
@@ -97,7 +98,7 @@ def test_the_command_decides_as_drift_does(
     found = json.loads(capsys.readouterr().out)
     assert set(found) == set(backtest.MODES)
     (row,) = found["frozen"]["months"]
-    checked = drift.run(lenient, "2013-03")
+    checked = check.run(lenient, "2013-03")
     assert (row["verdict"], row["why"]) == (checked["verdict"], checked["why"])
     assert backtest.PLOT.read_bytes().startswith(b"\x89PNG")
     assert backtest.REPORT.exists()

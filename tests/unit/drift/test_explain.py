@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delivery import explain, shift
+from delivery.drift import explain, shift
 from delivery.evaluate import PREDICTION
 from delivery.params import Params
 from problem import LABEL, PRIMARY, losses

@@ -14,25 +14,8 @@ from typing import Any
 import pandas as pd
 from msgspec.structs import replace
 
-from delivery import (
-    challenger,
-    compare,
-    decisions,
-    driftpage,
-    driftplots,
-    evidence,
-    files,
-    params,
-    plots,
-    policy,
-    prepare,
-    served,
-    skopsfile,
-    store,
-    tables,
-    train,
-    validate,
-)
+from delivery import compare, files, params, prepare, skopsfile, store, tables, train, validate
+from delivery.drift import challenger, decisions, evidence, page, plots, policy, served
 from delivery.errors import Failure
 from delivery.evaluate import predictions
 from delivery.fetch import into
@@ -71,15 +54,6 @@ def main(options: argparse.Namespace) -> int:
     if options.push:
         print(decisions.keep(result))
     return 1 if result["verdict"] == "failed" else 0
-
-
-def following(until: str) -> str:
-    """Raises Failure when the source has nothing newer."""
-    months = tables.expected(until)
-    later = [period for period in tables.periods() if period > months[-1]]
-    if not later:
-        raise Failure(f"the source has nothing newer than {until}")
-    return later[0]
 
 
 def due(until: str) -> str | None:
@@ -141,7 +115,7 @@ def run(settings: Params, month: str, log: Path | None = None) -> dict:
     result |= decide(result, champion, examples, folder, str(test[PERIOD].max()), history, settings)
     result["seconds"] = time.monotonic() - start
     files.write_json(JSON, result)
-    files.write(MARKDOWN, driftpage.markdown(result))
+    files.write(MARKDOWN, page.markdown(result))
     return result
 
 
@@ -153,9 +127,9 @@ def unserved(champion: Any, examples: pd.DataFrame, test: pd.DataFrame) -> pd.Da
 
 def draw(result: dict[str, Any], settings: Params) -> None:
     """drift.shift.png and, where a challenger was trained, drift.gains.png."""
-    files.write(files.REPORTS / "drift.shift.png", plots.drift(result["evidence"], settings.drift.psi_alarm))
+    files.write(files.REPORTS / "drift.shift.png", plots.shift(result["evidence"], settings.drift.psi_alarm))
     if result["judged"]:
-        files.write(files.REPORTS / "drift.gains.png", driftplots.gains(result["gains"], settings.drift.min_gain))
+        files.write(files.REPORTS / "drift.gains.png", plots.gains(result["gains"], settings.drift.min_gain))
 
 
 def refuse_future(now: pd.DataFrame) -> None:

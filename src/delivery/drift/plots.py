@@ -1,11 +1,12 @@
-"""Plots of the drift loop: what challengers gained month by month, and the replayed year."""
+"""Plots of the drift loop: how far each column moved, what challengers gained month by month, and the replayed year."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from delivery.plots import ABOVE, BLUE, GREY, LINES, ORANGE, _figure, _png, styled
+from delivery.plots import ABOVE, BLUE, GREY, LINES, ORANGE, Table, figure, listing, png, styled
 from problem import PRIMARY
 
 UNIT = PRIMARY.replace("_", " ")
@@ -13,21 +14,38 @@ SLANTED: Any = {"rotation": 30, "ha": "right"}  # names of months are wider than
 
 
 @styled
+def shift(table: Table, alarm: float = 0.25) -> bytes:
+    """Population stability index per column, seasonal ones hollow and never alarmed; rows {column, psi, seasonal}."""
+    frame = pd.DataFrame(table, columns=["column", "psi", "seasonal"]).sort_values(
+        "psi", ascending=False, kind="stable"
+    )
+    fig, ax = listing("Drift per column", "population stability index, log scale; hollow: seasonal", frame["column"])
+    for row, (_, psi, seasonal) in enumerate(frame.itertuples(index=False)):
+        colour = BLUE if seasonal or psi <= alarm else ORANGE
+        ax.plot(max(psi, 0.001), row, "o", color=colour, markerfacecolor="none" if seasonal else colour, clip_on=False)
+    ax.axvline(alarm, **LINES["reference"] | {"color": ORANGE})
+    ax.annotate(f"alarm {alarm:g}", (alarm, 1), (0, 3), ha="center", color=ORANGE, **ABOVE)
+    ax.set(xscale="log", xlim=(8e-4, max([1.0, *(1.2 * frame["psi"])])))  # seasonal ones are 10 to 100 times the rest
+    ax.xaxis.set_major_formatter(lambda value, _: f"{'≤ ' if value <= 0.001 else ''}{value:g}")
+    return png(fig)
+
+
+@styled
 def gains(rows: Sequence[Mapping[str, Any]], least: float = 0.0) -> bytes:
     """Gain of each month's challenger over the champion with its interval; rows {months, gain, low, high}."""
-    fig, ax = _figure("What a challenger would have gained", height=2.4)
+    fig, ax = figure("What a challenger would have gained", height=2.4)
     _intervals(ax, [row["months"][-1] for row in rows], list(rows), [row["low"] > 0 for row in rows])
     if least:
         ax.axhline(least, **LINES["reference"])
     ax.set(ylabel=f"gain in {UNIT}")
-    return _png(fig)
+    return png(fig)
 
 
 @styled
 def backtest(result: Mapping[str, Mapping[str, Any]]) -> bytes:
     """Gains by month against each mode's champion, filled where a pull request opens; below, what serving gained."""
     modes = list(result)
-    fig, axes = _figure("The year replayed", height=1.9 * len(modes) + 1.5, panels=[1] * len(modes) + [0.9])
+    fig, axes = figure("The year replayed", height=1.9 * len(modes) + 1.5, panels=[1] * len(modes) + [0.9])
     months = [row["month"] for row in result[modes[0]]["months"]]
     for mode, ax in zip(modes, axes[:-1], strict=True):
         rows = result[mode]["months"]
@@ -45,7 +63,7 @@ def backtest(result: Mapping[str, Mapping[str, Any]]) -> bytes:
     axes[-1].axhline(0, **LINES["reference"])
     axes[-1].set(ylabel="gained so far")
     axes[-1].set_xticks(range(len(months)), months, **SLANTED)
-    return _png(fig)
+    return png(fig)
 
 
 def _intervals(ax: Any, months: Sequence[str], rows: Sequence[Mapping[str, Any]], filled: Sequence[bool]) -> None:
