@@ -40,20 +40,17 @@ def base() -> str:
     name = meant.removeprefix("ARG BASE_IMAGE=")
     if not docker("pull", "--quiet", name, code=None).returncode:
         return name
-    if not docker("image", "inspect", "delivery-test-base", code=None).returncode:
-        return "delivery-test-base"
-    if not shutil.which("mmdebstrap"):
-        pytest.skip("the base image cannot be pulled, and mmdebstrap is missing to make one: the image is not tested")
     with FileLock("/tmp/delivery-test-base.lock"):
-        command = [
-            "mmdebstrap",
-            "--variant=minbase",
-            f"--include={PACKAGES}",
-            "bookworm",
-            "/tmp/delivery-test-base.tar",
-        ]
+        if not docker("image", "inspect", "delivery-test-base", code=None).returncode:
+            return "delivery-test-base"
+        if not shutil.which("mmdebstrap"):
+            pytest.skip(
+                "the base image cannot be pulled, and mmdebstrap is missing to make one: the image is not tested"
+            )
+        tar = "/tmp/delivery-test-base.tar"
+        command = ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", tar]
         subprocess.run(command, check=True, capture_output=True)
-        docker("import", "/tmp/delivery-test-base.tar", "delivery-test-base")
+        docker("import", tar, "delivery-test-base")
     return "delivery-test-base"
 
 
