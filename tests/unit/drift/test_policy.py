@@ -1,7 +1,6 @@
 """The policy: what a gain must be to be acted upon, and what stops it."""
 
 import importlib.util
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -157,7 +156,7 @@ def test_an_open_proposal_is_withdrawn_by_a_no_and_not_by_doubt(strict: Params) 
 
 @pytest.fixture(scope="module")
 def streams() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "streams.py"
+    path = made.ROOT / "benchmarks" / "streams.py"
     spec = importlib.util.spec_from_file_location("streams", path)
     assert spec is not None
     assert spec.loader is not None
