@@ -47,7 +47,14 @@ VERBS = {
     "doctor": "what is set up, what is not, and how to mend it",
 }
 
-PLACES = {"drift": "drift.check", "backtest": "drift.backtest", "retrain": "drift.retrain"}
+PLACES = {
+    "drift": "drift.check",
+    "backtest": "drift.backtest",
+    "retrain": "drift.retrain",
+    "deploy": "deploy.release",
+    "rehearse": "deploy.rehearse",
+    "rollback": "deploy.rollback",
+}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from delivery import deploy, git, github, params, registry
+from delivery import git, github, params, registry
+from delivery.deploy import targets
 from delivery.errors import Failure
 from delivery.files import STORE
 from delivery.store import BRANCH
@@ -130,7 +131,7 @@ def app() -> Finding:
 
 
 def target() -> Finding:
-    found = "the runner's Docker engine" if deploy.engine() else "a process"
+    found = "the runner's Docker engine" if targets.engine() else "a process"
     return Finding("deploy target", "optional", f"{found}: a rehearsal", "docs/operations.md, Lasting targets")
 
 

@@ -7,7 +7,6 @@ import argparse
 
 from delivery import (
     compare,
-    environment,
     files,
     gate,
     git,
@@ -15,11 +14,11 @@ from delivery import (
     params,
     register,
     registry,
-    rehearse,
     report,
     reproduce,
     results,
 )
+from delivery.deploy import environment, rehearse
 from delivery.errors import Failure
 from delivery.export import FOLDER as EXPORT
 

@@ -22,9 +22,9 @@ from delivery import (
     report,
     store,
     tables,
-    targets,
 )
 from delivery.baseline import path_first
+from delivery.deploy import targets
 from delivery.drift import check
 from delivery.errors import Failure
 from delivery.evaluate import METRICS

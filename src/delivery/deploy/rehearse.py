@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from delivery import contract, deploy, loadtest, params, targets
+from delivery import contract, loadtest, params
+from delivery.deploy import targets
 from delivery.errors import Failure
 from delivery.export import FOLDER as EXPORT
 
@@ -20,7 +21,7 @@ def main(options: argparse.Namespace) -> None:
 
 def run(model: Path, version: str, image: str, *, load: bool = True) -> None:
     """Raises Failure at the first thing that does not hold; nothing is left running."""
-    start = deploy.container(image, version) if image and deploy.engine() else targets.process(model, version)
+    start = targets.container(image, version) if image and targets.engine() else targets.process(model, version)
     with start as url:
         contract.refuse(url, model, version or None)
         if load:

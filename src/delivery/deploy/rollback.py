@@ -3,7 +3,8 @@
 import argparse
 import os
 
-from delivery import environment, files, github, records, registry, rehearse
+from delivery import files, github, records, registry
+from delivery.deploy import environment, rehearse
 from delivery.errors import Failure
 
 

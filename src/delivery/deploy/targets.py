@@ -1,42 +1,66 @@
-"""Verb `deploy`: a version to an environment, checked while it runs and before anything points to it.
+"""A model as a service on this machine, a process or a container, for as long as it is needed."""
 
-In this first form the target is this machine: the runner's Docker engine where there is one and the version
-has an image, else a process. It is checked, loaded and stopped: a rehearsal, after which the alias moves.
-"""
-
-import argparse
+import ctypes
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
-from delivery import environment, files, github, registry, rehearse
+from delivery import files
 from delivery.errors import Failure
 
 READY = 60  # seconds that a container may take to start
 TICK = 0.05
+STOP_SECONDS = 15
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("version", help="a number or an alias of the registry")
-    parser.add_argument("environment", help="that is to serve it, such as production")
+def with_parent() -> Callable[[], object] | None:
+    """What a child does first so that it ends with the thread that started it, even if that is killed.
+
+    Left alone it would go on holding DVC's locks, or a port. Linux only.
+    """
+    if sys.platform != "linux":
+        return None
+    return partial(ctypes.CDLL(None).prctl, PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def main(options: argparse.Namespace) -> None:
-    client = registry.connect()
-    version = registry.find(client, options.version)
-    number = str(version.version)
-    with github.deployment(options.environment, version.tags["git.commit"], f"version {number}"):
-        folder = registry.download(client, version, files.CACHE / "versions" / number)
-        rehearse.run(folder / "export", number, version.tags.get("image.digest", ""))
-        environment.point(options.environment, lambda: number)
-    said = f"Version {number} is `{options.environment}`. {environment.REHEARSAL.format(options.environment)}"
-    github.summary(said)
-    print(said)
+@contextmanager
+def process(model: Path, version: str = "") -> Iterator[str]:
+    """The address of a service that answers with `model`; it is stopped at the end, whatever happens.
+
+    Raises Failure with the service's last line when it does not start.
+    """
+    command = [sys.executable, "-m", "delivery", "serve", "--model", str(model), "--port", "0", "--version", version]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=with_parent(),  # noqa: PLW1509  one call into the kernel
+    ) as service:
+        try:
+            assert service.stdout is not None
+            assert service.stderr is not None
+            first = service.stdout.readline()  # the service prints its address once it listens
+            if " on http://" not in first:
+                last = (service.stderr.read().strip() or "it said nothing").splitlines()[-1]
+                raise Failure(f"the service did not start: {last}")
+            yield next(word for word in first.split() if word.startswith("http://"))
+        finally:
+            service.terminate()
+            try:
+                service.communicate(timeout=STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                service.kill()
 
 
 @contextmanager
