@@ -76,6 +76,7 @@ class LoadTest(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Promote(Struct, frozen=True, forbid_unknown_fields=True):
     branches: dict[str, str]  # branch to the environment that gets its model
+    releases: list[str]  # environments whose promotions make a GitHub release
 
 
 class Drift(Struct, frozen=True, forbid_unknown_fields=True):

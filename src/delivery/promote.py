@@ -6,6 +6,7 @@ The environment's alias moves last: whatever fails before leaves everything as i
 import argparse
 
 from delivery import (
+    card,
     compare,
     files,
     gate,
@@ -24,6 +25,7 @@ from delivery.export import FOLDER as EXPORT
 
 # From the job that may only read to the one that may write.
 HANDED_OVER = files.REPORTS / "results"
+LONGEST = 125_000  # characters of a release's text
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,13 +78,25 @@ def apply(target: str, image: str) -> str:
         if newer := environment.newer(target, commit):
             return f"`{target}` keeps version {newer}, whose commit came after {commit[:8]}."
         results.admit(HANDED_OVER)
-        version = environment.point(target, lambda: registered(image))
-    return f"Version {version} of commit {commit[:8]} is `{target}`. {environment.REHEARSAL.format(target)}"
+        version = environment.point(target, lambda: register.run(image=image)["version"], "promote")
+    said = f"Version {version} of commit {commit[:8]} is `{target}`. {environment.REHEARSAL.format(target)}"
+    return f"{said} {release(target, version)}".strip()
 
 
-def registered(image: str) -> str:
-    """The model's version, which knows its image."""
-    version = register.run()["version"]
-    if image:
-        registry.tag(registry.connect(), version, {"image.digest": image})
-    return version
+def release(target: str, version: str) -> str:
+    """A GitHub release with the card of a version, once; what came of it in a sentence. It never stops a delivery."""
+    if not github.inside() or target not in params.load().promote.releases:
+        return ""
+    client = registry.connect()
+    found = registry.find(client, version)
+    # The number alone would name two models where a registry was begun again.
+    name = f"model-{version}-{found.tags[registry.DIGEST][:8]}"
+    text = (registry.download(client, found, files.CACHE / "versions" / version) / card.FILE).read_text()
+    commit = found.tags["git.commit"]
+    body = {"tag_name": name, "target_commitish": commit, "name": f"Model, version {version}", "body": text[:LONGEST]}
+    try:
+        if name in {entry["tag_name"] for entry in github.pages("/releases")}:
+            return ""
+        return f"[Release {name}]({github.ask('POST', '/releases', body)['html_url']}) has its card."
+    except Failure as failure:
+        return f"There is no release: {failure}."

@@ -2,14 +2,14 @@
 
 import argparse
 import json
-import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 
-from delivery import files, gate, git, records, registry, store
+from delivery import approval, card, files, gate, git, records, registry, store
 from delivery.baseline import LOCK
 from delivery.compare import REPORT as COMPARISON
 from delivery.errors import Failure
@@ -18,9 +18,10 @@ from delivery.export import FOLDER as EXPORT
 from delivery.params import PARAMS
 from delivery.report import REPORT
 from delivery.train import CONVERGENCE, MODEL
+from delivery.validate import REPORT as VALIDATION
 
 DATA = Path("data.dvc")
-KEPT = (MODEL, CONVERGENCE, PREDICTIONS, METRICS, gate.JSON, COMPARISON, REPORT, PARAMS, Path(LOCK), DATA)
+KEPT = (MODEL, CONVERGENCE, PREDICTIONS, METRICS, VALIDATION, gate.JSON, COMPARISON, REPORT, PARAMS, Path(LOCK), DATA)
 SHOWN = 3  # paths named in a refusal
 
 
@@ -43,22 +44,26 @@ def main(options: argparse.Namespace) -> None:
     print(json.dumps(outcome) if options.json else f"register: version {outcome['version']} {says}")
 
 
-def run(alias: str | None = None) -> dict:
-    """Registers once; the same model again is the same version.
+def run(alias: str | None = None, image: str = "") -> dict:
+    """Registers once; the same model again is the same version, which knows its newest image.
 
     Raises Failure when the gate has failed or not run on this model, or when something that the
     records would name is not committed.
     """
     refuse_unfit()
-    tags = lineage()
+    tags = lineage() | ({"image.digest": image} if image else {})
     metrics = {name: row["value"] for name, row in files.read_json(METRICS, "run")["metrics"].items()}
     if registry.address() is None:
         store.ready()
     client = registry.connect()
     with tempfile.TemporaryDirectory() as scratch:
-        version, new = registry.add(client, collect(Path(scratch)), tags, metrics)
+        version, new = registry.add(client, collect(Path(scratch), tags), tags, metrics)
+        if new:
+            registry.describe(client, version, Path(scratch, card.FILE).read_text())
+    if image:
+        registry.tag(client, version, {"image.digest": image})
     if alias:
-        registry.point(client, alias, version)
+        registry.point(client, alias, version, "register")
     if registry.address() is None:
         store.commit(f"Version {version}" + (f" to {alias}" if alias else ""))
     return {"version": version, "new": new, "alias": alias, "digest": tags[registry.DIGEST]}
@@ -96,16 +101,15 @@ def lineage() -> dict[str, str]:
         "executor": records.executor(),
         "registered": records.now(),
     }
-    if pull := os.environ.get("DELIVERY_PULL_REQUEST"):
-        tags["pull.request"] = pull
-    return tags
+    return tags | approval.of(tags["git.commit"])
 
 
-def collect(folder: Path) -> Path:
+def collect(folder: Path, tags: Mapping[str, str]) -> Path:
     """The version's files in one folder: export/ serves, the rest explains."""
     shutil.copytree(EXPORT, folder / "export")
     for path in KEPT:
         if path.exists():
             shutil.copy(path, folder / path.name)
     files.write_json(folder / "records.json", records.whole(yaml.safe_load(Path(LOCK).read_text())))
+    files.write(folder / card.FILE, card.markdown(folder, tags))
     return folder

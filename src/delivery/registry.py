@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,8 @@ SCHEME = "mlflow-artifacts:"
 EXPERIMENT = "delivery"
 MODEL = "model"  # the registered model's name, and the folder of its files among a run's artifacts
 DIGEST = "model.digest"
+PRUNED = "files.pruned"
+DESCRIPTION = 5000
 ENVIRONMENTS = ("production", "staging")  # the champion is the first of these that serves
 
 
@@ -147,6 +149,9 @@ def download(client: MlflowClient, version: ModelVersion, to: Path) -> Path:
             shutil.rmtree(path)
     else:
         kept = _local(str(version.source))
+        if when := version.tags.get(PRUNED):
+            again = f"`git checkout {version.tags['git.commit'][:12]}` and `dvc repro` make its model again"
+            raise Failure(f"the files of version {version.version} were pruned on {when[:10]}; {again}")
         if not kept.is_dir():
             raise Failure(
                 f"the files of version {version.version} are not in {kept}; run `python -m delivery store pull`"
@@ -158,18 +163,44 @@ def download(client: MlflowClient, version: ModelVersion, to: Path) -> Path:
     return to
 
 
-def point(client: MlflowClient, alias: str, version: str) -> None:
-    """Moves an alias; the history of an environment stays as tags of its versions."""
-    from delivery.records import now
+def forget(version: ModelVersion, spare: Collection[str]) -> None:
+    """Removes a version's files from the store but those that are spared."""
+    for path in _local(str(version.source)).iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in spare:
+            path.unlink()
+
+
+def point(client: MlflowClient, alias: str, version: str, how: str = "by hand") -> None:
+    """Moves an alias; the history of an environment, and who made it and how, stay as tags of its versions."""
+    from delivery.records import executor, now
 
     client.set_registered_model_alias(MODEL, alias, version)
-    past = client.get_model_version(MODEL, version).tags.get(f"{alias}.since", "")
-    client.set_model_version_tag(MODEL, version, f"{alias}.since", " ".join(filter(None, [past, now()])))
+    known, moment = client.get_model_version(MODEL, version).tags, now()
+    client.set_model_version_tag(
+        MODEL, version, f"{alias}.since", f"{known.get(f'{alias}.since', '')} {moment}".strip()
+    )
+    line = f"{moment}\t{' '.join(how.split())}\t{executor()}"
+    client.set_model_version_tag(MODEL, version, f"{alias}.moved", f"{known.get(f'{alias}.moved', '')}\n{line}".strip())
+
+
+def moved(tags: Mapping[str, str], alias: str, time: str) -> tuple[str, str]:
+    """How and by whom a version came to an environment at that time; empty where it is not on record."""
+    lines = [line.split("\t") for line in tags.get(f"{alias}.moved", "").splitlines()]
+    return next(((how, who) for moment, how, who in lines if moment == time), ("", ""))
 
 
 def tag(client: MlflowClient, version: str, tags: Mapping[str, str]) -> None:
     for name, value in tags.items():
         client.set_model_version_tag(MODEL, version, name, value)
+
+
+def describe(client: MlflowClient, version: str, text: str) -> None:
+    """What MLflow's page of the version says; PostgreSQL holds 5,000 characters of it, cut at a line's end."""
+    if len(text) > DESCRIPTION:
+        text = text[: text.rfind("\n", 0, DESCRIPTION - 80)] + "\n\nThe whole of it is among the version's files."
+    client.update_model_version(MODEL, version, description=text)
 
 
 def history(found: Iterable[ModelVersion], alias: str) -> list[tuple[str, str]]:

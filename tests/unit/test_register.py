@@ -28,8 +28,7 @@ def judged(verdict: str = "pass", **changes: object) -> None:
     files.write_json(gate.JSON, result | changes)
 
 
-def test_a_model_is_registered_once_with_all_that_explains_it(ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DELIVERY_PULL_REQUEST", "12")
+def test_a_model_is_registered_once_with_all_that_explains_it(ready: Path) -> None:
     assert register.run("staging") | {"digest": ""} == {"version": "1", "new": True, "alias": "staging", "digest": ""}
     assert register.run()["new"] is False
     client = registry.connect()
@@ -37,11 +36,18 @@ def test_a_model_is_registered_once_with_all_that_explains_it(ready: Path, monke
     assert version.tags["git.commit"] == git.head()
     assert version.tags["compared.with"] == "there is no commit yet"
     assert version.tags["data.digest"] == "1" * 32 + ".dir"
-    assert version.tags["pull.request"] == "12"
     assert version.tags[registry.DIGEST] == files.digest(export.FOLDER)
     folder = registry.download(client, version, Path("here"))
     kept = {path.name for path in folder.iterdir()}
-    assert {"export", "model.skops", "predictions.parquet", "metrics.json", "gate.json", "records.json"} <= kept
+    assert {
+        "export",
+        "model.skops",
+        "predictions.parquet",
+        "metrics.json",
+        "gate.json",
+        "records.json",
+        "card.md",
+    } <= kept
     assert made.git("log", "--format=%s", cwd=store.STORE).splitlines()[0] == "Version 1 to staging"
 
 

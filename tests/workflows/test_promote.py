@@ -23,6 +23,8 @@ def test_merging_delivers_what_was_reviewed(settled):
     settled.router.disabled = ("ci.yml", "doctor.yml")
     number = settled.propose("slower", edits.BETTER)
     settled.settle()
+    for login, state in (("eve", "APPROVED"), ("bob", "APPROVED"), ("eve", "CHANGES_REQUESTED"), ("bob", "COMMENTED")):
+        settled.review(number, login, state)
     commit = settled.merge(number)
     settled.settle()
     promote = run(settled, "promote")
@@ -35,6 +37,26 @@ def test_merging_delivers_what_was_reviewed(settled):
     assert settled.deployments("staging") == ["success"]
     assert "is `staging`" in promote.summary
     assert "rehearsal" in promote.summary
+    assert (tags["pull.request"], tags["approved.by"], tags["merged.by"]) == (str(number), "bob", "ada")
+    name, card = list(settled.releases().items())[-1]
+    assert name == f"model-2-{tags['model.digest'][:8]}"
+    assert settled.repo.sha(f"refs/tags/{name}") == commit
+    assert "- approved by: bob" in card
+    assert name in promote.summary
+
+
+def test_a_record_that_github_refuses_stops_no_delivery(only_promote):
+    only_promote.hub.fail("GET", "/commits/[^/]+/pulls", 403)
+    only_promote.hub.fail("POST", "/releases$", 403)
+    releases = only_promote.releases()
+    commit = only_promote.pushed_reproduced(only_promote.clone(), edits.BETTER)
+    only_promote.settle()
+    promote = run(only_promote, "promote")
+    assert promote.conclusion == "success"
+    assert only_promote.aliases()["staging"] == commit
+    assert only_promote.tags(commit)["approved.by"].startswith("unknown: GitHub refused GET")
+    assert only_promote.releases() == releases
+    assert "There is no release: GitHub refused POST" in promote.summary
 
 
 def test_a_fresh_repository_delivers_on_its_first_push_and_the_doctor_says_what_is_missing(settled, settled_origin):

@@ -44,7 +44,12 @@ RIGHTS = {
     ("deploy.yml", "deploy"): {"contents": "write", "packages": "read", "deployments": "write"},
     ("doctor.yml", "doctor"): {"contents": "read", "actions": "read"},
     ("drift.yml", "drift"): {"contents": "write", "pull-requests": "write", "actions": "write"},
-    ("promote.yml", "apply"): {"contents": "write", "packages": "read", "deployments": "write"},
+    ("promote.yml", "apply"): {
+        "contents": "write",
+        "pull-requests": "read",
+        "packages": "read",
+        "deployments": "write",
+    },
     ("promote.yml", "image"): {"contents": "read", "packages": "write", "id-token": "write", "attestations": "write"},
     ("promote.yml", "measure"): {"contents": "read"},
     ("report.yml", "push"): {"contents": "write", "actions": "write"},

@@ -7,10 +7,11 @@ from delivery import git, registry, store
 REHEARSAL = "This was a rehearsal: no lasting target is configured for `{}`; docs/operations.md says how."
 
 
-def point(environment: str, version: Callable[[], str]) -> str:
+def point(environment: str, version: Callable[[], str], how: str) -> str:
     """Moves the alias and pushes the store; returns the version that it points to.
 
     `version` is asked again on the newer store where another writer was faster: numbers may have moved.
+    `how`, the verb and its reason, is what the audit says of it.
     """
     chosen = ""
 
@@ -19,7 +20,7 @@ def point(environment: str, version: Callable[[], str]) -> str:
         chosen = version()
         client = registry.connect()
         if environment not in registry.find(client, chosen).aliases:  # the same again changes nothing
-            registry.point(client, environment, chosen)
+            registry.point(client, environment, chosen, how)
 
     move()
     if registry.address() is None:

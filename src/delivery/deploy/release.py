@@ -22,7 +22,7 @@ def main(options: argparse.Namespace) -> None:
     with github.deployment(options.environment, version.tags["git.commit"], f"version {number}"):
         folder = registry.download(client, version, files.CACHE / "versions" / number)
         rehearse.run(folder / "export", number, version.tags.get("image.digest", ""))
-        environment.point(options.environment, lambda: number)
+        environment.point(options.environment, lambda: number, "deploy")
     said = f"Version {number} is `{options.environment}`. {environment.REHEARSAL.format(options.environment)}"
     github.summary(said)
     print(said)

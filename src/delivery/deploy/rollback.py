@@ -31,7 +31,7 @@ def main(options: argparse.Namespace) -> None:
             registry.tag(registry.connect(), str(left.version), {f"{options.environment}.rolled_back": note})
             return number
 
-        environment.point(options.environment, mark)
+        environment.point(options.environment, mark, f"rollback: {options.reason or 'no reason given'}")
     said = f"`{options.environment}` is back to version {number}; version {left.version} is marked as rolled back."
     github.summary(said)
     print(said)

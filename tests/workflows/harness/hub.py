@@ -68,6 +68,8 @@ class Repo:
     checks: list[Json] = field(default_factory=list)
     runs: dict[int, Json] = field(default_factory=dict)
     deployments: dict[int, Json] = field(default_factory=dict)
+    reviews: dict[int, list[Json]] = field(default_factory=dict)  # by the pull request's number
+    releases: list[Json] = field(default_factory=list)
     environments: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
@@ -146,7 +148,7 @@ class Hub:
         pull = {
             "id": number, "number": number, "state": "open", "title": request["title"], "draft": False,
             "body": request.get("body") or "", "html_url": f"{self.url}/{base.name}/pull/{number}",
-            "labels": [], "merged": False,
+            "labels": [], "merged": False, "merged_at": None, "merged_by": None,
             "user": {"login": token.login}, "base": {"ref": request["base"], "repo": self.about(base)},
             "head": {"ref": branch, "label": f"{head.name.split('/')[0]}:{branch}", "repo": self.about(head)},
         }  # fmt: skip
@@ -159,7 +161,8 @@ class Hub:
         pull = repo.pulls[number]
         before, merged = refs(repo.path), repo.sha(f"refs/pull/{number}/merge")
         git(repo.path, "update-ref", f"refs/heads/{pull['base']['ref']}", merged)
-        pull |= {"state": "closed", "merged": True, "merge_commit_sha": merged}
+        pull |= {"state": "closed", "merged": True, "merge_commit_sha": merged, "merged_by": {"login": login}}
+        pull["merged_at"] = "2026-01-01T00:00:00Z"
         self.pushed(repo, before, Token(login, repo.name, "person"))
         return merged
 

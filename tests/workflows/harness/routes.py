@@ -102,7 +102,28 @@ def commit_pulls(call: Call) -> Answer:
 
 def _short(pull: Json) -> Json:
     """As in lists: without what only the pull request's own page says."""
-    return {name: value for name, value in pull.items() if name not in ("merged", "mergeable")}
+    return {name: value for name, value in pull.items() if name not in ("merged", "merged_by", "mergeable")}
+
+
+@route("GET", f"{REPO}/pulls/{{pull_number}}/reviews", "pull-requests:read")
+def reviews(call: Call) -> Answer:
+    return 200, call.repo.reviews.get(_pull(call)["number"], [])
+
+
+@route("GET", f"{REPO}/releases", "contents:read")
+def releases(call: Call) -> Answer:
+    return 200, list(reversed(call.repo.releases))
+
+
+@route("POST", f"{REPO}/releases", "contents:write")
+def create_release(call: Call) -> Answer:
+    name, ident = call.body["tag_name"], call.hub.number()
+    if any(release["tag_name"] == name for release in call.repo.releases):
+        raise Refused(422, "Validation Failed: already_exists tag_name")
+    git(call.repo.path, "update-ref", f"refs/tags/{name}", call.repo.sha(call.body["target_commitish"]))
+    url = f"{call.hub.url}/{call.repo.name}/releases/tag/{name}"
+    call.repo.releases.append(call.body | {"id": ident, "html_url": url, "author": {"login": call.token.login}})
+    return 201, call.repo.releases[-1]
 
 
 @route("GET", f"{REPO}/issues/{{issue_number}}/comments", "issues:read|pull-requests:read")

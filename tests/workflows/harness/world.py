@@ -71,6 +71,10 @@ class World:
     def settle(self) -> list[Run]:
         return self.router.settle()
 
+    def review(self, number: int, login: str, state: str = "APPROVED") -> None:
+        found = self.repo.reviews.setdefault(number, [])
+        found.append({"id": self.hub.number(), "user": {"login": login}, "state": state, "body": ""})
+
     def merge(self, number: int) -> str:
         return self.hub.merge(self.repo, number, "ada")
 
@@ -139,6 +143,10 @@ class World:
     def deployments(self, environment: str) -> list[str]:
         """The last state of each deployment, oldest first."""
         return [d["statuses"][-1]["state"] for d in self.repo.deployments.values() if d["environment"] == environment]
+
+    def releases(self) -> dict[str, str]:
+        """Tag of each release, and its text."""
+        return {release["tag_name"]: release["body"] for release in self.repo.releases}
 
     def images(self) -> dict[str, Json]:
         folder = self.hub.folder / "registry"
