@@ -1,6 +1,7 @@
 """What a model is compared with: the model of a commit, or a version of the registry."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -13,12 +14,12 @@ import yaml
 
 from delivery import git, registry, skopsfile
 from delivery.errors import Failure
-from delivery.evaluate import PREDICTION, PREDICTIONS, predictions
+from delivery.evaluate import METRICS, PREDICTION, PREDICTIONS, describe, predictions
 from delivery.export import FOLDER as EXPORT
 from delivery.files import CACHE, digest, replacing
 from delivery.progress import progress
 from delivery.train import MODEL
-from problem import FEATURES, KEY, PERIOD, predict
+from problem import FEATURES, KEY, LABEL, PERIOD, predict
 
 LOCK = "dvc.lock"
 
@@ -37,14 +38,26 @@ def choose(base: str | None) -> tuple[Baseline | None, str]:
     Without a wish: the last commit's model if ours is another one, else the registry's champion.
     """
     if base is not None:
-        chosen = of_version(base) if base.isdigit() or base in registry.ENVIRONMENTS else of_commit(base)
-        return chosen, "" if chosen else f"{base} has no dvc.lock"
+        return comparable(of_version(base)) if base.isdigit() or base in registry.ENVIRONMENTS else at(base, base)
     if git.head() is None:
         return None, "there is no commit yet"
-    if not same("HEAD"):
-        chosen = of_commit("HEAD")
-        return chosen, "" if chosen else "the last commit has no dvc.lock"
-    return of_champion()
+    return at("HEAD", "the last commit") if not same("HEAD") else of_champion()
+
+
+def at(revision: str, name: str) -> tuple[Baseline | None, str]:
+    """The model of a commit, which is not made again to find that it is of another problem."""
+    theirs = json.loads(git.show(revision, str(METRICS)) or "{}").get("problem")
+    if theirs not in (None, describe()):
+        return None, f"{name} has another problem: it predicts {' '.join(theirs['label'])}"
+    chosen = of_commit(revision)
+    return comparable(chosen) if chosen else (None, f"{name} has no dvc.lock")
+
+
+def comparable(chosen: Baseline) -> tuple[Baseline | None, str]:
+    """None and the reason where the two have no columns in common: whoever replaced the problem begins anew."""
+    if absent := [name for name in (*KEY, LABEL) if name not in chosen.predictions]:
+        return None, f"{chosen.name} has another problem: its predictions know no {', '.join(absent)}"
+    return chosen, ""
 
 
 def of_champion() -> tuple[Baseline | None, str]:
@@ -55,7 +68,7 @@ def of_champion() -> tuple[Baseline | None, str]:
         return None, "the registry has no champion yet"
     if version.tags[registry.DIGEST] == digest(EXPORT):
         return None, f"this is the champion, version {version.version}"
-    return of_version(str(version.version)), ""
+    return comparable(of_version(str(version.version)))
 
 
 def of_version(which: str) -> Baseline:

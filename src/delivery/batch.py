@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from delivery import files, github, params, records, registry, skopsfile, store, tables, validate
+from delivery import files, github, params, records, registry, skopsfile, store, tables, task, validate
 from delivery.errors import Failure
-from delivery.evaluate import PREDICTION, predictions
+from delivery.evaluate import predictions
 from delivery.fetch import into
 from problem import FEATURES, PERIOD, predict, table
 
@@ -14,7 +14,7 @@ FOLDER = files.REPORTS / "batch"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--month", default="", metavar="YYYY-MM", help="without it the month after fetch.until")
+    parser.add_argument("--month", default="", metavar="PERIOD", help="without it the month after fetch.until")
     parser.add_argument("--model", default="", help="version or alias; without it what production serves, else staging")
     parser.add_argument("--push", action="store_true", help="keep the predictions in the store as well")
 
@@ -42,7 +42,8 @@ def run(month: str, which: str) -> dict:
     if rows.empty:
         raise Failure(f"the source has no rows of {month}")
     model = registry.download(registry.connect(), version, files.CACHE / "versions" / str(version.version))
-    scored = predictions(rows, predict(skopsfile.load(model / "model.skops"), rows[list(FEATURES)]))
+    p = predict(skopsfile.load(model / "model.skops"), rows[list(FEATURES)])
+    scored = predictions(rows, p)
     about = {
         "month": month,
         "version": str(version.version),
@@ -50,7 +51,7 @@ def run(month: str, which: str) -> dict:
         "commit": version.tags.get("git.commit", ""),
         "data": files.digest(data),
         "rows": len(scored),
-        "mean": float(scored[PREDICTION].mean()),
+        "mean": float(task.plain(p).mean()),
         "scored": records.now(),
         "by": records.executor(),
     }

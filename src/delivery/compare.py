@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from delivery import baseline, files, params, prepare
+from delivery import baseline, files, params, prepare, task
 from delivery.bootstrap import blocks, interval, means, scores
-from delivery.evaluate import PREDICTION, PREDICTIONS
+from delivery.evaluate import PREDICTION, PREDICTIONS, values
 from delivery.params import Compare
 from problem import BLOCK, HIGHER_IS_BETTER, KEY, LABEL, PRIMARY, SEGMENTS, losses, score
 
@@ -89,7 +89,9 @@ def compare(champion: pd.DataFrame, candidate: pd.DataFrame, params: Compare) ->
         raise files.Failure(
             f"the two have {len(rows)} rows in common, of {rows[BLOCK].nunique()} {BLOCK}s: no interval"
         )
-    y, old, new = (rows[name].to_numpy(float) for name in (LABEL, "champion", "candidate"))
+    y, old, new = rows[LABEL].to_numpy(float), values(rows["champion"]), values(rows["candidate"])
+    if old.shape != new.shape:
+        raise files.Failure("the two predict other things: one knows classes that the other does not")
     grouped = blocks(rows[BLOCK], params.resamples, params.seed)
     gains = {name: losses(y, old)[name] - loss for name, loss in losses(y, new).items()}
     samples = {name: means(gain, grouped) for name, gain in gains.items()}
@@ -103,7 +105,7 @@ def compare(champion: pd.DataFrame, candidate: pd.DataFrame, params: Compare) ->
         "primary": PRIMARY,
         "metrics": metric_table(score(y, old), score(y, new), samples, params.confidence),
         "segments": segment_table(rows, gains[PRIMARY], params),
-        "calibration": {"champion": float(old.mean() - y.mean()), "candidate": float(new.mean() - y.mean())},
+        "calibration": {"champion": task.gap(y, old), "candidate": task.gap(y, new)},
     }
 
 

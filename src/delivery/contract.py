@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from delivery.errors import Failure
 from delivery.files import read_json
 
-TOLERANCE = 1e-6  # of a prediction
 TIMEOUT = 30  # seconds for one answer
 JSON = {"content-type": "application/json"}
 
@@ -89,12 +88,13 @@ def check(url: str, model: Path, token: str | None = None, version: str | None =
     client = Client(url, token)
     manifest = read_json(model / "manifest.json", "export")
     examples = read_json(model / "examples.json", "export")
+    good = max((example["request"] for example in examples), key=len)
     return [
         *_health(client),
         *_identity(client, manifest, version),
-        *_known_rows(client, examples),
-        *_refusals(client, examples[0]["request"], _limits(client)),
-        *_tokens(client, examples[0]["request"]),
+        *_known_rows(client, examples, manifest.get("tolerance", 1e-6)),
+        *_refusals(client, good, _promised(client)),
+        *_tokens(client, good),
     ]
 
 
@@ -116,13 +116,15 @@ def _identity(client: Client, manifest: dict, version: str | None) -> Iterator[F
         yield Finding("the version is the expected one", said == version, f"says {said}, expected {version}")
 
 
-def _known_rows(client: Client, examples: list[dict]) -> Iterator[Finding]:
+def _known_rows(client: Client, examples: list[dict], tolerance: float) -> Iterator[Finding]:
     expected = [example["prediction"] for example in examples]
     answers = [client.predict(example["request"]) for example in examples]
     got = [(answer.json() or {}).get("prediction") for answer in answers]
-    yield _close(f"{len(examples)} known rows, one by one", got, expected)
+    yield _close(f"{len(examples)} known rows, one by one", got, expected, tolerance)
     answer = client.predict([example["request"] for example in examples])
-    yield _close(f"{len(examples)} known rows at once", (answer.json() or {}).get("predictions") or [], expected)
+    yield _close(
+        f"{len(examples)} known rows at once", (answer.json() or {}).get("predictions") or [], expected, tolerance
+    )
     wanted = {"x-request-id", "x-model-version", "server-timing"}
     absent = ", ".join(sorted(wanted - set(answer.headers)))
     yield Finding("headers name request, version and timing", not absent, f"{absent} absent" if absent else "")
@@ -130,37 +132,52 @@ def _known_rows(client: Client, examples: list[dict]) -> Iterator[Finding]:
     yield Finding("the client's request id comes back", named == "contract-1", f"{named}")
 
 
-def _close(check: str, got: list, expected: list[float]) -> Finding:
+def _close(check: str, got: list, expected: list, tolerance: float) -> Finding:
     if len(got) != len(expected):
         return Finding(check, False, f"{len(got)} predictions came back")
-    wrong = [
-        place
-        for place, (one, other) in enumerate(zip(got, expected, strict=True))
-        if not isinstance(one, float | int) or not abs(one - other) <= TOLERANCE
-    ]
+    wrong = [place for place, pair in enumerate(zip(got, expected, strict=True)) if not close(*pair, tolerance)]
     if not wrong:
         return Finding(check, True)
     first = wrong[0]
     return Finding(check, False, f"{len(wrong)} differ; row {first} gives {got[first]}, expected {expected[first]}")
 
 
-def _limits(client: Client) -> tuple[int, int]:
-    """Most rows and most bytes of a request, as the OpenAPI document says."""
+def close(one: Any, other: float | list[float], tolerance: float) -> bool:
+    """Whether a prediction, or that of each class, is the other one."""
+    if isinstance(other, list):
+        return isinstance(one, list) and len(one) == len(other) and all(map(close, one, other, [tolerance] * len(one)))
+    return isinstance(one, float | int) and abs(one - other) <= tolerance
+
+
+class Promised(NamedTuple):
+    """What the OpenAPI document says of a request."""
+
+    rows: int  # at most
+    size: int  # bytes at most
+    required: list[str]
+    bounded: list[str]  # the fields that have a greatest value
+
+
+def _promised(client: Client) -> Promised:
     try:
-        body = client.ask("GET", "/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
+        document = client.ask("GET", "/openapi.json").json()
+        body = document["paths"]["/predict"]["post"]["requestBody"]
         rows = next(
             kind["maxItems"] for kind in body["content"]["application/json"]["schema"]["anyOf"] if "maxItems" in kind
         )
-        return rows, body["x-max-bytes"]
+        row = document["components"]["schemas"]["Request"]
+        kinds = {name: [field, *field.get("anyOf", [])] for name, field in row["properties"].items()}
+        bounded = [
+            name for name, of in kinds.items() if any(one.keys() & {"maximum", "exclusiveMaximum"} for one in of)
+        ]
+        return Promised(rows, body["x-max-bytes"], row.get("required", []), bounded)
     except (KeyError, TypeError, StopIteration):
         raise Failure("/openapi.json does not describe /predict and its limits; is this another service?") from None
 
 
-def _refusals(client: Client, good: dict, limits: tuple[int, int]) -> Iterator[Finding]:
+def _refusals(client: Client, good: dict, promised: Promised) -> Iterator[Finding]:
     """Each kind of bad input is refused with its status, and the refusal names row and field."""
-    rows, size = limits
-    field = next(iter(good))
-    without = {name: value for name, value in good.items() if name != field}
+    rows, size = promised.rows, promised.size
     text = json.dumps(good).encode()
     number = next(name for name, value in good.items() if isinstance(value, float | int))
     deep = b"[" * 100_000
@@ -173,13 +190,16 @@ def _refusals(client: Client, good: dict, limits: tuple[int, int]) -> Iterator[F
         ("nested deeply", deep, 422, {}),
         ("no row", [], 422, {}),
         ("a number for a row", [1], 422, {"row": 0}),
-        ("a field missing", without, 422, {"field": field}),
         ("a field too many", good | {"surplus": 1}, 422, {"field": "surplus"}),
         ("a wrong type in row 1", [good, good | {number: "many"}], 422, {"row": 1, "field": number}),
-        ("out of range", good | {number: 1e300}, 422, {"field": number}),
         ("too many rows", [good] * (rows + 1), 422 if len(text) * (rows + 1) < size else 413, {}),
         ("too many bytes", b" " * (size + 1), 413, {}),
     ]
+    for field in promised.required[:1]:
+        without = {name: value for name, value in good.items() if name != field}
+        cases.append(("a field missing", without, 422, {"field": field}))
+    for field in promised.bounded[:1]:
+        cases.append(("out of range", good | {field: 1e300}, 422, {"field": field}))
     for name, content, status, members in cases:
         yield _refused(f"refused: {name}", client.predict(content), status, members)
     yield _refused("refused: GET /predict", client.ask("GET", "/predict"), 405, {})

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from delivery import plots, prepare
+from delivery import plots, prepare, task
 from delivery.bootstrap import blocks, interval, means, scores
 from delivery.export import FOLDER as EXPORT
 from delivery.files import ARTIFACTS, REPORTS, read_json, replacing, write, write_json
@@ -14,7 +14,7 @@ from delivery.progress import progress
 from delivery.service import runtime
 from delivery.service.runtime import Score
 from delivery.train import CONVERGENCE
-from problem import BLOCK, FEATURES, KEY, LABEL, PERIOD, PRIMARY, SEGMENTS, losses, score
+from problem import BLOCK, CLASSES, FEATURES, KEY, LABEL, PERIOD, PRIMARY, SEGMENTS, losses, score
 
 PREDICTION = "prediction"  # its column
 PREDICTIONS = ARTIFACTS / "evaluate" / "predictions.parquet"
@@ -25,7 +25,7 @@ PLOTS = REPORTS / "plots"
 def run(params: Params) -> None:
     scorer, test = runtime.load(EXPORT).score, prepare.read("test")
     rows = predictions(test, scorer(list(zip(*features(test), strict=True))))
-    with progress("resampling days"):
+    with progress(f"resampling {BLOCK}s"):
         report = measure(rows, params.compare)
     with progress("permuting features"):
         report["importance"] = importance(scorer, test, params)
@@ -39,7 +39,14 @@ def run(params: Params) -> None:
 def predictions(rows: pd.DataFrame, p: np.ndarray) -> pd.DataFrame:
     """KEY, block, period, segments, label and prediction per row: enough to compare any two models."""
     columns = list(dict.fromkeys([*KEY, BLOCK, PERIOD, *SEGMENTS, LABEL]))
-    return rows[columns].assign(**{PREDICTION: p})
+    return rows[columns].assign(**{PREDICTION: p if p.ndim == 1 else pd.Series(list(p), rows.index, dtype=object)})
+
+
+def values(column: pd.Series) -> np.ndarray:
+    """A column of predictions as numbers: (rows,), or (rows, classes) where each cell holds one for each class."""
+    if column.empty:
+        return np.empty(task.shape(0))
+    return np.stack(column.to_list()) if column.dtype == object else column.to_numpy(float)
 
 
 def features(rows: pd.DataFrame) -> list[list]:
@@ -49,7 +56,7 @@ def features(rows: pd.DataFrame) -> list[list]:
 
 def measure(rows: pd.DataFrame, params: Compare) -> dict:
     """Every metric with its interval over resampled blocks, calibration, and the primary one by segment."""
-    y, p = rows[LABEL].to_numpy(float), rows[PREDICTION].to_numpy(float)
+    y, p = rows[LABEL].to_numpy(float), values(rows[PREDICTION])
     grouped = blocks(rows[BLOCK], params.resamples, params.seed)
     samples = {name: means(loss, grouped) for name, loss in losses(y, p).items()}
     samples |= {name: table[0] for name, table in scores(y, [p], grouped, params.score_resamples).items()}
@@ -61,7 +68,8 @@ def measure(rows: pd.DataFrame, params: Compare) -> dict:
         "rows": len(rows),
         "blocks": grouped.count,
         "periods": sorted(rows[PERIOD].unique()),
-        "base_rate": float(y.mean()),
+        "problem": describe(),
+        "level": task.level(y),
         "metrics": metrics,
         "calibration": calibration(y, p),
         "segments": by_segment(rows, losses(y, p)[PRIMARY], params),
@@ -69,12 +77,20 @@ def measure(rows: pd.DataFrame, params: Compare) -> dict:
 
 
 def calibration(y: np.ndarray, p: np.ndarray, bins: int = 10) -> dict:
-    """Mean prediction less base rate, and both per quantile bin of the prediction."""
-    order = np.array_split(np.argsort(p, kind="stable"), bins)
+    """The gap in the large, and mean prediction beside mean label per quantile bin of the prediction."""
+    one, label = task.plain(p), task.observed(y, p)
+    order = np.array_split(np.argsort(one, kind="stable"), bins)
     table = [
-        {"rows": len(part), "predicted": p[part].mean(), "observed": y[part].mean()} for part in order if len(part)
+        {"rows": len(part), "predicted": one[part].mean(), "observed": label[part].mean()}
+        for part in order
+        if len(part)
     ]
-    return {"gap": float(p.mean() - y.mean()), "bins": table}
+    return {"gap": task.gap(y, p), "bins": table}
+
+
+def describe() -> dict[str, list[str]]:
+    """What is predicted of what: models of which this differs cannot be compared."""
+    return {"label": [LABEL], "classes": list(CLASSES), "key": list(KEY)}
 
 
 def by_segment(rows: pd.DataFrame, loss: np.ndarray, params: Compare) -> list[dict]:
@@ -116,13 +132,10 @@ def importance(scorer: Score, test: pd.DataFrame, params: Params) -> list[dict]:
 
 
 def draw(rows: pd.DataFrame, report: dict, curves: dict[str, list[float]], folder: Path = PLOTS) -> None:
-    y, p = rows[LABEL].to_numpy(float), rows[PREDICTION].to_numpy(float)
+    y, p = rows[LABEL].to_numpy(float), values(rows[PREDICTION])
     metric, overall = PRIMARY.replace("_", " "), report["metrics"][PRIMARY]["value"]
-    guess = float(losses(y, np.full(len(y), y.mean()))[PRIMARY].mean())
-    pictures = {
-        "roc": plots.roc(y, p),
-        "precision_recall": plots.precision_recall(y, p),
-        "calibration": plots.calibration(y, p),
+    guess = float(losses(y, task.guess(y))[PRIMARY].mean())
+    pictures = {name: getattr(plots, name)(y, p) for name in task.TASK.pictures} | {
         "loss_curve": plots.loss_curve({name: curves[name] for name in ("train", "test")}, chance=guess),
         "segments": plots.segments(report["segments"], metric, overall),
         "importance": plots.importance(report["importance"], metric),

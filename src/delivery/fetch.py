@@ -10,7 +10,7 @@ from problem import fetch
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--until", metavar="YYYY-MM", help="instead of fetch.until of params.yaml")
+    parser.add_argument("--until", metavar="PERIOD", help="instead of fetch.until of params.yaml")
     parser.add_argument("--to", type=Path, default=DATA, metavar="DIR", help="instead of data/")
 
 
@@ -28,4 +28,4 @@ def into(folder: Path, until: str) -> str:
         except ValueError as error:
             raise Failure(str(error)) from None
     size = sum(file.stat().st_size for file in folder.rglob("*.parquet"))
-    return f"fetch: {folder} holds months up to {until}, {size / 1e6:.1f} MB"
+    return f"fetch: {folder} holds periods up to {until}, {size / 1e6:.1f} MB"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from delivery import files, params
+from delivery import files, params, task
 from delivery.bootstrap import holm
 from delivery.compare import REPORT as COMPARISON
 from delivery.evaluate import METRICS
@@ -50,7 +50,7 @@ def run(settings: Params) -> dict:
         *floors(metrics["metrics"], settings.gate),
         calibrated(metrics["calibration"]["gap"], settings.gate),
         *versus_champion(comparison, settings),
-        parity(manifest, settings),
+        parity(manifest),
         size(FOLDER, settings.gate),
         latency(latency_us(FOLDER), settings.gate),
     ]
@@ -101,7 +101,7 @@ def floors(metrics: dict[str, dict], gate: Gate) -> list[Rule]:
 
 def calibrated(gap: float, gate: Gate) -> Rule:
     verdict = "pass" if abs(gap) <= gate.calibration_gap else "fail"
-    return Rule("calibration", verdict, f"mean prediction less base rate {gap:+.4f}, limit ±{gate.calibration_gap}")
+    return Rule("calibration", verdict, f"{task.TASK.gap} {gap:+.4f}, limit ±{gate.calibration_gap}")
 
 
 def versus_champion(comparison: dict, settings: Params) -> list[Rule]:
@@ -144,12 +144,12 @@ def segments(found: dict, gate: Gate, resamples: int) -> Rule:
     return Rule("segments", "pass", f"none of {len(judged)} clearly worse (Holm, {gate.segment_alpha}){small}")
 
 
-def parity(manifest: dict, settings: Params) -> Rule:
+def parity(manifest: dict) -> Rule:
     """The stage `export` refuses a mismatch; here that the file is the one that it proved."""
     if files.digest(FOLDER / manifest["model"]) != manifest["sha256"]:
         return Rule("parity", "fail", f"{manifest['model']} is not the file that export checked; run `dvc repro`")
     worst = manifest["parity"]
-    verdict = "pass" if worst <= settings.export.tolerance else "fail"
+    verdict = "pass" if worst <= manifest["tolerance"] else "fail"
     return Rule("parity", verdict, f"{manifest['runtime']} differs from scikit-learn by at most {worst:.1e}")
 
 

@@ -15,11 +15,12 @@ PARAMS = Path("params.yaml")
 Share = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]  # an infinite margin would be a rule switched off
 Count = Annotated[int, Meta(ge=1)]
-Month = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}$")]
+# As `problem.periods` names them; also of files, folders and branches.
+Period = Annotated[str, Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]{0,31}$")]
 
 
 class Fetch(Struct, frozen=True, forbid_unknown_fields=True):
-    until: Month
+    until: Period
 
 
 class Validate(Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,7 +55,7 @@ class Gate(Struct, frozen=True, forbid_unknown_fields=True):
     floors: dict[str, float]
     margin: Positive
     segment_alpha: Share
-    calibration_gap: Share
+    calibration_gap: Positive  # in the label's own unit
     model_mb: Positive
     latency_us: Positive
 
@@ -81,7 +82,7 @@ class Promote(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Drift(Struct, frozen=True, forbid_unknown_fields=True):
     psi_alarm: Positive
-    calibration_gap: Share
+    calibration_gap: Positive  # in the label's own unit
     min_gain: Annotated[float, Meta(ge=0)]
     min_rows: Count
     min_days: Count
@@ -89,6 +90,7 @@ class Drift(Struct, frozen=True, forbid_unknown_fields=True):
     close_after: Count
     cooldown: Annotated[int, Meta(ge=0)]
     runs_per_year: Annotated[int, Meta(ge=0)]
+    periods_per_year: Count
     minutes_per_month: Annotated[float, Meta(ge=0)]
 
 

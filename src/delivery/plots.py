@@ -12,11 +12,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
+from delivery import task
+from problem import CLASSES
+
 Table = Sequence[Mapping[str, Any]]
 Curve = Callable[[np.ndarray], Any]
 
 # Mid-tones: each has a contrast of at least 4 on both pages, and blue against orange survives colour blindness.
 BLUE, GREY, ORANGE = COLOURS = ("#2477e8", "#707a86", "#c9570c")
+POINTS = 2000  # drawn of the rows
 WIDTH = 400  # CSS pixels, for <img width>: the file holds twice as many, for dense screens
 STYLE: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same letters
@@ -60,19 +64,50 @@ def precision_recall(y: np.ndarray, p: np.ndarray, champion: np.ndarray | None =
 
 @styled
 def calibration(y: np.ndarray, p: np.ndarray, bins: int = 10) -> bytes:
-    """Observed rate against mean prediction in quantile bins, above the distribution of the predictions."""
-    frame = pd.DataFrame({"p": p, "y": y})
+    """Mean label against mean prediction in quantile bins, above the distribution of the predictions."""
+    frame = pd.DataFrame({"p": task.plain(p), "y": task.observed(y, p)})
     groups = frame.groupby(np.ceil(frame["p"].rank(pct=True) * bins))  # by rank, so that ties share a bin
     mean, count = groups.mean(), groups.size()
     gap = np.average((mean["p"] - mean["y"]).abs(), weights=count)
-    top = min(1.0, 1.05 * max(frame["p"].max(), mean["y"].max(), 0.01))
-    fig, (ax, below) = figure(f"Calibration: bins off by {gap:.3f} on average", panels=(4, 1))
-    ax.plot([0, top], [0, top], **LINES["reference"])
-    ax.text(0.9 * top, 0.87 * top, "ideal", va="top")
+    least, most = min(frame["p"].min(), mean["y"].min()), max(frame["p"].max(), mean["y"].max())
+    low, top = (0.0, min(1.0, 1.05 * max(most, 0.01))) if CLASSES else (least, most + 0.05 * (most - least))
+    fig, (ax, below) = figure(f"Calibration: bins off by {gap:.3g} on average", panels=(4, 1))
+    ax.plot([low, top], [low, top], **LINES["reference"])
+    ax.text(low + 0.9 * (top - low), low + 0.87 * (top - low), "ideal", va="top")
     ax.scatter(mean["p"], mean["y"], s=46 * count / count.max(), color=BLUE, linewidth=0, zorder=3)
-    below.hist(p, bins=60, range=(0, top), color=BLUE, linewidth=0)
-    ax.set(xlim=(0, top * 1.01), ylim=(0, top * 1.01), ylabel="observed rate")
-    below.set(xlabel="predicted probability", ylabel="rows", yticks=[])
+    below.hist(frame["p"], bins=60, range=(low, top), color=BLUE, linewidth=0)
+    ends = (low, top + 0.01 * (top - low))
+    ax.set(xlim=ends, ylim=ends, ylabel="observed rate" if CLASSES else "mean label")
+    below.set(xlabel="predicted probability" if CLASSES else "prediction", ylabel="rows", yticks=[])
+    return png(fig)
+
+
+@styled
+def residuals(y: np.ndarray, p: np.ndarray) -> bytes:
+    """Prediction less label against the prediction: where a model of a number errs, and which way."""
+    off = p - y
+    fig, ax = figure(f"Residuals: {off.mean():+.3g} on average, standard deviation {off.std():.3g}")
+    ax.axhline(0, **LINES["reference"])
+    shown = np.linspace(0, len(p) - 1, min(len(p), POINTS)).astype(int)
+    ax.scatter(p[shown], off[shown], s=7, color=BLUE, alpha=0.4, linewidth=0)
+    ax.set(xlabel="prediction", ylabel="prediction less label")
+    return png(fig)
+
+
+@styled
+def confusion(y: np.ndarray, p: np.ndarray) -> bytes:
+    """Share of each class's rows by the class that was thought most probable."""
+    counts = np.zeros((len(CLASSES), len(CLASSES)))
+    np.add.at(counts, (y.astype(int), p.argmax(axis=1)), 1)
+    fig, ax = figure(f"Confusion: {np.trace(counts) / len(y):.1%} are of the most probable class")
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    rows, columns = np.nonzero(shares)
+    hits = rows == columns
+    for where, colour in ((hits, BLUE), (~hits, ORANGE)):
+        ax.scatter(columns[where], rows[where], s=330 * shares[rows, columns][where], color=colour, linewidth=0)
+    places = range(len(CLASSES))
+    ax.set(xticks=places, yticks=places, xticklabels=CLASSES, yticklabels=CLASSES, xlabel="most probable", ylabel="is")
+    ax.set(xlim=(-0.7, len(CLASSES) - 0.3), ylim=(len(CLASSES) - 0.3, -0.7))
     return png(fig)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from delivery import tables
+from delivery import tables, task
 from delivery.errors import Failure
 from delivery.files import ARTIFACTS, replacing
 from delivery.params import Params
@@ -26,7 +26,7 @@ def run(params: Params) -> None:
         test.to_parquet(folder / "test.parquet", index=False)
     for name, rows in (("train", train), ("test", test)):
         span = f"{rows[PERIOD].min()} to {rows[PERIOD].max()}"
-        print(f"prepare: {len(rows):,} {name} rows, {span}, base rate {rows[LABEL].mean():.3f}")
+        print(f"prepare: {len(rows):,} {name} rows, {span}, {task.worded(task.level(rows[LABEL].to_numpy(float)))}")
 
 
 def read(name: str) -> pd.DataFrame:
@@ -40,6 +40,10 @@ def read(name: str) -> pd.DataFrame:
 def split(examples: pd.DataFrame, test_periods: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Labelled rows: the newest `test_periods` periods are for the test, all before for training."""
     labelled = examples.dropna(subset=[LABEL])
+    if len(wrong := task.impossible(labelled[LABEL].to_numpy(float))):
+        raise Failure(
+            f"{LABEL} is {wrong[0]:g} in {len(wrong):,} row(s), expected {task.TASK.labels}; mend `table` in src/problem/features.py"
+        )
     periods = sorted(labelled[PERIOD].unique())
     if len(periods) <= test_periods:
         raise Failure(

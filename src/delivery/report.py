@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from delivery import files, gate, git, params, records
+from delivery import files, gate, git, params, records, task
 from delivery.baseline import LOCK, path_first
 from delivery.compare import REPORT as COMPARISON
 from delivery.compare import sentence
@@ -32,6 +32,8 @@ CAPTIONS = {
     "calibration": "Calibration",
     "roc": "ROC",
     "precision_recall": "Precision and recall",
+    "residuals": "Residuals",
+    "confusion": "Confusion",
     "importance": "Permutation importance",
 }
 
@@ -102,7 +104,7 @@ def metric_table(metrics: dict, found: dict | None, confidence: float) -> str:
             f"| {row['difference']:+.4f} | [{row['low']:+.4f}, {row['high']:+.4f}] | {row['verdict']} |"
             for row in found["metrics"]
         ]
-    gap = f"Calibration gap {metrics['calibration']['gap']:+.4f} (mean prediction less base rate {metrics['base_rate']:.4f})."
+    gap = f"Calibration gap {metrics['calibration']['gap']:+.4f} ({task.TASK.gap}; {task.worded(metrics['level'])})."
     return "\n".join([*head, *rows, "", scope + ". " + gap])
 
 

@@ -88,7 +88,7 @@ def data(settings: Params) -> str:
         tables.read(until)
     except Failure:
         print(fetch.into(files.DATA, until))
-    return f"months up to {until}"
+    return f"periods up to {until}"
 
 
 def pipeline() -> str:

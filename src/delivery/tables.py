@@ -13,7 +13,7 @@ def expected(until: str) -> list[str]:
     """The periods up to and including `until`, oldest first."""
     known = periods()
     if until not in known:
-        raise Failure(f"there is no month {until} (fetch.until, --month): the source has {known[0]} to {known[-1]}")
+        raise Failure(f"there is no period {until} (fetch.until, --month): the source has {known[0]} to {known[-1]}")
     return known[: known.index(until) + 1]
 
 
@@ -27,12 +27,19 @@ def following(until: str) -> str:
 
 
 def read(until: str, folder: Path = DATA) -> dict[str, pd.DataFrame]:
-    """Every table of `problem.TABLES`, monthly ones put together in order.
+    """Every table of `problem.TABLES`, periodic ones put together in order.
 
     Raises Failure when a file is missing, unreadable, or newer than `until` (a stale folder).
     """
     wanted = expected(until)
-    return {name: _table(folder, name, wanted if table.monthly else None) for name, table in TABLES.items()}
+    return {name: _table(folder, name, wanted if table.periodic else None) for name, table in TABLES.items()}
+
+
+def newest(name: str, until: str, folder: Path = DATA) -> int:
+    """Rows of the table that are of the period `until`; in what `read` gives they are the last ones."""
+    import pyarrow.parquet as pq
+
+    return pq.read_metadata(folder / name / f"{until}.parquet").num_rows
 
 
 def _table(folder: Path, name: str, wanted: list[str] | None) -> pd.DataFrame:

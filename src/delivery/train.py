@@ -5,12 +5,12 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from delivery import prepare, skopsfile
+from delivery import prepare, skopsfile, task
 from delivery.errors import Failure
 from delivery.files import ARTIFACTS, replacing, write_json
 from delivery.params import Params
 from delivery.progress import progress
-from problem import FEATURES, LABEL, PRIMARY, Train, build, losses, predict
+from problem import CLASSES, FEATURES, LABEL, PRIMARY, Train, build, losses, predict
 
 FOLDER = ARTIFACTS / "train"
 MODEL = FOLDER / "model.skops"
@@ -33,9 +33,13 @@ def run(params: Params) -> None:
 
 
 def fit(rows: pd.DataFrame, params: Train):
-    """The pipeline of `problem.build`, fitted. Raises Failure when it does not converge."""
+    """The pipeline of `problem.build`, fitted.
+
+    Raises Failure when it does not converge, when a feature has no value at all, or a class no row.
+    """
     from sklearn.exceptions import ConvergenceWarning
 
+    refuse_empty(rows)
     with warnings.catch_warnings(), progress(f"fitting {params.model} to {len(rows):,} rows"):
         warnings.simplefilter("error", ConvergenceWarning)
         try:
@@ -45,14 +49,29 @@ def fit(rows: pd.DataFrame, params: Train):
             raise Failure(f"{params.model} did not converge ({cause}); raise train.max_iter") from None
 
 
+def refuse_empty(rows: pd.DataFrame) -> None:
+    """Raises Failure for a feature that is missing in every row, and for a class that none of them is of."""
+    if absent := [name for name in FEATURES if rows[name].isna().all()]:
+        raise Failure(
+            f"feature {', '.join(absent)} is missing in all {len(rows):,} training rows: nothing can be learnt of it; "
+            "mend the source, or take it out of FEATURES in src/problem/features.py"
+        )
+    seen = set(rows[LABEL].dropna())
+    if unseen := [name for at, name in enumerate(CLASSES) if at not in seen]:
+        raise Failure(
+            f"class {', '.join(unseen)} has no row among the {len(rows):,} for training; fetch more, or take it out of "
+            "CLASSES in src/problem/schema.py"
+        )
+
+
 def curve(model, rows: pd.DataFrame) -> list[float]:
     """Loss after each iteration on an even sample of the rows; one value where there are no iterations."""
     sample = rows.iloc[np.linspace(0, len(rows) - 1, min(len(rows), CURVE_ROWS)).astype(int)]
     features, y = sample[list(FEATURES)], sample[LABEL].to_numpy()
     last = model[-1]
-    if hasattr(last, "staged_predict_proba"):
-        encoded = model[:-1].transform(features)
-        return [mean_loss(y, stage[:, 1]) for stage in last.staged_predict_proba(encoded)]
+    if hasattr(last, task.TASK.staged):
+        stages = getattr(last, task.TASK.staged)(model[:-1].transform(features))
+        return [mean_loss(y, stage[:, 1] if task.TASK.name == "binary" else stage) for stage in stages]
     return [mean_loss(y, predict(model, features))]
 
 
@@ -68,6 +87,9 @@ def refuse_infinite(curves: dict[str, list[float]], predictions: np.ndarray) -> 
             raise Failure(
                 f"the {name} loss is {values[bad[0]]} at iteration {bad[0] + 1}; lower train.learning_rate or look at the labels"
             )
-    bad = np.flatnonzero(~np.isfinite(predictions))
+    if predictions.shape != task.shape(len(predictions)):
+        wanted = "one number a row" if len(task.shape(0)) == 1 else f"{len(CLASSES)} numbers a row, as CLASSES says"
+        raise Failure(f"`predict` of src/problem/model.py gives {predictions.shape}, expected {wanted}")
+    bad = np.flatnonzero(~np.isfinite(predictions.reshape(len(predictions), -1)).all(axis=1))
     if len(bad):
         raise Failure(f"{len(bad)} of {len(predictions)} predictions are NaN or infinite, first at test row {bad[0]}")

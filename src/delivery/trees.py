@@ -1,4 +1,4 @@
-"""Boosted trees as an ONNX graph in double precision: the very thresholds and leaves that were fitted.
+"""Boosted trees, of all three tasks, as an ONNX graph in double precision: the very thresholds and leaves.
 
 skl2onnx rounds both to float32, so that a value beside a threshold may take the other branch, and it is
 silently wrong for native categories. Here a graph is written for what is understood, or None.
@@ -8,39 +8,43 @@ from typing import Any
 
 import numpy as np
 
+OUTPUT = "probability"  # so it is called whatever the task; the manifest says so too
 OPSETS = {"": 20, "ai.onnx.ml": 5}  # TreeEnsemble in double is new in 5
 IR_VERSION = 10
 BRANCH_LEQ = 0
+LINKS = {"IdentityLink": "Identity", "LogLink": "Exp", "LogitLink": "Sigmoid", "MultinomialLogit": "Softmax"}
 
 
 def to_onnx(model: Any, width: int) -> bytes | None:
-    """X (n, width) double to `probability` (n, 1) double; None for all but a binary HistGradientBoosting."""
+    """X (n, width) double to OUTPUT (n, 1), or (n, classes) if there are more than two; None for other models."""
     from onnx import TensorProto, helper, numpy_helper
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    if not isinstance(model, HistGradientBoostingClassifier) or len(model.classes_) != 2:
+    if not isinstance(model, (HistGradientBoostingClassifier, HistGradientBoostingRegressor)):
         return None
-    trees = [predictor.nodes for (predictor,) in model._predictors]
-    if model._preprocessor is not None or any(nodes["is_categorical"].any() for nodes in trees):
+    link = LINKS.get(type(model._loss.link).__name__)
+    trees = [predictor.nodes for iteration in model._predictors for predictor in iteration]
+    if link is None or model._preprocessor is not None or any(nodes["is_categorical"].any() for nodes in trees):
         return None
+    targets = len(model._predictors[0])  # an iteration has a tree for each of more than two classes
     attributes = {
         name: numpy_helper.from_array(value, name) if value.dtype in (np.float64, np.uint8) else value.tolist()
-        for name, value in _attributes(trees).items()
+        for name, value in _attributes(trees, targets).items()
     }
-    base = numpy_helper.from_array(np.asarray(model._baseline_prediction, dtype=np.float64).reshape(1), "base")
+    base = numpy_helper.from_array(np.asarray(model._baseline_prediction, dtype=np.float64).reshape(targets), "base")
     nodes = [
-        helper.make_node("TreeEnsemble", ["X"], ["sum"], domain="ai.onnx.ml", n_targets=1, **attributes),
+        helper.make_node("TreeEnsemble", ["X"], ["sum"], domain="ai.onnx.ml", n_targets=targets, **attributes),
         helper.make_node("Add", ["sum", "base"], ["raw"]),
-        helper.make_node("Sigmoid", ["raw"], ["probability"]),
+        helper.make_node(link, ["raw"], [OUTPUT]),
     ]
     entry = helper.make_tensor_value_info("X", TensorProto.DOUBLE, [None, width])
-    answer = helper.make_tensor_value_info("probability", TensorProto.DOUBLE, [None, 1])
+    answer = helper.make_tensor_value_info(OUTPUT, TensorProto.DOUBLE, [None, targets])
     graph = helper.make_graph(nodes, "trees", [entry], [answer], [base])
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
     return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION).SerializeToString(deterministic=True)
 
 
-def _attributes(trees: list[np.ndarray]) -> dict[str, np.ndarray]:
+def _attributes(trees: list[np.ndarray], targets: int) -> dict[str, np.ndarray]:
     """The attributes of TreeEnsemble: inner nodes and leaves of all trees, each in one row of numbers."""
     # A tree that is one leaf gets a node above it, both of whose branches lead to that leaf.
     inner = [np.flatnonzero(nodes["is_leaf"] == 0) if len(nodes) > 1 else np.array([0]) for nodes in trees]
@@ -67,6 +71,6 @@ def _attributes(trees: list[np.ndarray]) -> dict[str, np.ndarray]:
         )
     out = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     out["nodes_modes"] = np.full(starts[-1], BRANCH_LEQ, dtype=np.uint8)
-    out["leaf_targetids"] = np.zeros(leaf_starts[-1], dtype=np.int64)
+    out["leaf_targetids"] = np.repeat(np.arange(len(trees), dtype=np.int64) % targets, np.diff(leaf_starts))
     out["tree_roots"] = starts[:-1]
     return out

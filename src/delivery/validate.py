@@ -20,10 +20,13 @@ MANY = 200  # a text column with more values than this is an identifier, whose s
 def run(params: Params) -> None:
     raw = tables.read(params.fetch.until)
     check(raw)
-    evidence = {name: newest(raw[name], params) for name, table in TABLES.items() if table.monthly}
+    until = params.fetch.until
+    evidence = {
+        name: newest(raw[name], tables.newest(name, until), params) for name, table in TABLES.items() if table.periodic
+    }
     refuse_jumps(evidence, params.validate.missing_jump)
     counts = {name: len(frame) for name, frame in raw.items()}
-    write_json(REPORT, {"until": params.fetch.until, "rows": counts, "skew": evidence})
+    write_json(REPORT, {"until": until, "rows": counts, "skew": evidence})
     print(f"validate: {', '.join(f'{count:,} {name}' for name, count in counts.items())} obey their schemas")
 
 
@@ -110,10 +113,9 @@ def _checks(kind: Any) -> list[pa.Check]:
     return [make(getattr(kind, name)) for name, make in bounds.items() if getattr(kind, name, None) is not None]
 
 
-def newest(frame: pd.DataFrame, params: Params) -> list[dict]:
-    """Value skew of the newest month against the months before; the first month has nothing before it."""
-    month = frame["year"] * 100 + frame["month"]
-    before, now = frame[month < month.max()], frame[month == month.max()]
+def newest(frame: pd.DataFrame, rows: int, params: Params) -> list[dict]:
+    """Value skew of the newest period, the last `rows`, against those before; the first one has nothing before it."""
+    before, now = frame.iloc[:-rows], frame.iloc[-rows:]
     if before.empty:
         return []
     columns = [
@@ -132,6 +134,6 @@ def refuse_jumps(evidence: dict[str, list[dict]], limit: float) -> None:
         for row in rows:
             if row["missing_now"] - row["missing_before"] > limit:
                 raise Failure(
-                    f"{name}.{row['column']}: missing in {row['missing_now']:.1%} of the newest month's rows, "
+                    f"{name}.{row['column']}: missing in {row['missing_now']:.1%} of the newest period's rows, "
                     f"{row['missing_before']:.1%} before (validate.missing_jump is {limit:.0%}); mend the feed or raise the limit"
                 )

@@ -10,6 +10,7 @@ from problem.model import Train, build, predict
 from problem.schema import (
     BLOCK,
     CATEGORIES,
+    CLASSES,
     KEY,
     LABEL,
     PERIOD,
@@ -34,6 +35,7 @@ __all__ = [
     "BLOCK",
     "CARD",
     "CATEGORIES",
+    "CLASSES",
     "FEATURES",
     "HIGHER_IS_BETTER",
     "KEY",

@@ -73,13 +73,13 @@ class Plane(Struct, forbid_unknown_fields=True):
 class Table(NamedTuple):
     row: type[Struct]
     key: tuple[str, ...]  # no two rows share it
-    monthly: bool  # one file per period, or one file for all
+    periodic: bool  # one file per period, or one file for all
 
 
 TABLES = {
-    "flights": Table(Flight, ("time_hour", "carrier", "flight", "origin"), monthly=True),
-    "weather": Table(Weather, ("origin", "time_hour"), monthly=True),
-    "planes": Table(Plane, ("tailnum",), monthly=False),
+    "flights": Table(Flight, ("time_hour", "carrier", "flight", "origin"), periodic=True),
+    "weather": Table(Weather, ("origin", "time_hour"), periodic=True),
+    "planes": Table(Plane, ("tailnum",), periodic=False),
 }
 
 
@@ -134,6 +134,7 @@ class Request(Struct, forbid_unknown_fields=True):
 
 KEY = ("time_hour", "carrier", "flight", "origin")  # names an example in every table of predictions
 LABEL = "late"  # 1.0 if the flight arrives 15 minutes late or more
+CLASSES = ("on time", "late")  # two: the probability of the second is predicted; none: a number; more: one for each
 BLOCK = "day"  # delays come in bad days: whole days are resampled, never single flights
 TIME = "scheduled"  # when a prediction is asked for; `prepare` looks back from it
 PERIOD = "period"  # the month, as in the names of the files

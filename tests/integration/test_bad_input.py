@@ -66,7 +66,7 @@ def test_a_new_month_that_is_not_fetched_is_named_and_the_run_fetches_it(
         "run `python -m delivery fetch`\n"
     )
     said = sample.python(project, "-c", "from delivery import params, run; print(run.data(params.load()))").stdout
-    assert said.endswith("months up to 2013-06\n")
+    assert said.endswith("periods up to 2013-06\n")
     assert main(["validate"]) == 0
 
 

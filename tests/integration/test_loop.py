@@ -25,7 +25,7 @@ def test_the_summary_answers_what_one_wants_to_know(first) -> None:
     found = summary(first.out)
     assert found["verdict"].startswith("✅ Nothing to compare with: the registry has no champion yet")
     assert re.fullmatch(r"(\w+ 0\.\d{4} \[0\.\d{4}, 0\.\d{4}\](, )?){4}", found["metrics"])
-    assert found["data"] == "months up to 2013-03"
+    assert found["data"] == "periods up to 2013-03"
     assert found["version"] == "1 (new)"
     assert "make serve" in found["service"]
     assert re.search(r"\d+ requests/s, p50 .* 0 of \d+ failed", found["load"])

@@ -64,13 +64,13 @@ def test_inputs_are_what_was_encoded(exported: Path, good: dict) -> None:
 
 
 def test_a_model_without_trees_is_served_too(rows: pd.DataFrame, tmp_path: Path) -> None:
-    """skl2onnx's graph: float32 inputs, two columns of probabilities."""
+    """skl2onnx's graph: two columns of probabilities, in double precision all the way."""
     from small import write
 
     train = Train("logistic_regression", 7, 0.1, 200, 31, 20, 0.0, 1.0)
     model = build(train).fit(rows[list(FEATURES)], rows[LABEL])
     write(model, rows, tmp_path / "export")
-    assert runtime.load(tmp_path / "export").dtype is np.float32
+    assert runtime.load(tmp_path / "export").dtype is np.float64
 
 
 def test_scikit_learn_serves_what_has_no_graph(

@@ -12,7 +12,7 @@ import pytest
 from delivery import baseline, evaluate, registry, skopsfile, train
 from delivery.baseline import Baseline
 from delivery.errors import Failure
-from problem import FEATURES, PERIOD, predict
+from problem import FEATURES, KEY, LABEL, PERIOD, predict
 
 LOCK = "stages:\n  train:\n    outs:\n    - path: artifacts/train\n      md5: {0}\n    - path: a\n      md5: b\n"
 LOCK += "  evaluate:\n    outs:\n    - path: artifacts/evaluate\n      md5: {0}\n"
@@ -23,7 +23,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Says which baseline is looked for, instead of looking."""
 
     def made_up(kind: str):
-        return lambda which="": Baseline(f"{kind} {which}".strip(), None, pd.DataFrame(), Path())
+        return lambda which="": Baseline(f"{kind} {which}".strip(), None, pd.DataFrame(columns=[*KEY, LABEL]), Path())
 
     monkeypatch.setattr(baseline, "of_commit", made_up("commit"))
     monkeypatch.setattr(baseline, "of_version", made_up("version"))
@@ -58,6 +58,22 @@ def test_a_changed_model_is_compared_with_the_last_commit(repository: Path, aske
     chosen, _ = baseline.choose(None)
     assert chosen is not None
     assert chosen.name == "commit HEAD"
+
+
+def test_a_model_of_another_problem_is_none_to_compare_with(repository: Path, asked: None) -> None:
+    """Whoever replaces the problem begins anew, and the former model is not made again to find that out."""
+    Path("dvc.lock").write_text(LOCK.format("old"))
+    Path(evaluate.METRICS).parent.mkdir()
+    Path(evaluate.METRICS).write_text(json.dumps({"problem": {"label": ["price"], "classes": [], "key": ["id"]}}))
+    made.git("add", "--force", str(evaluate.METRICS))
+    made.commit()
+    assert baseline.choose("main") == (None, "main has another problem: it predicts price")
+
+
+def test_predictions_without_our_columns_are_of_another_problem() -> None:
+    theirs = Baseline("version 3", None, pd.DataFrame(columns=[*KEY[1:], LABEL]), Path())
+    chosen, reason = baseline.comparable(theirs)
+    assert (chosen, reason) == (None, f"version 3 has another problem: its predictions know no {KEY[0]}")
 
 
 def test_an_unchanged_model_is_compared_with_the_champion(repository: Path, asked: None) -> None:

@@ -28,7 +28,7 @@ def test_the_parameter_says_until_when(asked: Path, monkeypatch: pytest.MonkeyPa
 def test_another_month_and_another_folder(asked: Path, capsys) -> None:
     assert main(["fetch", "--until", "2013-07", "--to", "elsewhere"]) == 0
     assert Path("elsewhere/planes.parquet").read_text() == "2013-07"
-    assert "fetch: elsewhere holds months up to 2013-07, 0.0 MB" in capsys.readouterr().out
+    assert "fetch: elsewhere holds periods up to 2013-07, 0.0 MB" in capsys.readouterr().out
     assert not asked.exists()
 
 
@@ -52,6 +52,6 @@ def test_a_source_that_refuses_is_one_line_and_changes_nothing(asked: Path, monk
 
 
 def test_a_month_that_does_not_exist_asks_no_source(asked: Path) -> None:
-    with pytest.raises(Failure, match="there is no month 2014-01"):
+    with pytest.raises(Failure, match="there is no period 2014-01"):
         fetch.into(asked, "2014-01")
     assert not asked.exists()

@@ -154,16 +154,16 @@ def test_data(changes: dict, verdict: str, evidence: str, settings: Params) -> N
 
 def test_a_model_file_that_export_did_not_prove_fails(project: Path, settings: Params) -> None:
     manifest = json.loads((FOLDER / "manifest.json").read_text())
-    assert gate.parity(manifest, settings).verdict == "pass"
+    assert gate.parity(manifest).verdict == "pass"
     with (FOLDER / manifest["model"]).open("ab") as file:
         file.write(b"!")
-    rule = gate.parity(manifest, settings)
+    rule = gate.parity(manifest)
     assert (rule.verdict, rule.evidence) == ("fail", "model.onnx is not the file that export checked; run `dvc repro`")
 
 
 def test_parity_beyond_the_tolerance_fails(project: Path, settings: Params) -> None:
     manifest = json.loads((FOLDER / "manifest.json").read_text()) | {"parity": 0.01}
-    assert gate.parity(manifest, settings).verdict == "fail"
+    assert gate.parity(manifest).verdict == "fail"
 
 
 def test_the_worst_rule_decides() -> None:

@@ -42,7 +42,7 @@ def test_the_projects_own_are_good() -> None:
         (edited("train", "max_iter", "many"), "Expected `int`, got `str`"),
         (edited("train", "max_iter", "true"), "Expected `int`, got `bool`"),
         (edited("train", "max_iter", ""), "missing required field `max_iter`"),
-        (edited("fetch", "until", "May"), r"matching regex .* - at `\$\.fetch\.until`"),
+        (edited("fetch", "until", "../May"), r"matching regex .* - at `\$\.fetch\.until`"),
         (edited("fetch", "until", "2013"), "Expected `str`, got `int`"),
         (edited("export", "examples", "3"), r"Expected `int` >= 5 - at `\$\.export\.examples`"),
         (edited("compare", "confidence", "95"), r"\$\.compare\.confidence"),

@@ -28,7 +28,7 @@ def test_the_same_bytes_every_time_and_no_later_month(real: Path, tmp_path: Path
     for name in written:
         assert digest(tmp_path / name) == digest(real / name)
     for name, table in TABLES.items():
-        path = tmp_path / name / "2013-02.parquet" if table.monthly else tmp_path / f"{name}.parquet"
+        path = tmp_path / name / "2013-02.parquet" if table.periodic else tmp_path / f"{name}.parquet"
         assert set(pd.read_parquet(path).columns) == set(table.row.__struct_fields__)
 
 

@@ -8,7 +8,7 @@ import made
 import pandas as pd
 import pytest
 
-from delivery import compare, evaluate, files, gate, report
+from delivery import compare, evaluate, files, gate, report, task
 from delivery.__main__ import main
 from delivery.errors import Failure
 from delivery.params import Params
@@ -75,7 +75,9 @@ def test_the_page_shows_every_metric_segment_plot_and_digest(project: Path, sett
     assert "| log_loss (leads) | 0." in page
     assert "6 days resampled, 95 % intervals." in page.replace("95% ", "95 % ")
     assert page.count("<img ") == 6
-    assert all(f'src="plots/{name}.png"' in page for name in report.CAPTIONS)
+    assert all(
+        f'src="plots/{name}.png"' in page for name in (*task.TASK.pictures, "loss_curve", "segments", "importance")
+    )
     assert "| carrier=UA | " in page
     assert "- artifacts/train `1000" in page
     assert page.count("<details>") == page.count("</details>") == 3

@@ -54,7 +54,7 @@ def test_data_that_are_not_there_are_fetched(
 ) -> None:
     asked = []
     monkeypatch.setattr(run.fetch, "into", lambda folder, until: asked.append((folder, until)))
-    assert run.data(settings) == "months up to 2013-02"
+    assert run.data(settings) == "periods up to 2013-02"
     assert asked == [(files.DATA, "2013-02")]
 
 
@@ -82,7 +82,7 @@ def test_a_failed_gate_registers_and_serves_nothing(
         return {"verdict": "fail"}
 
     monkeypatch.setattr(run.params, "load", lambda: settings)
-    monkeypatch.setattr(run, "data", lambda _: "months up to 2013-02")
+    monkeypatch.setattr(run, "data", lambda _: "periods up to 2013-02")
     monkeypatch.setattr(run, "pipeline", lambda: "reproduced")
     monkeypatch.setattr(run.compare, "run", made_up)
     monkeypatch.setattr(run.gate, "run", made_up)

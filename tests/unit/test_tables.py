@@ -69,7 +69,7 @@ def test_a_file_with_columns_and_no_rows_is_refused(name: str, data: Path) -> No
 
 @pytest.mark.parametrize("until", ["2012-12", "2014-01", "2013-1", "May"])
 def test_a_month_that_the_source_does_not_have(until: str) -> None:
-    with pytest.raises(Failure, match=f"there is no month {until} .*the source has 2013-01 to 2013-12"):
+    with pytest.raises(Failure, match=f"there is no period {until} .*the source has 2013-01 to 2013-12"):
         tables.expected(until)
 
 

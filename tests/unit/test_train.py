@@ -11,7 +11,7 @@ import pytest
 from delivery import files, train
 from delivery.errors import Failure
 from delivery.params import Params
-from problem import FEATURES, predict
+from problem import CLASSES, FEATURES, LABEL, predict
 
 
 def test_a_model_that_does_not_converge_is_refused_with_the_fix(rows, settings: Params) -> None:
@@ -80,3 +80,14 @@ def test_a_refused_model_leaves_the_old_one(project: Path, settings: Params, mon
     with pytest.raises(Failure, match="predictions are NaN or infinite"):
         train.run(settings)
     assert files.digest(train.FOLDER) == before
+
+
+def test_a_feature_without_any_value_is_named(rows, settings: Params) -> None:
+    name = FEATURES[-1]
+    with pytest.raises(Failure, match=rf"feature {name} is missing in all [\d,]+ training rows"):
+        train.fit(rows[0].assign(**{name: float("nan")}), settings.train)
+
+
+def test_a_class_without_a_row_is_named(rows, settings: Params) -> None:
+    with pytest.raises(Failure, match=rf"class {CLASSES[1]} has no row among the [\d,]+ for training"):
+        train.fit(rows[0].assign(**{LABEL: 0.0}), settings.train)

@@ -108,7 +108,7 @@ def spoilt(data: Path, share: float) -> None:
 def test_a_jump_of_missing_values_stops_and_says_how_far(data: Path, settings: Params) -> None:
     spoilt(data, 0.5)
     with pytest.raises(
-        Failure, match=r"weather\.temp: missing in 50\.\d% of the newest month's rows, 0\.0% before"
+        Failure, match=r"weather\.temp: missing in 50\.\d% of the newest period's rows, 0\.0% before"
     ) as failure:
         validate.run(made.changed(settings, validate__missing_jump=0.2))
     assert "(validate.missing_jump is 20%); mend the feed or raise the limit" in str(failure.value)

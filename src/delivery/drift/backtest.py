@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from delivery import files, params, tables
+from delivery import files, params, tables, task
 from delivery.drift import challenger, plots, policy
 from delivery.errors import Failure
 from delivery.fetch import into
 from delivery.params import Params
-from problem import BLOCK, FEATURES, LABEL, PERIOD, PRIMARY, losses, predict, table
+from problem import BLOCK, FEATURES, LABEL, PERIOD, PRIMARY, TIME, losses, predict, table
 
 MODES = ("frozen", "replaced")
 REPORT = files.REPORTS / "drift.backtest.json"
@@ -31,7 +31,7 @@ class Replay(NamedTuple):
 
     examples: pd.DataFrame
     periods: list[str]
-    scores: dict[int, np.ndarray]  # by months of training: (rows,), NaN where the model was trained
+    scores: dict[int, np.ndarray]  # by months of training: for all rows, NaN where the model was trained
     seconds: dict[int, float]  # that its training took
 
 
@@ -78,7 +78,7 @@ def fit(examples: pd.DataFrame, settings: Params) -> Replay:
         model = challenger.fitted(examples, periods[count], settings)
         seconds[count] = time.monotonic() - start
         unseen = (examples[PERIOD] >= periods[count]).to_numpy()
-        scores[count] = np.full(len(examples), np.nan)
+        scores[count] = np.full(task.shape(len(examples)), np.nan)
         scores[count][unseen] = predict(model, examples.loc[unseen, list(FEATURES)])
     return Replay(examples, periods, scores, seconds)
 
@@ -102,7 +102,7 @@ def months(replay: Replay, mode: str, settings: Params) -> Iterator[dict[str, An
         row["next"] = (
             loss(replay, champion, at + 1) - loss(replay, at, at + 1) if at + 1 < len(replay.periods) else None
         )
-        history.append(row | {"date": f"{month}-28", "champion": str(champion), "seconds": replay.seconds[at]})
+        history.append(row | {"date": today(replay, at), "champion": str(champion), "seconds": replay.seconds[at]})
         if row["retrain"]:
             served = at
         if row["retrain"] and mode == "replaced":
@@ -120,7 +120,7 @@ def check(replay: Replay, champion: int, at: int, since: str, history: list[dict
     count = int(newest.rows.sum())
     if why := policy.unready(count, count, len(newest.rows), drift):
         return stop | {"verdict": "wait", "why": why}
-    if why := policy.hindrance(history, month, replay.periods, since, f"{month}-28", drift):
+    if why := policy.hindrance(history, month, replay.periods, since, today(replay, at), drift):
         return stop | {"verdict": "skip", "why": why}
     judged = policy.judge(windows, settings.compare, drift)
     agreed = policy.confirm(judged["verdict"], month, str(champion), history, drift)
@@ -136,6 +136,12 @@ def window(replay: Replay, champion: int, at: int) -> policy.Window:
     inside = (replay.examples[PERIOD] == replay.periods[at]).to_numpy()
     rows = replay.examples.loc[inside, [LABEL, BLOCK, PERIOD]]
     return challenger.window(rows, replay.scores[champion][inside], replay.scores[at][inside])
+
+
+def today(replay: Replay, at: int) -> str:
+    """The last day of the period, as the check's calendar would have said."""
+    inside = replay.examples[PERIOD] == replay.periods[at]
+    return f"{replay.examples.loc[inside, TIME].max():%Y-%m-%d}"
 
 
 def loss(replay: Replay, model: int, at: int) -> float:

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from delivery import files, train
+from delivery import files, task, train
 from delivery.drift.policy import Window
 from delivery.errors import Failure
 from delivery.params import Params
@@ -45,12 +45,13 @@ def fitted(examples: pd.DataFrame, month: str, settings: Params) -> Any:
 
 
 def window(rows: pd.DataFrame, champion: np.ndarray, challenger: np.ndarray) -> Window:
-    """Labelled rows of one month and both predictions, shape (rows,), as sums by day."""
+    """Labelled rows of one month and both predictions as sums by day."""
     y = rows[LABEL].to_numpy(float)
-    at, days = pd.factorize(rows[BLOCK], sort=True)
+    at, _ = pd.factorize(rows[BLOCK], sort=True)
     gains = losses(y, champion)[PRIMARY] - losses(y, challenger)[PRIMARY]
-    sums = [np.bincount(at, each, len(days)) for each in (np.ones(len(y)), gains, champion - y, challenger - y)]
-    return Window(str(rows[PERIOD].iloc[0]), *sums)
+    columns = [np.ones((len(y), 1)), gains[:, None], task.residuals(y, champion), task.residuals(y, challenger)]
+    counts, gains, gaps, remains = (pd.DataFrame(each).groupby(at).sum().to_numpy() for each in columns)
+    return Window(str(rows[PERIOD].iloc[0]), counts[:, 0], gains[:, 0], gaps, remains)
 
 
 def windows(

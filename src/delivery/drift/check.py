@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from msgspec.structs import replace
 
-from delivery import compare, files, params, prepare, skopsfile, store, tables, train, validate
+from delivery import compare, files, params, prepare, skopsfile, store, tables, task, train, validate
 from delivery.drift import challenger, decisions, evidence, page, plots, policy, served
 from delivery.errors import Failure
 from delivery.evaluate import predictions
@@ -29,7 +29,7 @@ SCORE_RESAMPLES = 50
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--month", metavar="YYYY-MM", help="without it the oldest that was not judged yet")
+    parser.add_argument("--month", metavar="PERIOD", help="without it the oldest that was not judged yet")
     parser.add_argument(
         "--served", type=Path, metavar="DIR", help="the service's prediction log, to be joined with labels"
     )
@@ -179,7 +179,7 @@ def measure(champion: Any, result: dict, examples: pd.DataFrame, folder: Path, s
     quick = replace(settings.compare, score_resamples=min(settings.compare.score_resamples, SCORE_RESAMPLES))
     return {
         "comparison": compare.compare(predictions(now, old), predictions(now, new), quick),
-        "calibration_gap": float((old - now[LABEL]).mean()),
+        "calibration_gap": task.gap(now[LABEL].to_numpy(float), old),
         "gains": [policy.pool([window], settings.compare) for window in windows],
         "judged": policy.judge(windows, settings.compare, settings.drift),
         "windows": keys,

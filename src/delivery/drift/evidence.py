@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delivery import files
+from delivery import files, task
 from delivery.drift import explain, shift
 from delivery.params import Params
-from problem import BLOCK, FEATURES, LABEL, PERIOD, PRIMARY, SEASONAL, TABLES, losses
+from problem import BLOCK, CLASSES, FEATURES, LABEL, PERIOD, PRIMARY, SEASONAL, TABLES, losses
 
 SCORE = "score"
 
@@ -21,10 +21,11 @@ def gather(
     """Everything that is known without a challenger, and what it means in sentences.
 
     `seen`: the champion's training rows; `before`: its test rows; `now`: the month, labelled or not.
-    `scores`: the champion's predictions for the three, each of shape (rows,).
+    `scores`: the champion's predictions for the three.
     """
-    columns = [SCORE, *FEATURES]
-    reference, month = (rows.assign(**{SCORE: p}) for rows, p in zip((seen, now), (scores[0], scores[2]), strict=True))
+    said = [task.named(p, SCORE) for p in scores]
+    columns = [*said[0], *FEATURES]
+    reference, month = seen.assign(**said[0]), now.assign(**said[2])
     labelled = now[LABEL].notna().to_numpy()
     where = shift.bins(reference, columns)
     table = shift.table(shift.count(reference, where), shift.count(month, where), SEASONAL, settings.drift.psi_alarm)
@@ -37,11 +38,16 @@ def gather(
     found["rise"] = explain.rise(found["before"], found["now"], settings.compare)
     pairs = ((before, scores[1]), (rows, scores[2][labelled]))
     loss = [losses(part[LABEL].to_numpy(float), p)[PRIMARY] for part, p in pairs]
-    own = {name: bins for name, bins in where.items() if name != SCORE} | {LABEL: shift.Bins(np.array([0.5]), None)}
+    own = {name: where[name] for name in FEATURES} | labels(before)
     found["attribution"] = explain.attribution(before, rows, loss[1], own)
     found["segments"] = explain.by_segment(before, rows, loss, settings.compare.segment_rows)
     found["sentences"] = explain.sentences(found, before, rows)
     return found
+
+
+def labels(before: pd.DataFrame) -> dict[str, shift.Bins]:
+    """The label as a column that may have moved: a bin for each class, or those of any number."""
+    return {LABEL: shift.Bins(np.arange(1, len(CLASSES)) - 0.5, None)} if CLASSES else shift.bins(before, [LABEL])
 
 
 def age(seen: pd.DataFrame, now: pd.DataFrame, month: str, periods: Sequence[str]) -> dict[str, Any]:

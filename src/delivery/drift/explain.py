@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from delivery import task
 from delivery.bootstrap import blocks, interval, means
 from delivery.drift import shift
 from delivery.drift.shift import Bins
@@ -24,13 +25,14 @@ def performance(rows: pd.DataFrame, p: np.ndarray, params: Compare) -> dict[str,
     loss = losses(y, p)[PRIMARY]
     grouped = blocks(rows[BLOCK], params.resamples, params.seed)
     low, high = interval(means(loss, grouped), params.confidence)
-    days = pd.DataFrame({"loss": loss, "predicted": p, "observed": y}).groupby(rows[BLOCK].to_numpy())
+    both = {"predicted": task.plain(p), "observed": task.observed(y, p)}
+    days = pd.DataFrame({"loss": loss} | both).groupby(rows[BLOCK].to_numpy())
     return {
         "rows": len(rows),
         "loss": float(loss.mean()),
         "low": low,
         "high": high,
-        "base_rate": float(y.mean()),
+        "level": task.level(y),
         "blocks": days.mean().assign(rows=days.size()).rename_axis(BLOCK).reset_index().to_dict("records"),
     }
 
@@ -96,7 +98,7 @@ def sentences(found: dict[str, Any], before: pd.DataFrame, now: pd.DataFrame) ->
         f"{old['loss']:.4f} on {was}, its test rows: {rise['value']:+.4f} [{rise['low']:+.4f}, {rise['high']:+.4f}], "
         + ("beyond noise." if rise["low"] > 0 or rise["high"] < 0 else "within noise.")
     ]
-    label = f"The rate of `{LABEL}` went from {old['base_rate']:.1%} to {new['base_rate']:.1%}"
+    label = f"`{LABEL}`, {task.worded(old['level'])}, now {task.worded(new['level'])}"
     said.append(label + (f"; that alone explains {known[LABEL]:+.4f}." if LABEL in known else "."))
     if rise["low"] > 0:
         chief = [(name, value) for name, value in known.items() if name != LABEL and value > 0.1 * rise["value"]]

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from delivery import task
 from delivery.bootstrap import interval
 from delivery.params import Compare, Drift
-from problem import PRIMARY
+from problem import BLOCK, PRIMARY
 
 # Months are pooled while their gains differ by less than this interval. Lower than the confidence of the decision:
 # a month that does not belong biases the answer, a month left out only makes it less certain.
@@ -23,12 +24,15 @@ JUDGED = ("retrain", "hold", "no")
 
 @dataclass(frozen=True)
 class Window:
-    """A month that neither model has seen, as sums over the rows of each day: arrays of shape (days,)."""
+    """A month that neither model has seen, as sums over the rows of each day: arrays of shape (days,).
+
+    Of several classes the last two have the shape (days, classes).
+    """
 
     month: str
     rows: np.ndarray  # labelled
     gains: np.ndarray  # the champion's loss less the challenger's
-    gaps: np.ndarray  # the champion's prediction less the label
+    gaps: np.ndarray  # the champion's residuals (`task.residuals`)
     remains: np.ndarray  # the challenger's prediction less the label
 
 
@@ -107,14 +111,19 @@ def means(window: Window, sums: np.ndarray, compare: Compare, age: int = 0) -> n
 
 
 def calibration(window: Window, compare: Compare) -> dict[str, float]:
-    """Mean prediction less base rate of the champion, with its interval, and of the challenger."""
-    low, high = interval(means(window, window.gaps, compare), compare.confidence)
-    rows = window.rows.sum()
+    """The champion's calibration gap with its interval, and the challenger's; of several classes the one furthest off.
+
+    The interval is then as wide as it has to be for all of them to hold at once (Bonferroni).
+    """
+    gaps, remains = (each.reshape(len(window.rows), -1) for each in (window.gaps, window.remains))
+    mean = gaps.sum(axis=0) / window.rows.sum()
+    at = task.furthest(mean)
+    low, high = interval(means(window, gaps[:, at], compare), 1 - (1 - compare.confidence) / len(mean))
     return {
-        "gap": float(window.gaps.sum() / rows),
+        "gap": float(mean[at]),
         "low": low,
         "high": high,
-        "challenger": float(window.remains.sum() / rows),
+        "challenger": float(remains[:, at].sum() / window.rows.sum()),
     }
 
 
@@ -132,7 +141,7 @@ def unready(rows: int, labelled: int, days: int, drift: Drift) -> str:
     if labelled < drift.min_rows:
         return f"{labelled:,} labelled rows are fewer than drift.min_rows {drift.min_rows:,}"
     if days < drift.min_days:
-        return f"labels of {days} days are fewer than drift.min_days {drift.min_days}: the month is not over"
+        return f"labels of {days} {BLOCK}s are fewer than drift.min_days {drift.min_days}: the month is not over"
     return ""
 
 
@@ -147,7 +156,9 @@ def hindrance(history: Sequence[dict], month: str, periods: Sequence[str], since
     if age < drift.cooldown:
         return f"the champion is {age} months old and drift.cooldown is {drift.cooldown}"
     year = {
-        entry["month"] for entry in history if entry["retrain"] and 0 < at[month] - at.get(entry["month"], -12) < 12
+        entry["month"]
+        for entry in history
+        if entry["retrain"] and 0 < at[month] - at.get(entry["month"], -drift.periods_per_year) < drift.periods_per_year
     }
     if len(year) >= drift.runs_per_year:
         return f"{len(year)} retrainings within a year are all that drift.runs_per_year allows"

@@ -78,7 +78,7 @@ def propose(month: str, branch: str) -> str:
 
 def until(month: str) -> None:
     """fetch.until in params.yaml, the rest of the file untouched."""
-    text, changed = re.subn(r'(?m)^(  until: )"?[\d-]+"?', rf'\g<1>"{month}"', PARAMS.read_text(), count=1)
+    text, changed = re.subn(r'(?m)^(  until: )"?[\w-]+"?', rf'\g<1>"{month}"', PARAMS.read_text(), count=1)
     if not changed:
         raise Failure("params.yaml has no line `  until: ...` under fetch")
     files.write(PARAMS, text)

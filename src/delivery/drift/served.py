@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from msgspec import inspect
 
+from delivery import task
 from delivery.bootstrap import interval
 from delivery.errors import Failure
-from delivery.evaluate import PREDICTION
+from delivery.evaluate import PREDICTION, values
 from delivery.export import FOLDER as EXPORT
 from delivery.params import Compare, Params
 from delivery.service import runtime
@@ -27,12 +28,13 @@ FIFTH = 0.2
 
 
 def names() -> list[str]:
-    """What names an example in a request: its required fields that are no measurements.
+    """What names an example in a request: its required fields that are no measurements, or all if there are no such.
 
     Measurements do not take part: that they differ between request and table is what is looked for.
     """
     info: Any = inspect.type_info(Request)
-    return [field.name for field in info.fields if field.required and not _number(field.type)]
+    named = [field.name for field in info.fields if field.required and not _number(field.type)]
+    return named or [field.name for field in info.fields if field.required] or [field.name for field in info.fields]
 
 
 def _number(kind: Any) -> bool:
@@ -113,7 +115,7 @@ def again(joined: Rows, score) -> float:
     """Largest difference of a logged score from the same model's on the logged features."""
     rows = list(joined[[f"served {name}" for name in FEATURES]].itertuples(index=False, name=None))
     clean = [tuple(None if isinstance(value, float) and np.isnan(value) else value for value in each) for each in rows]
-    return float(np.max(np.abs(score(clean) - joined[PREDICTION].to_numpy(float)), initial=0.0))
+    return float(np.max(np.abs(score(clean) - values(joined[PREDICTION])), initial=0.0))
 
 
 def feedback(joined: Rows, reference: Rows, params: Compare) -> dict[str, Any]:
@@ -142,7 +144,7 @@ def feedback(joined: Rows, reference: Rows, params: Compare) -> dict[str, Any]:
 
 def _slope(rows: Rows, params: Compare) -> tuple[float, np.ndarray]:
     """The difference, and in each resample of days, shape (resamples,)."""
-    p = rows[PREDICTION].to_numpy(float)
+    p = task.plain(values(rows[PREDICTION]))
     rank = np.argsort(np.argsort(p, kind="stable")) / len(p)
     known = rows[LABEL].notna().to_numpy(float)
     at, days = pd.factorize(rows[BLOCK])
@@ -160,7 +162,7 @@ def _slope(rows: Rows, params: Compare) -> tuple[float, np.ndarray]:
 def realised(joined: Rows, counts: dict[str, int]) -> dict[str, Any]:
     """Loss of the predictions whose label has arrived."""
     known = joined[joined[LABEL].notna()]
-    loss = losses(known[LABEL].to_numpy(float), known[PREDICTION].to_numpy(float))[PRIMARY]
+    loss = losses(known[LABEL].to_numpy(float), values(known[PREDICTION]))[PRIMARY]
     return {"counts": counts, "loss": float(loss.mean()) if len(known) else None}
 
 

@@ -49,6 +49,7 @@ class App:
             "runtime": manifest.runtime,
             "trained_on": manifest.trained_on,
             "features": manifest.features,
+            "classes": manifest.classes,
         }
         info = {name: str(self.about[name]) for name in ("version", "commit", "data", "model_sha256", "runtime")}
         log = Log(log_folder, version) if log_folder else None

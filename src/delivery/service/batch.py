@@ -5,10 +5,11 @@ Nobody waits for company: a batch is what one turn of the event loop brings.
 """
 
 import asyncio
+from typing import Any
 
 from delivery.service.runtime import Model
 
-Scored = tuple[float, bytes]  # the score and the encoded row
+Scored = tuple[Any, bytes]  # the score, of several classes a list and the encoded row
 
 
 class Batch:

@@ -24,7 +24,7 @@ class Event(NamedTuple):
     body: bytes  # the request as it came: valid JSON, an object or an array of objects
     answer: bytes  # the array of scores, JSON
     rows: list[tuple]
-    scores: list[float]
+    scores: list  # floats, or of several classes lists of them
     inputs: bytes  # the encoded rows
 
 
@@ -35,7 +35,7 @@ class Line(msgspec.Struct):
     id: str
     version: str
     rows: list[dict]
-    scores: list[float]
+    scores: list[float | list[float]]
 
 
 class Log:

@@ -13,7 +13,6 @@ from problem import FEATURES
 
 SECONDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5)
 ROWS = (1, 2, 5, 10, 50, 100, 500, 1000, 5000)
-SCORES = tuple(round(0.05 * step, 2) for step in range(1, 21))
 
 
 class Histogram:
@@ -41,8 +40,12 @@ class Metrics(Collector):
     def __init__(self, info: dict[str, str], model: Model, log: Log | None):
         self.info, self.log = info, log
         self.columns, self.dtype = model.manifest.columns, model.dtype
-        self.categories = model.manifest.categories
-        self.seconds, self.rows, self.scores = Histogram(SECONDS), Histogram(ROWS), Histogram(SCORES)
+        self.categories, self.several = model.manifest.categories, len(model.manifest.classes) > 2
+        self.seconds, self.rows, self.scores = (
+            Histogram(SECONDS),
+            Histogram(ROWS),
+            Histogram(tuple(model.manifest.buckets)),
+        )
         self.answered = 0
         self.refused: Counter[int] = Counter()
         self.missing = dict.fromkeys(FEATURES, 0)
@@ -54,7 +57,8 @@ class Metrics(Collector):
         self.answered += len(events)
         self.seconds.add([event.seconds for event in events])
         self.rows.add([len(event.rows) for event in events])
-        self.scores.add([score for event in events for score in event.scores])
+        scores = [score for event in events for score in event.scores]
+        self.scores.add([max(score) for score in scores] if self.several else scores)
         inputs: np.ndarray = np.frombuffer(b"".join([event.inputs for event in events]), self.dtype)
         absent = np.isnan(inputs.reshape(-1, len(self.columns))).sum(axis=0)
         for name, count in zip(self.columns, absent.tolist(), strict=True):
@@ -76,7 +80,7 @@ class Metrics(Collector):
         yield requests
         yield self.seconds.family("predict_seconds", "time from the request's head to its answer")
         yield self.rows.family("predict_rows", "rows per answered request")
-        yield self.scores.family("predict_score", "scores given")
+        yield self.scores.family("predict_score", "scores given, of several classes the highest")
         yield _by_feature("feature_missing", "rows in which the feature was missing", self.missing)
         yield _by_feature("feature_unknown", "rows with a category that training never saw", self.unknown)
         info = GaugeMetricFamily("model_info", "what is being served, always 1", labels=list(self.info))

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from delivery.service.predict import Limits
-from problem import Request
+from problem import CLASSES, Request
 
 REFERENCE = "#/components/schemas/{name}"
 
@@ -51,11 +51,22 @@ def example() -> dict[str, Any]:
     return out
 
 
+def prediction() -> tuple[dict[str, Any], Any]:
+    """The schema of one prediction, and an example."""
+    if len(CLASSES) > 2:
+        text = f"the probability of each of {', '.join(CLASSES)}, in this order"
+        size = {"minItems": len(CLASSES), "maxItems": len(CLASSES)}
+        array = {"type": "array", "items": {"type": "number"}, "description": text} | size
+        return array, [round(1 / len(CLASSES), 2)] * len(CLASSES)
+    text = f"the probability of: {CLASSES[1]}" if CLASSES else "the predicted number"
+    return {"type": "number", "description": text}, 0.25
+
+
 def _predict(schemas: dict[str, Any], limits: Limits, guarded: bool) -> dict[str, Any]:
     row = {"$ref": REFERENCE.format(name="Request")}
     rows = {"type": "array", "items": row, "minItems": 1, "maxItems": limits.max_rows}
-    one, several = {"prediction": 0.25}, {"predictions": [0.25, 0.75]}
-    number = {"type": "number"}
+    number, value = prediction()
+    one, several = {"prediction": value}, {"predictions": [value, value]}
     answer = {
         "anyOf": [
             _object("prediction", number),

@@ -164,7 +164,7 @@ class Predict:
             rows = [row(request)]
             alone = len(self.under_way) == 1
             score, inputs = self.model.one(rows[0]) if alone else await self.batch.score(rows[0])
-            scores, finite = [score], isfinite(score)
+            scores, finite = [score], isfinite(score if type(score) is float else sum(score))
             answer = encode(scores)
             content = b'{"prediction":%b}' % answer[1:-1]
         else:

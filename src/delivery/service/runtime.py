@@ -1,10 +1,10 @@
-"""The exported model, loaded: rows of FEATURES in, one score per row out."""
+"""The exported model, loaded: rows of FEATURES in, one score per row out, or one for each of several classes."""
 
 import hashlib
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -27,7 +27,10 @@ class Manifest(Struct, frozen=True):
     model: str
     sha256: str
     output: str = ""
-    index: int = 0  # the column of the output that is the score
+    index: int = 0  # the column of the output that is the score, unless there are more than two classes
+    classes: list[str] = []  # none for a number; of two the score is the second one's probability
+    buckets: list[float] = []  # between which scores are counted
+    tolerance: float = 1e-6  # of a score, to what scikit-learn says
     trained_on: list[str] = []
     libraries: dict[str, str] = {}
 
@@ -35,13 +38,13 @@ class Manifest(Struct, frozen=True):
 class Model(NamedTuple):
     """Rows are tuples in the order of FEATURES, None for missing.
 
-    `score` takes rows, (n, features) to (n,). `one` takes a row and `many` takes rows: score or scores, and
+    `score` takes rows, (n, features) to (n,) or (n, classes). `one` takes a row and `many` takes rows: score or scores, and
     the encoded inputs as bytes of `dtype`, (n, columns). Only one thread at a time may call `one`.
     """
 
     manifest: Manifest
     dtype: type
-    one: Callable[[tuple], tuple[float, bytes]]
+    one: Callable[[tuple], tuple[Any, bytes]]  # a float, or a list of them
     many: Callable[[Sequence[tuple]], tuple[np.ndarray, bytes]]
 
     def score(self, rows: Sequence[tuple]) -> np.ndarray:
@@ -75,9 +78,15 @@ def read_manifest(folder: Path) -> Manifest:
         raise Failure(f"{path} is no manifest ({error}); run `python -m delivery export` again") from None
 
 
+def picker(manifest: Manifest) -> Callable[[tuple], tuple]:
+    """A row of FEATURES to the order of manifest.columns."""
+    places = [FEATURES.index(name) for name in manifest.columns]
+    return itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
+
+
 def encoder(manifest: Manifest, dtype: type = np.float64) -> Callable[[Sequence[tuple]], np.ndarray]:
     """Rows of FEATURES to numbers in the order of manifest.columns, shape (n, columns)."""
-    pick = itemgetter(*[FEATURES.index(name) for name in manifest.columns])
+    pick = picker(manifest)
     codes = [(place, manifest.categories.get(name)) for place, name in enumerate(manifest.columns)]
 
     def encode(rows: Sequence[tuple]) -> np.ndarray:
@@ -106,10 +115,12 @@ def _onnx(content: bytes, manifest: Manifest) -> Model:
     entry = session.get_inputs()[0]
     dtype = np.float64 if entry.type == "tensor(double)" else np.float32
     encode, outputs, index = encoder(manifest, dtype), [manifest.output], manifest.index
+    several = len(manifest.classes) > 2
 
     def many(rows: Sequence[tuple]) -> tuple[np.ndarray, bytes]:
         inputs = encode(rows)
-        return session.run(outputs, {entry.name: inputs})[0][:, index], inputs.tobytes()
+        found = session.run(outputs, {entry.name: inputs})[0]
+        return found if several else found[:, index], inputs.tobytes()
 
     # One row is what most requests hold: fixed buffers, bound once, save a third of the call.
     inputs = encode([(None,) * len(FEATURES)])
@@ -117,16 +128,16 @@ def _onnx(content: bytes, manifest: Manifest) -> Model:
     binding = session.io_binding()
     binding.bind_cpu_input(entry.name, inputs)
     binding.bind_output(manifest.output, "cpu", 0, result.dtype, result.shape, result.ctypes.data)
-    pick = itemgetter(*[FEATURES.index(name) for name in manifest.columns])
+    pick = picker(manifest)
     codes = [(place, manifest.categories[n]) for place, n in enumerate(manifest.columns) if n in manifest.categories]
 
-    def one(row: tuple) -> tuple[float, bytes]:
+    def one(row: tuple) -> tuple[Any, bytes]:
         numbers = list(pick(row))
         for place, code in codes:
             numbers[place] = code.get(numbers[place], NAN)
         inputs[0] = numbers
         session.run_with_iobinding(binding)
-        return result.item(index), inputs.tobytes()
+        return result[0].tolist() if several else result.item(index), inputs.tobytes()
 
     return Model(manifest, dtype, one, many)
 
@@ -146,8 +157,8 @@ def _sklearn(path: Path, manifest: Manifest) -> Model:
         frame[numbers] = frame[numbers].astype(float)
         return np.asarray(predict(pipeline, frame), dtype=float), encode(rows).tobytes()
 
-    def one(row: tuple) -> tuple[float, bytes]:
+    def one(row: tuple) -> tuple[Any, bytes]:
         scores, inputs = many([row])
-        return float(scores[0]), inputs
+        return scores[0].tolist(), inputs
 
     return Model(manifest, np.float64, one, many)

@@ -14,7 +14,7 @@ from delivery.drift import backtest, check
 from delivery.drift.backtest import Replay
 from delivery.errors import Failure
 from delivery.params import Params
-from problem import BLOCK, LABEL, PERIOD
+from problem import BLOCK, LABEL, PERIOD, TIME
 
 MONTHS = [f"2013-{month:02d}" for month in range(1, 9)]
 UNTIL = "2013-03"  # trained on January and February, tested on March
@@ -34,7 +34,7 @@ def replay() -> Replay:
     """The world turns in May: models that have not seen May are wrong from then on, others right."""
     rng = np.random.default_rng(0)
     days = pd.date_range("2013-01-01", "2013-08-31").repeat(40)
-    rows = pd.DataFrame({BLOCK: days.strftime("%Y-%m-%d"), PERIOD: days.strftime("%Y-%m")})
+    rows = pd.DataFrame({BLOCK: days.strftime("%Y-%m-%d"), PERIOD: days.strftime("%Y-%m"), TIME: days})
     turned = (rows[PERIOD] >= "2013-05").to_numpy()
     side = rng.random(len(rows)) < 0.5
     truth = np.where(side != turned, 0.7, 0.3)

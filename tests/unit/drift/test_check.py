@@ -44,7 +44,7 @@ def test_without_a_model_the_command_that_makes_one_is_named(folder: Path, setti
 
 def test_a_month_that_does_not_exist_is_refused(project: Path, capsys) -> None:
     assert main(["drift", "--month", "2014-01"]) == 1
-    assert "there is no month 2014-01 (fetch.until, --month)" in capsys.readouterr().err
+    assert "there is no period 2014-01 (fetch.until, --month)" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_broken_data_stop_and_leave_no_decision(change: Callable, why: str, arri
 def test_a_column_that_is_suddenly_missing_stops(arrived: Path, lenient: Params) -> None:
     file = arrived / "weather" / "2013-03.parquet"
     pd.read_parquet(file).assign(temp=float("nan")).to_parquet(file, index=False)
-    with pytest.raises(Failure, match=r"features\.temp: missing in .* of the newest month's rows"):
+    with pytest.raises(Failure, match=r"features\.temp: missing in .* of the newest period's rows"):
         check.run(lenient, "2013-03")
 
 
