@@ -9,6 +9,7 @@ Peers are installed into environments of their own under .cache/peers/. Needs `w
 
 import argparse
 import json
+import math
 import os
 import random
 import re
@@ -153,7 +154,7 @@ def start(name: str, port: int, figures: Figures, stack: ExitStack) -> psutil.Pr
         process = psutil.Popen(command, stdout=log, stderr=log, env=environment(), cwd=ROOT, start_new_session=True)
         body = (FOLDER / f"{name}-1.jsonl").read_text().splitlines()[0].encode()
         while not answers(f"http://127.0.0.1:{port}{peer.path}", body):
-            if process.poll() is not None or time.perf_counter() - begun > 90:
+            if process.poll() is not None or time.perf_counter() - begun > 180:
                 last = (FOLDER / f"{name}.log").read_text().strip().splitlines()[-1:]
                 stop(process)
                 raise TimeoutError(f"it did not start: {''.join(last)}")
@@ -197,7 +198,9 @@ def measure(
     ).stdout
     count = int(re.search(r"(\d+) requests in", said)[1])  # type: ignore[index]
     into["rps"].append(float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]))  # type: ignore[index]
-    into["cpu"].append((cpu(process) - before) / max(count, 1) * 1e6)
+    if not count:  # a peer that finished no request in the time has a rate, and neither latency nor cost
+        return
+    into["cpu"].append((cpu(process) - before) / count * 1e6)
     for quantile in ("50", "99"):
         value, unit = re.search(rf"{quantile}%\s+([\d.]+)(us|ms|s)", said).groups()  # type: ignore[union-attr]
         into[f"p{quantile}"].append(float(value) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[unit])
@@ -247,7 +250,7 @@ def table(figures: dict[str, Figures], skipped: dict[str, str], options: argpars
     lines = [head, "|---|---|---|---|---|---|---|---|"]
     for name in [name for name in figures if name not in skipped]:
         of = figures[name]
-        middle = {key: statistics.median(values) for key, values in of["64"].items()}
+        middle = {key: statistics.median(of["64"][key] or [math.nan]) for key in ("p50", "p99", "cpu")}
         rates = [" / ".join(ratio(figures, name, other, load) for load in ("1", "64")) for other in ("empty", "mlflow")]
         batch = "-" if name in ("empty", "raw") else ratio(figures, name, "mlflow", "rows")
         latency = f"{middle['p50']:.3g} / {middle['p99']:.3g}"

@@ -6,7 +6,7 @@ import threading
 from delivery.service.log import Event, Log
 from delivery.service.metrics import Metrics
 
-EVERY = 0.25  # seconds; a kill -9 loses no more than this
+EVERY = 0.05  # seconds: a kill -9 loses no more; five times longer doubles p99, as each batch then stalls the loop
 WAITING_BYTES = 64 << 20  # of request bodies that wait for the disk; beyond it they are dropped and counted
 logger = logging.getLogger(__name__)
 
