@@ -17,11 +17,11 @@ def event(number: int = 0, body: bytes = b'{"a": 1}', answer: bytes = b"[0.25]")
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
-    log = Log(tmp_path, 'v"1')
+    log = Log(tmp_path, 'v"1%')
     log.write([event(1), event(2, b' [{"a": 1},\r\n {"a": "x\\ny"}]\n', b"[0.25,0.5]"), event(3, b'\n{"a": 2}')])
     log.close()
     first, second, third = read(tmp_path)
-    assert (first.id, first.version, first.rows, first.scores) == ("id-1", 'v"1', [{"a": 1}], [0.25])
+    assert (first.id, first.version, first.rows, first.scores) == ("id-1", 'v"1%', [{"a": 1}], [0.25])
     assert (second.rows, second.scores) == ([{"a": 1}, {"a": "x\ny"}], [0.25, 0.5])
     assert third.rows == [{"a": 2}]
     assert second.time - first.time == pytest.approx(1, abs=1e-3)

@@ -44,7 +44,8 @@ class Log:
     def __init__(self, folder: Path, version: str, file_bytes: int = 64 * MEGABYTE, files: int = 16):
         """At most `files` files of about `file_bytes` each are kept: the oldest goes."""
         self.folder, self.file_bytes, self.files = folder, file_bytes, files
-        self.tail = b',"version":' + msgspec.json.encode(version) + b',"rows":'
+        named = msgspec.json.encode(version).replace(b"%", b"%%")
+        self.form = b'{"time":%%.6f,"id":"%%b","version":%b,"rows":%%b,"scores":%%b}\n' % named
         self.written = self.dropped = self.size = self.serial = 0
         self.descriptor: int | None = None
         self.complained = -60.0
@@ -86,8 +87,7 @@ class Log:
             body = body.translate(None, b"\r\n")
         if body[:1] != b"[" and body.lstrip()[:1] != b"[":
             body = b"[%b]" % body
-        head = b'{"time":%.6f,"id":"%b"' % (event.start + clock, event.request_id)
-        return b"".join((head, self.tail, body, b',"scores":', event.answer, b"}\n"))
+        return self.form % (event.start + clock, event.request_id, body, event.answer)
 
     def _append(self, block: bytes) -> None:
         """All of the block or none of it: half a line would spoil the next one."""
