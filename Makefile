@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python -m delivery
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run serve test check drift lock ui
+.PHONY: help setup run serve test check docs drift lock ui
 .DEFAULT_GOAL := help
 
 help:  ## this list, and the verbs
@@ -36,6 +36,9 @@ check: setup  ## formatting, lint, types, workflows, secrets
 
 drift: setup  ## would a new model be better? MONTH=2013-07
 	@$(RUN) drift $(if $(MONTH),--month $(MONTH))
+
+docs: setup  ## the pages of docs/ as a site, in site/
+	@$(BIN)/zensical build --strict
 
 ui: setup  ## MLflow's pages over the store, on http://127.0.0.1:5000
 	@$(BIN)/mlflow server --backend-store-uri sqlite:///.store/mlflow/mlflow.db --artifacts-destination .store/mlflow/artifacts
