@@ -3,6 +3,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 RUN := $(BIN)/python -m delivery
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Where it is set, as in many images, each of a hundred processes compiles pandas and scikit-learn anew: 3 s each.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup run serve test check docs drift lock ui
 .DEFAULT_GOAL := help
