@@ -44,6 +44,8 @@ VERBS = {
     "deploy": "a version to an environment",
     "rehearse": "a model as a service on this machine: contract, load, stop",
     "rollback": "an environment back to the version before",
+    "status": "what runs where, since when, from which commit, by whom",
+    "history": "what each environment has had, and the four figures of delivery",
     "batch": "a month scored with the model that serves",
     "retrain": "a pull request with a newly trained model, if drift found that worth it",
     "suite": "one folder of tests/, with its outcome in the summary of the run",
@@ -57,6 +59,8 @@ PLACES = {
     "deploy": "deploy.release",
     "rehearse": "deploy.rehearse",
     "rollback": "deploy.rollback",
+    "status": "deploy.status",
+    "history": "deploy.history",
 }
 
 

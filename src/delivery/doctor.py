@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from delivery import git, github, params, registry
-from delivery.deploy import targets
+from delivery.deploy import history, targets
 from delivery.errors import Failure
 from delivery.files import STORE
 from delivery.store import BRANCH
@@ -131,8 +131,28 @@ def app() -> Finding:
 
 
 def target() -> Finding:
+    places = params.load().deploy.environments
+    lasting = [f"`{name}`: {place.target}" for name, place in sorted(places.items()) if place.target != "rehearsal"]
+    if lasting:
+        return Finding("deploy target", "ready", ", ".join(lasting), "`python -m delivery status`")
     found = "the runner's Docker engine" if targets.engine() else "a process"
-    return Finding("deploy target", "optional", f"{found}: a rehearsal", "docs/operations.md, Lasting targets")
+    fix = "a row in params.yaml, `deploy.environments`; docs/deploy.md"
+    return Finding("deploy target", "optional", f"{found}: a rehearsal, nothing lasts", fix)
+
+
+def deliveries() -> Finding:
+    events = history.events(registry.versions(registry.connect())) if registry.exists() else []
+    if not events:
+        return Finding("delivery figures", "optional", "no deployment on record yet", "`python -m delivery history`")
+    told = []
+    for name in sorted({event.environment for event in events}):
+        of = history.figures(events, name)
+        share = history.NONE if of["failed_share"] is None else f"{of['failed_share']:.0%}"
+        told.append(
+            f"`{name}`: lead time {history.span(of['lead_hours'])}, {of['per_week']:.1f} a week, {share} rolled back, "
+            f"restored in {history.span(of['restore_hours'])}"
+        )
+    return Finding("delivery figures", "ready", "; ".join(told), "`python -m delivery history`")
 
 
 def tools() -> Finding:
@@ -143,7 +163,7 @@ def tools() -> Finding:
 
 
 EXAMINATIONS: tuple[Callable[[], Finding], ...] = (
-    pipeline, store_branch, champion, remote, pulls, environments, protection, app, target, tools,
+    pipeline, store_branch, champion, remote, pulls, environments, protection, app, target, deliveries, tools,
 )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def reason(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "TZ": "UTC"}
     return subprocess.run(["git", *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -56,6 +56,11 @@ def resolve(revision: str) -> str:
 
 def remote() -> str | None:
     return git("config", "--get", "remote.origin.url", check=False) or None
+
+
+def committed(commit: str) -> str:
+    """When a commit was made, in UTC; nothing where it is not known here."""
+    return git("log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%S+00:00", "--format=%cd", commit, check=False)
 
 
 def precedes(commit: str, later: str) -> bool:

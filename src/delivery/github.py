@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import random
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -89,8 +90,23 @@ def pages(path: str) -> list[Any]:
     return found
 
 
+def refuse_unattested(image: str) -> None:
+    """Raises Failure for an image that no workflow of this repository has signed for.
+
+    Nothing outside a workflow, nor for a version without an image.
+    """
+    if not (inside() and image):
+        return
+    command = ["gh", "attestation", "verify", f"oci://{image}", "--repo", repository()]
+    told = os.environ | {"GH_TOKEN": os.environ.get("GITHUB_TOKEN", "")}
+    done = subprocess.run(command, env=told, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
+        raise Failure(f"{image} has no valid attestation of {repository()}: {last}")
+
+
 @contextmanager
-def deployment(environment: str, ref: str, description: str) -> Iterator[None]:
+def deployment(environment: str, ref: str, description: str, url: str = "") -> Iterator[None]:
     """A GitHub Deployment with its outcome: the record of what runs where. Nothing outside a workflow."""
     if not inside():
         yield
@@ -111,7 +127,7 @@ def deployment(environment: str, ref: str, description: str) -> Iterator[None]:
     except BaseException:
         ask("POST", path, status | {"state": "failure"})
         raise
-    ask("POST", path, status | {"state": "success"})
+    ask("POST", path, status | {"state": "success"} | ({"environment_url": url} if url else {}))
 
 
 def _ask(method: str, path: str, body: dict | None) -> tuple[Any, bool]:

@@ -80,6 +80,34 @@ class Promote(Struct, frozen=True, forbid_unknown_fields=True):
     releases: list[str]  # environments whose promotions make a GitHub release
 
 
+class Place(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where an environment lasts; each target reads its own of these keys."""
+
+    target: Literal["rehearsal", "process", "docker"]
+    port: Annotated[int, Meta(ge=1, le=65535)] = 8000  # process, docker: of the proxy, on loopback
+    folder: str = ""  # process, docker: state, models and logs; empty: below ~/.local/state/delivery
+    proxy_image: str = ""  # process, docker: HAProxy by digest; empty: the system's program
+    address: str = ""  # what people ask, where that is not the proxy's own address
+
+
+class Canary(Struct, frozen=True, forbid_unknown_fields=True):
+    steps: list[Annotated[int, Meta(ge=1, le=99)]]
+    requests: Count
+    seconds: Positive
+    max_error_rate: Share
+    max_slower: Positive
+    slower_ms: Positive
+    score_psi: Positive
+
+
+class Deploy(Struct, frozen=True, forbid_unknown_fields=True):
+    environments: dict[Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")], Place]
+    ready_seconds: Positive
+    watch_seconds: Annotated[float, Meta(ge=0)]
+    drain_seconds: Positive
+    canary: Canary
+
+
 class Drift(Struct, frozen=True, forbid_unknown_fields=True):
     psi_alarm: Positive
     calibration_gap: Positive  # in the label's own unit
@@ -106,6 +134,7 @@ class Params(Struct, frozen=True, forbid_unknown_fields=True):
     serve: Serve
     loadtest: LoadTest
     promote: Promote
+    deploy: Deploy
     drift: Drift
 
 

@@ -20,6 +20,8 @@ from delivery import (
     results,
 )
 from delivery.deploy import environment, rehearse
+from delivery.deploy.release import place
+from delivery.deploy.release import run as deliver
 from delivery.errors import Failure
 from delivery.export import FOLDER as EXPORT
 
@@ -73,7 +75,10 @@ def apply(target: str, image: str) -> str:
     """Deploys, checks, registers and points; returns what there is to tell."""
     commit = git.head() or ""
     register.refuse_unfit()  # before anything starts
+    if place(target).target != "rehearsal":
+        return lasting(target, commit, image)
     with github.deployment(target, commit, f"commit {commit[:8]}"):
+        github.refuse_unattested(image)
         rehearse.run(EXPORT, "", image)
         if newer := environment.newer(target, commit):
             return f"`{target}` keeps version {newer}, whose commit came after {commit[:8]}."
@@ -81,6 +86,17 @@ def apply(target: str, image: str) -> str:
         version = environment.point(target, lambda: register.run(image=image)["version"], "promote")
     said = f"Version {version} of commit {commit[:8]} is `{target}`. {environment.REHEARSAL.format(target)}"
     return f"{said} {release(target, version)}".strip()
+
+
+def lasting(target: str, commit: str, image: str) -> str:
+    """Rehearsed first, so that what is registered stands the load; then beside what runs there."""
+    github.refuse_unattested(image)
+    rehearse.run(EXPORT, "", image)
+    if newer := environment.newer(target, commit):
+        return f"`{target}` keeps version {newer}, whose commit came after {commit[:8]}."
+    results.admit(HANDED_OVER)
+    version = environment.kept(lambda: register.run(image=image)["version"])
+    return f"{deliver(version, target, how='promote')} {release(target, version)}".strip()
 
 
 def release(target: str, version: str) -> str:

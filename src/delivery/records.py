@@ -63,5 +63,10 @@ def executor() -> str:
         return f"uid {os.getuid()}@{platform.node()}"
 
 
+def actor() -> str:
+    """Who has started this, as a name alone."""
+    return os.environ.get("GITHUB_ACTOR") or executor()
+
+
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")

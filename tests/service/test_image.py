@@ -16,7 +16,10 @@ from live import ask
 from sample import ROOT
 from test_access import wait_until
 
-from delivery import contract
+from delivery import contract, params
+from delivery.deploy import host, proxy, slots
+from delivery.deploy.state import Slot
+from delivery.errors import Failure
 from delivery.service.log import read
 
 pytestmark = pytest.mark.xdist_group("docker")
@@ -228,3 +231,47 @@ def test_a_model_that_the_image_cannot_serve_fails_the_build(context: Path, base
     )  # fmt: skip
     assert done.returncode
     assert "is not the file that manifest.json describes" in done.stdout + done.stderr
+
+
+def test_it_takes_the_place_of_another_on_a_host_and_gives_it_back(
+    image: str, exported: Path, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slots as containers behind the real proxy; an engine or an image that is gone leaves what serves."""
+    if not shutil.which("haproxy"):
+        pytest.skip("haproxy is missing: the target docker is not tested")
+    name = json.loads(docker("image", "inspect", image).stdout)[0]["Id"]
+    place = params.Place(target="docker", port=port, folder=str(tmp_path))
+    settings = params.load(ROOT / "params.yaml").deploy
+
+    def slot(version: str, image: str = name) -> Slot:
+        return Slot("", 0, version, "digest", image)
+
+    with host.opened("trial", place, settings) as there:
+        try:
+            for version in ("1", "2"):
+                with host.returning(there):
+                    there.begin(slot(version), exported)
+                    assert contract.check(slots.url(there.candidate), exported, None, version)
+                    there.share(100)
+                there.keep()
+                assert ask(f"{there.url}/version").json["version"] == version
+            with (
+                pytest.raises(Failure, match="cannot be had: .*; version 2 goes on serving trial"),
+                host.returning(there),
+            ):
+                there.begin(slot("3", "127.0.0.1:9/gone@sha256:" + "0" * 64), exported)
+            monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
+            with (
+                pytest.raises(Failure, match="engine does not answer: .*; version 2 goes on serving trial"),
+                host.returning(there),
+            ):
+                there.begin(slot("1"), exported)
+            monkeypatch.delenv("DOCKER_HOST")
+            assert ask(f"{there.url}/version").json["version"] == "2"
+            assert there.state.candidate is None
+        finally:
+            monkeypatch.delenv("DOCKER_HOST", raising=False)
+            proxy.stop(there.folder)
+            for side in proxy.SLOTS:
+                slots.stop(there.folder, side, engine=True)
+                docker("volume", "rm", f"{slots.container(there.folder, side)}-log", code=None)

@@ -91,6 +91,8 @@ def fresh(tmp_path: Path, fresh_origin: Path, machine: Machine, certificate: Pat
 
 @pytest.fixture
 def settled(tmp_path: Path, settled_origin: Path, machine: Machine, certificate: Path | None) -> Iterator[World]:
+    images = settled_origin.parent / "hub" / "registry"  # of its first version
+    shutil.copytree(images, tmp_path / "hub" / "registry")
     with world(tmp_path / "hub", settled_origin, machine, certificate) as made:
         yield made
 

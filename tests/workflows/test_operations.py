@@ -33,6 +33,7 @@ def test_deploy_and_roll_back_by_hand(two_versions):
     assert serving(there, "production") == [(1,)]
     assert there.deployments("production") == ["success"] * 3
     assert "back to version 1" in run(there, "rollback").summary
+    assert "| production | 1 | rehearsal |" in run(there, "rollback").summary
     with there.registry() as rows:
         ((note,),) = rows("select value from model_version_tags where key = 'production.rolled_back'")
     assert "too slow $(id)" in note
@@ -42,11 +43,26 @@ def test_deploy_and_roll_back_by_hand(two_versions):
     assert serving(there, "production") == [(1,)]
 
 
+def test_an_image_that_nobody_signed_for_goes_nowhere(two_versions):
+    there = two_versions
+    for path in (there.hub.folder / "registry").glob("*.json"):
+        path.write_text(
+            json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != "attested"})
+        )
+    there.router.dispatch(there.repo, "deploy.yml", version="1", environment="production")
+    assert run(there, "deploy").conclusion == "failure"
+    assert "has no valid attestation of acme/demo" in run(there, "deploy").log
+    assert serving(there, "production") == []
+    assert there.deployments("production") == ["failure"]
+
+
 def test_wrong_inputs_are_refused_before_or_without_harm(settled):
     with pytest.raises(ValueError, match="not in the list"):
         settled.router.dispatch(settled.repo, "deploy.yml", version="1", environment="prod")
     with pytest.raises(ValueError, match="not a number"):
         settled.router.dispatch(settled.repo, "comment.yml", run="latest")
+    settled.router.dispatch(settled.repo, "deploy.yml", version="1", environment="production", canary="half")
+    assert "'half' is no share; write 10%" in run(settled, "deploy").log
     settled.router.dispatch(settled.repo, "deploy.yml", version="17", environment="production")
     deploy = run(settled, "deploy")
     assert deploy.conclusion == "failure"

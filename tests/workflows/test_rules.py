@@ -41,13 +41,14 @@ RIGHTS = {
     ("ci.yml", "required"): {},
     ("ci.yml", "test"): {"contents": "read"},
     ("comment.yml", "comment"): {"actions": "read", "contents": "write", "pull-requests": "write"},
-    ("deploy.yml", "deploy"): {"contents": "write", "packages": "read", "deployments": "write"},
+    ("deploy.yml", "deploy"): {"contents": "write", "packages": "read", "attestations": "read", "deployments": "write"},
     ("doctor.yml", "doctor"): {"contents": "read", "actions": "read"},
     ("drift.yml", "drift"): {"contents": "write", "pull-requests": "write", "actions": "write"},
     ("promote.yml", "apply"): {
         "contents": "write",
         "pull-requests": "read",
         "packages": "read",
+        "attestations": "read",
         "deployments": "write",
     },
     ("promote.yml", "image"): {"contents": "read", "packages": "write", "id-token": "write", "attestations": "write"},
@@ -55,7 +56,12 @@ RIGHTS = {
     ("report.yml", "push"): {"contents": "write", "actions": "write"},
     ("report.yml", "report"): {"contents": "read"},
     ("report.yml", "tell"): {"contents": "read", "actions": "write"},
-    ("rollback.yml", "rollback"): {"contents": "write", "packages": "read", "deployments": "write"},
+    ("rollback.yml", "rollback"): {
+        "contents": "write",
+        "packages": "read",
+        "attestations": "read",
+        "deployments": "write",
+    },
 }
 ENVIRONMENTS = {
     ("deploy.yml", "deploy"): "${{ inputs.environment }}",
@@ -94,12 +100,15 @@ CONDITIONS = {
 STEPS = {
     ("batch.yml", "batch"): ['batch --month "$MONTH" --model "$MODEL" --push'],
     ("ci.yml", "lint"): ["make check"],
-    ("ci.yml", "test"): ['suite "$SUITE"'],
+    ("ci.yml", "test"): [
+        "command -v haproxy || sudo apt-get install --yes --no-install-recommends haproxy",
+        'suite "$SUITE"',
+    ],
     ("ci.yml", "model"): ["reproduce", 'suite "$SUITE"'],
     ("ci.yml", "image"): ["reproduce", "rehearse --image delivery:ci --contract"],
     ("ci.yml", "required"): ["test \"$RESULTS\" = 'success success success success'"],
     ("comment.yml", "comment"): ['comment post .cache/review --run "$RUN"'],
-    ("deploy.yml", "deploy"): ['deploy "$VERSION" "$ENVIRONMENT"'],
+    ("deploy.yml", "deploy"): ['deploy "$VERSION" "$ENVIRONMENT" --canary "$CANARY"', 'status "$ENVIRONMENT"'],
     ("doctor.yml", "doctor"): ["doctor"],
     ("drift.yml", "drift"): ["reproduce --locked", 'drift --month "$MONTH"', 'retrain "$CHECKS"'],
     ("promote.yml", "measure"): ['promote measure --branch "$GITHUB_REF_NAME"'],
@@ -108,7 +117,10 @@ STEPS = {
     ("report.yml", "report"): ['review --base "$BASE" --number "$NUMBER" "$PUSHES"'],
     ("report.yml", "push"): ['results push .cache/results --branch "$BRANCH" --number "$NUMBER" "$CHECKS"'],
     ("report.yml", "tell"): ['comment start --run "$GITHUB_RUN_ID"'],
-    ("rollback.yml", "rollback"): ['rollback "$ENVIRONMENT" --to "$TO" --reason "$REASON"'],
+    ("rollback.yml", "rollback"): [
+        'rollback "$ENVIRONMENT" --to "$TO" --reason "$REASON"',
+        'status "$ENVIRONMENT"',
+    ],
 }
 NEEDS = {
     ("ci.yml", "required"): ["lint", "test", "model", "image"],
@@ -179,7 +191,8 @@ def test_every_job_has_a_name_a_limit_and_a_runner_that_is_known():
     for file, name in JOBS:
         about = job(file, name)
         assert 0 < about["timeout-minutes"] <= 60, (file, name)
-        assert about["runs-on"] == "ubuntu-latest"
+        lasts = (file, name) in (("deploy.yml", "deploy"), ("promote.yml", "apply"), ("rollback.yml", "rollback"))
+        assert about["runs-on"] == ("${{ vars.DEPLOY_RUNNER || 'ubuntu-latest' }}" if lasts else "ubuntu-latest")
         assert about["name"] in (name, "${{ matrix.suite }}")
 
 

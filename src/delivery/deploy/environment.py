@@ -1,14 +1,16 @@
 """Environments: which version each points to, and how the pointing is done."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from delivery import git, registry, store
+from delivery.deploy import history
 
-REHEARSAL = "This was a rehearsal: no lasting target is configured for `{}`; docs/operations.md says how."
+REHEARSAL = "This was a rehearsal: no lasting target is configured for `{}`; set one in params.yaml, deploy.environments (docs/deploy.md)."
 
 
-def point(environment: str, version: Callable[[], str], how: str) -> str:
-    """Moves the alias and pushes the store; returns the version that it points to.
+def point(environment: str, version: Callable[[], str], how: str, reason: str = "", seconds: float = 0) -> str:
+    """Moves the alias, remembers how that came about, and pushes the store; returns the version that it points to.
 
     `version` is asked again on the newer store where another writer was faster: numbers may have moved.
     `how`, the verb and its reason, is what the audit says of it.
@@ -20,12 +22,40 @@ def point(environment: str, version: Callable[[], str], how: str) -> str:
         chosen = version()
         client = registry.connect()
         if environment not in registry.find(client, chosen).aliases:  # the same again changes nothing
-            registry.point(client, environment, chosen, how)
+            event = history.now(client, environment, chosen, how, reason, seconds)
+            registry.point(client, environment, chosen, f"{how}: {reason}" if reason else how)
+            history.remember(client, event)
 
     move()
     if registry.address() is None:
         store.push(f"Version {chosen} to {environment}", redo=move)
     return chosen
+
+
+def kept(version: Callable[[], str]) -> str:
+    """Pushes the store with a version that nothing points to yet; returns it."""
+    chosen = version()
+
+    def again() -> None:
+        nonlocal chosen
+        chosen = version()
+
+    if registry.address() is None:
+        store.push(f"Version {chosen}", redo=again)
+    return chosen
+
+
+def failed(environment: str, version: str, how: str, reason: str) -> None:
+    """Remembers a deployment that came to nothing, where the registry can still be told."""
+
+    def note() -> None:
+        client = registry.connect()
+        history.remember(client, history.now(client, environment, version, how, reason, outcome="failed"))
+
+    with suppress(Exception):  # what went wrong before is what a person must read
+        note()
+        if registry.address() is None:
+            store.push(f"Version {version} not to {environment}", redo=note)
 
 
 def newer(environment: str, commit: str) -> str:

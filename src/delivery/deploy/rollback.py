@@ -1,10 +1,11 @@
 """Verb `rollback`: an environment back to a version that served there before; nothing is built or trained."""
 
 import argparse
-import os
+import time
 
-from delivery import files, github, records, registry
-from delivery.deploy import environment, rehearse
+from delivery import contract, github, params, records, registry
+from delivery.deploy import environment, host, rehearse, release, slots
+from delivery.deploy.host import Host
 from delivery.errors import Failure
 
 
@@ -15,26 +16,97 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
-    client = registry.connect()
-    left = registry.find(client, options.environment)
-    wanted = options.to or previous(options.environment)
-    version = registry.find(client, wanted)
-    number = str(version.version)
-    if number == str(left.version):
-        raise Failure(f"version {number} is what {options.environment} serves; name another with --to")
-    with github.deployment(options.environment, version.tags["git.commit"], f"rollback to version {number}"):
-        folder = registry.download(client, version, files.CACHE / "versions" / number)
-        rehearse.run(folder / "export", number, version.tags.get("image.digest", ""), load=False)
-        note = f"{records.now()} by {os.environ.get('GITHUB_ACTOR') or records.executor()}: {options.reason or 'no reason given'}"
-
-        def mark() -> str:
-            registry.tag(registry.connect(), str(left.version), {f"{options.environment}.rolled_back": note})
-            return number
-
-        environment.point(options.environment, mark, f"rollback: {options.reason or 'no reason given'}")
-    said = f"`{options.environment}` is back to version {number}; version {left.version} is marked as rolled back."
+    said = run(options.environment, options.to, options.reason)
     github.summary(said)
     print(said)
+
+
+def run(target: str, to: str, reason: str) -> str:
+    where = release.place(target)
+    if where.target == "rehearsal":
+        return rehearsed(target, to, reason)
+    with host.opened(target, where, params.load().deploy) as there:
+        there.settle(lambda: release.pointed(target))
+        left, begun = there.state.serving, time.monotonic()
+        if left is None:
+            raise Failure(f"nothing serves {target}; deploy a version")
+        with host.returning(there):
+            if warm(there, to):
+                there.warm()
+                there.share(host.WHOLE)  # first of all: reading the registry takes longer than this
+                release.step(there, f"version {there.candidate.version} was warm and answers")
+            else:
+                cold(there, to)
+            finish(there, left.version, reason, begun)
+        there.keep(rolled_back=True)
+        serving = there.state.serving
+        assert serving
+    return told(target, serving.version, left.version) + f" It answers at {release.address(there)}."
+
+
+def warm(there: Host, to: str) -> bool:
+    """Whether the version that is wanted is there already, and was not itself left for a reason."""
+    kept = there.state.warm
+    return bool(kept and to in ("", kept.version) and (to or not kept.rolled_back) and slots.ready(kept))
+
+
+def cold(there: Host, to: str) -> None:
+    """The version is started beside what serves, and takes over once it has kept its contract."""
+    version = chosen(there.environment, to)
+    exported = release.download(version)
+    there.begin(release.slot(version, there.place), exported)
+    contract.refuse(slots.url(there.candidate), exported, str(version.version))
+    there.share(host.WHOLE)
+    release.step(there, f"version {version.version} was started and answers")
+
+
+def finish(there: Host, left: str, reason: str, begun: float) -> None:
+    """Contract and records; the alias last."""
+    number = there.candidate.version
+    exported = slots.model(there.folder, there.candidate.name)
+    contract.refuse(slots.url(there.candidate), exported, number)
+    with github.deployment(
+        there.environment, there.candidate.commit, f"rollback to version {number}", release.address(there)
+    ):
+        record(there.environment, left, number, reason, time.monotonic() - begun)
+
+
+def rehearsed(target: str, to: str, reason: str) -> str:
+    begun = time.monotonic()
+    left = registry.find(registry.connect(), target)
+    version = chosen(target, to)
+    number = str(version.version)
+    with github.deployment(target, version.tags["git.commit"], f"rollback to version {number}"):
+        image = version.tags.get("image.digest", "")
+        github.refuse_unattested(image)
+        rehearse.run(release.download(version), number, image, load=False)
+        record(target, str(left.version), number, reason, time.monotonic() - begun)
+    return told(target, number, str(left.version))
+
+
+def chosen(target: str, to: str):
+    """The version to go back to. Raises Failure when there is none, or it is what serves."""
+    client = registry.connect()
+    left = registry.find(client, target)
+    version = registry.find(client, to or previous(target))
+    if str(version.version) == str(left.version):
+        raise Failure(f"version {version.version} is what {target} serves; name another with --to")
+    return version
+
+
+def record(target: str, left: str, number: str, reason: str, seconds: float) -> None:
+    """Who, when and why on the version that is left; the alias on the other."""
+    note = f"{records.now()} by {records.actor()}: {reason or 'no reason given'}"
+
+    def mark() -> str:
+        registry.tag(registry.connect(), left, {f"{target}.rolled_back": note})
+        return number
+
+    environment.point(target, mark, "rollback", reason, seconds)
+
+
+def told(target: str, number: str, left: str) -> str:
+    return f"`{target}` is back to version {number}; version {left} is marked as rolled back."
 
 
 def previous(target: str) -> str:

@@ -14,7 +14,7 @@ MONTHS = ["2013-01", "2013-02", "2013-03", "2013-04"]
 SHARE = 0.05  # of the flights
 UNTIL = "2013-02"
 # Tests of the scenario's repository: the suites are there, each with next to nothing in it.
-SUITES = ("unit", "convergence", "service", "workflows", "artifacts", "integration")
+SUITES = ("unit", "convergence", "service", "workflows", "artifacts", "integration", "deploy")
 SMALL = {
     "until": f'"{UNTIL}"', "max_iter": "20", "min_samples_leaf": "10", "resamples": "200", "score_resamples": "50",
     "importance_rows": "200", "importance_repeats": "1", "users": "2", "seconds": "2", "min_rows": "100",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from delivery import export, params
+from delivery import export, params, task
 from delivery.files import write_json
 from problem import FEATURES, Train, predict
 
@@ -25,8 +25,9 @@ ONNX = params.Export(runtime="onnx", tolerance=1e-6, examples=24)
 def write(model: Any, rows: pd.DataFrame, folder: Path) -> None:
     """What the stage `export` writes, for this model and these rows."""
     folder.mkdir()
-    write_json(folder / "manifest.json", export.describe(model, rows) | export.write_model(model, ONNX, folder))
     some = export.with_gaps(rows)
     expected = predict(model, some[list(FEATURES)])
+    about = {"buckets": task.buckets(expected)} | export.write_model(model, ONNX, folder)
+    write_json(folder / "manifest.json", export.describe(model, rows) | about)
     export.refuse_mismatch(folder, some, expected, ONNX.tolerance)
     write_json(folder / "examples.json", export.examples(some, expected, ONNX.examples), exact=True)

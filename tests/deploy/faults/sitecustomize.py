@@ -1,0 +1,52 @@
+"""Spoils a service from within: Python imports this first wherever it is on PYTHONPATH.
+
+FAULTS is JSON: version to what is wrong with it. `exit` (with these words), `hang`, `crash` (seconds after its start),
+`dies` (when it is asked by a client of the proxy), `slow` (seconds per answer), `errors` (share of the answers),
+`scores` (what is added to each, but not to the known rows of the contract).
+"""
+
+import json
+import os
+import random
+import sys
+import threading
+import time
+
+words = sys.orig_argv
+fault = {}
+if "serve" in words and "--version" in words:
+    fault = json.loads(os.environ.get("FAULTS", "{}")).get(words[words.index("--version") + 1], {})
+if "exit" in fault:
+    print(f"error: {fault['exit']}", file=sys.stderr, flush=True)
+    os._exit(1)
+if "hang" in fault:
+    time.sleep(600)
+if "crash" in fault:
+    threading.Timer(fault["crash"], os._exit, [1]).start()
+if {"slow", "errors", "dies", "scores"} & set(fault):
+    from delivery.service import app, predict
+
+    class Spoiled(predict.Predict):
+        async def __call__(self, scope, receive, send):
+            self.live = any(name == b"x-live" for name, _ in scope["headers"])  # not the contract's own requests
+            await super().__call__(scope, receive, send)
+
+        async def _answer(self, body, request_id, start):
+            if self.live:
+                if "dies" in fault:
+                    os._exit(1)
+                time.sleep(fault.get("slow", 0))
+                if random.random() < fault.get("errors", 0):
+                    raise RuntimeError("planted")
+            return await super()._answer(body, request_id, start)
+
+    vars(app)["Predict"] = Spoiled
+if "scores" in fault:
+    from delivery.service import metrics
+
+    add = metrics.Histogram.add
+
+    def moved(self, values):
+        add(self, [value + fault["scores"] for value in values] if self.bounds[-1:] == [1.0] else values)
+
+    setattr(metrics.Histogram, "add", moved)  # noqa: B010  mypy knows no spoiling
