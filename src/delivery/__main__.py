@@ -49,6 +49,7 @@ VERBS = {
     "batch": "a month scored with the model that serves",
     "retrain": "a pull request with a newly trained model, if drift found that worth it",
     "suite": "one folder of tests/, with its outcome in the summary of the run",
+    "adopt": "another problem takes the sample's place",
     "doctor": "what is set up, what is not, and how to mend it",
 }
 

@@ -9,7 +9,7 @@ import yaml
 from delivery import files, registry
 from delivery.errors import Failure
 from delivery.report import metric_table, segment_table
-from problem import CARD, PRIMARY
+from problem import PRIMARY
 
 FILE = "card.md"  # among the version's files
 NEEDED = ("Intended use", "Limits", "Licence")
@@ -42,20 +42,21 @@ def markdown(folder: Path, tags: Mapping[str, str]) -> str:
 
     Raises Failure when the problem does not say what only its authors know.
     """
-    if absent := [name for name in NEEDED if not CARD.get(name, "").strip()]:
-        raise Failure(f"CARD in src/problem/__init__.py does not say: {', '.join(absent)}; write a sentence for each")
     metrics = files.read_json(folder / "metrics.json", "run")
     settings = yaml.safe_load((folder / "params.yaml").read_text())
+    said = settings["card"]
+    if absent := [name for name in NEEDED if not said.get(name, "").strip()]:
+        raise Failure(f"`card` in params.yaml does not say: {', '.join(absent)}; write a sentence for each")
     parts = [
         f"# Model card\n\nModel `{tags[registry.DIGEST][:12]}` of commit `{tags['git.commit'][:12]}`.",
-        *(_section(name, text) for name, text in CARD.items() if name not in NEEDED[1:]),
+        *(_section(name, text) for name, text in said.items() if name not in NEEDED[1:]),
         _section("Data", data(folder, tags, metrics)),
         _section("Metrics", metric_table(metrics, None, settings["compare"]["confidence"])),
         _section("By segment", segment_table(metrics, None)),
-        _section("Limits", f"{CARD['Limits']}\n\n{measured_limits(folder, metrics, settings)}"),
+        _section("Limits", f"{said['Limits']}\n\n{measured_limits(folder, metrics, settings)}"),
         _section("Who let it through", approval(tags)),
         _section("Lineage", _listed({name: f"`{tags[name]}`" for name in LINEAGE if tags.get(name)})),
-        _section("Licence", CARD["Licence"]),
+        _section("Licence", said["Licence"]),
     ]
     return "\n\n".join(parts) + "\n"
 

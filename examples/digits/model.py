@@ -1,0 +1,57 @@
+"""The model: hyperparameters to an unfitted scikit-learn pipeline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from problem.features import FEATURES
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+
+class Train(Struct, frozen=True, forbid_unknown_fields=True):
+    """The section `train` of params.yaml."""
+
+    model: Literal["hist_gradient_boosting", "logistic_regression", "dummy"]
+    seed: Annotated[int, Meta(ge=0)]
+    learning_rate: Annotated[float, Meta(gt=0, le=1)]
+    max_iter: Annotated[int, Meta(ge=1)]
+    max_leaf_nodes: Annotated[int, Meta(ge=2)]
+    min_samples_leaf: Annotated[int, Meta(ge=1)]
+    C: Annotated[float, Meta(gt=0)]
+
+
+def build(params: Train) -> Pipeline:
+    """An unfitted pipeline of two steps: `encode` (nothing to encode here) and `model`."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.dummy import DummyClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline, make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    encode = ColumnTransformer([("number", "passthrough", list(FEATURES))])
+    if params.model == "hist_gradient_boosting":
+        model = HistGradientBoostingClassifier(
+            learning_rate=params.learning_rate,
+            max_iter=params.max_iter,
+            max_leaf_nodes=params.max_leaf_nodes,
+            min_samples_leaf=params.min_samples_leaf,
+            early_stopping=False,
+            random_state=params.seed,
+        )
+    elif params.model == "logistic_regression":
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=params.C, max_iter=params.max_iter))
+    else:
+        model = DummyClassifier(strategy="prior")
+    return Pipeline([("encode", encode), ("model", model)])
+
+
+def predict(model: Pipeline, rows: pd.DataFrame | np.ndarray) -> np.ndarray:
+    """Probability of each digit per row, shape (n, 10)."""
+    return model.predict_proba(rows)

@@ -1,0 +1,39 @@
+"""Another problem is taken whole or not at all, and never over work that git does not hold."""
+
+import shutil
+from pathlib import Path
+
+import made
+import pytest
+
+from delivery import adopt
+from delivery.errors import Failure
+
+EXAMPLES = sorted(path for path in (made.ROOT / "examples").iterdir() if path.is_dir())
+
+
+def test_an_incomplete_problem_is_refused_before_anything_is_touched(repository: Path) -> None:
+    theirs = repository / "theirs"
+    shutil.copytree(EXAMPLES[0], theirs)
+    (theirs / "model.py").unlink()
+    with pytest.raises(Failure, match=r"theirs is no problem: it has no model\.py; docs/new-problem\.md says"):
+        adopt.run(theirs)
+
+
+def test_uncommitted_work_is_not_run_over(repository: Path) -> None:
+    Path("dvc.lock").write_text("mine")
+    with pytest.raises(Failure, match="there are uncommitted changes, and adopt removes files"):
+        adopt.run(EXAMPLES[0])
+    assert Path("dvc.lock").read_text() == "mine"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_what_the_former_problem_left_goes_and_the_new_files_are_there(example: Path, repository: Path) -> None:
+    adopt.PROBLEM.mkdir(parents=True)
+    for path in (adopt.TESTS / "test_old.py", Path("data/old.parquet"), Path("reports/metrics.json"), Path("dvc.lock")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("old")
+    adopt.place(example)
+    assert not [path for path in adopt.LEFT if path.exists()]
+    assert sorted(path.name for path in adopt.PROBLEM.iterdir()) == sorted(adopt.MODULES)
+    assert Path("params.yaml").read_text() == (example / "params.yaml").read_text()
