@@ -49,11 +49,13 @@ VERBS = {
     "batch": "a month scored with the model that serves",
     "retrain": "a pull request with a newly trained model, if drift found that worth it",
     "suite": "one folder of tests/, with its outcome in the summary of the run",
+    "new": "a problem of your own from a CSV or parquet file, ready to run",
     "adopt": "another problem takes the sample's place",
     "doctor": "what is set up, what is not, and how to mend it",
 }
 
 PLACES = {
+    "new": "new.scaffold",
     "drift": "drift.check",
     "backtest": "drift.backtest",
     "retrain": "drift.retrain",

@@ -1,0 +1,248 @@
+"""What the columns of a file are: target, time, key, numbers, categories, and what is left out and why."""
+
+import csv
+import keyword
+import re
+import unicodedata
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from delivery.errors import Failure
+
+TARGETS = ("target", "label", "y", "class", "outcome", "result")
+IDS = re.compile(r"(^|[_ ])(id|uuid|guid|key|index|number|no|nr)$", re.IGNORECASE)
+FORMATS = [
+    "ISO8601",
+    *(day + clock for day in ("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y") for clock in ("", " %H:%M", " %H:%M:%S")),
+]
+# Columns that the machinery or features.py make: a column of the file with such a name gets an underscore.
+TAKEN = {
+    "row",
+    "period",
+    "day",
+    "hour",
+    "month",
+    "day_of_week",
+    "prediction",
+    "score",
+    "champion",
+    "candidate",
+    "loss",
+    "when",
+}
+FEW = 12  # values of a category that are written down one by one; more are any text
+MANY = 200  # values of text beyond which it is no category
+CLASSES = 20
+TELLS = 0.995  # of the target, by one column alone on rows that it has not seen: probably known only afterwards
+
+
+@dataclass(frozen=True)
+class Column:
+    raw: str  # in the file
+    name: str  # in Python
+    role: str  # target, time, key, number, category or out
+    why: str
+
+
+@dataclass(frozen=True)
+class Found:
+    frame: pd.DataFrame  # as read
+    separator: str
+    columns: list[Column]
+    task: str  # regression, binary or multiclass
+    classes: tuple[str, ...]
+    time_format: str
+
+    def of(self, *roles: str) -> list[Column]:
+        return [column for column in self.columns if column.role in roles]
+
+    def one(self, role: str) -> Column | None:
+        return next(iter(self.of(role)), None)
+
+
+def read(path: Path) -> tuple[pd.DataFrame, str]:
+    """The rows, and the separator of a CSV file. Raises Failure for what cannot be read or is too little."""
+    separator = ""
+    try:
+        if path.suffix == ".parquet":
+            frame = pd.read_parquet(path)
+        else:
+            head = path.read_text(encoding="utf-8-sig")[:65536]
+            separator = csv.Sniffer().sniff(head.splitlines()[0] if head else "", ",;\t|").delimiter
+            frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", low_memory=False)
+    except FileNotFoundError:
+        raise Failure(f"{path} is not there") from None
+    except (csv.Error, UnicodeDecodeError, ValueError, OSError) as error:
+        cause = " ".join(str(error).split())[:150]
+        raise Failure(f"{path} is neither CSV in UTF-8 with a line of names nor parquet: {cause}") from None
+    if len(frame) < 100 or frame.shape[1] < 2:
+        raise Failure(f"{path} has {len(frame)} rows and {frame.shape[1]} column(s); at least 100 and two are needed")
+    return frame.rename(columns=str), separator
+
+
+def columns(frame: pd.DataFrame, separator: str, asked: dict[str, list[str]], task: str) -> Found:
+    """Every column with its role. `asked`: target, time, key, segments, drop and keep, each by names of the file.
+
+    Raises Failure for a name that is not there, and for a target that cannot be one.
+    """
+    if unknown := [name for names in asked.values() for name in names if name not in frame]:
+        raise Failure(f"there is no column {', '.join(unknown)}; the file has {', '.join(map(str, frame))}")
+    raws = [str(raw) for raw in frame]
+    names = identifiers(raws)
+    target, why = _target(frame, asked["target"])
+    time, time_format, said = _time(frame, asked["time"], target)
+    found = [
+        Column(target, names[target], "target", why),
+        *([Column(time, names[time], "time", said)] if time else []),
+    ]
+    key = asked["key"][0] if asked["key"] else _key(frame, {target, time})
+    if key:
+        if frame[key].isna().any() or frame[key].duplicated().any():
+            raise Failure(f"{key} cannot be the key: it is missing or there twice in some row")
+        found.append(Column(key, names[key], "key", "no two rows share it"))
+    kind, classes = _task(frame[target], target, task)
+    for raw in raws:
+        if raw in (target, time, key):
+            continue
+        if raw in asked["drop"]:
+            role, why = "out", "--drop"
+        else:
+            role, why = _role(frame[raw], raw in asked["segments"])
+        found.append(Column(raw, names[raw], role, why))
+    result = Found(frame, separator, found, kind, classes, time_format)
+    result = replace(result, columns=[_unless_it_tells(column, result, asked["keep"]) for column in found])
+    if not result.of("number", "category"):
+        told = "; ".join(f"{column.raw}: {column.why}" for column in result.of("out"))
+        raise Failure(f"no column is left to predict {target} from ({told})")
+    return result
+
+
+def identifiers(raws: list[str]) -> dict[str, str]:
+    """A name in Python for each name in the file, no two alike."""
+    names: dict[str, str] = {}
+    for at, raw in enumerate(raws, 1):
+        plain = unicodedata.normalize("NFKD", raw.casefold()).encode("ascii", "ignore").decode()
+        name = re.sub(r"\W+", "_", plain).strip("_") or f"column_{at}"
+        name = f"n_{name}" if name[0].isdigit() else name
+        name = f"{name}_" if keyword.iskeyword(name) or name in TAKEN else name
+        while name in names.values():
+            name += "_2"
+        names[raw] = name
+    return names
+
+
+def _target(frame: pd.DataFrame, asked: list[str]) -> tuple[str, str]:
+    if asked:
+        return asked[0], "--target"
+    named = next((raw for word in TARGETS for raw in map(str, frame) if raw.lower() == word), None)
+    return (named, "by its name") if named else (str(frame.columns[-1]), "the last column; --target says another")
+
+
+def moments(values: pd.Series, how: str) -> pd.Series:
+    """Naive and in UTC, microseconds; NaT for what is no time. `how`: a format, or "" for what is a time already."""
+    parsed = pd.to_datetime(values, utc=True, errors="coerce", format=how or None)
+    return parsed.dt.tz_localize(None).dt.as_unit("us")
+
+
+def _time(frame: pd.DataFrame, asked: list[str], target: str) -> tuple[str, str, str]:
+    """The column, its format, and why; empty where there is none."""
+    for raw in asked or [str(raw) for raw in frame if raw != target]:
+        values = frame[raw].dropna()
+        if pd.api.types.is_datetime64_any_dtype(values):
+            return raw, "", "the first column of times"
+        if not pd.api.types.is_string_dtype(values) or values.empty:
+            continue
+        for how in FORMATS:
+            if moments(values, how).notna().all():
+                return raw, how, f"every value is a time, {how}"
+    if asked:
+        raise Failure(f"{asked[0]} holds no times that are understood; write them as 2024-01-31 or 2024-01-31 17:05")
+    return "", "", ""
+
+
+def _key(frame: pd.DataFrame, others: set[str]) -> str:
+    for raw in map(str, frame):
+        whole = pd.api.types.is_integer_dtype(frame[raw]) or pd.api.types.is_string_dtype(frame[raw])
+        if raw not in others and whole and IDS.search(raw) and frame[raw].notna().all() and frame[raw].is_unique:
+            return raw
+    return ""
+
+
+def _task(values: pd.Series, target: str, asked: str) -> tuple[str, tuple[str, ...]]:
+    """What is predicted, and the classes: of two, the second is the one whose probability is given."""
+    known = values.dropna()
+    counts = text(known).value_counts()
+    number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    whole = number and bool((known % 1 == 0).all())
+    kind = asked or ("regression" if number and not (whole and len(counts) <= 10) else "")
+    if kind == "regression":
+        if not number or known.nunique() < 3:
+            raise Failure(f"{target} is no number that varies; --task binary or multiclass")
+        return kind, ()
+    if not 2 <= len(counts) <= CLASSES or counts.min() < 10:
+        said = f"{len(counts)} values, the rarest in {counts.min() if len(counts) else 0} rows"
+        raise Failure(f"{target} cannot be predicted: it has {said}; between 2 and {CLASSES}, each in ten rows or more")
+    if len(counts) == 2:
+        ordered = sorted(counts.index)
+        yes = {"1", "true", "yes", "y", "t"} & {value.lower() for value in ordered}
+        second = next((value for value in ordered if value.lower() in yes), str(counts.index[-1]))
+        return "binary", tuple(sorted(ordered, key=lambda value: value == second))
+    return "multiclass", tuple(sorted(counts.index, key=_natural))
+
+
+def _natural(value: str) -> tuple:
+    return (0, float(value), "") if re.fullmatch(r"-?\d+(\.\d+)?", value) else (1, 0.0, value)
+
+
+def text(values: pd.Series) -> pd.Series:
+    """Values as words: 3.0 and 3 are the same, and so are True and "True"; what is missing stays missing."""
+    if pd.api.types.is_float_dtype(values) and bool((values.dropna() % 1 == 0).all()):
+        values = values.astype("Int64")
+    return values.astype("str").where(values.notna())
+
+
+def _role(values: pd.Series, segment: bool) -> tuple[str, str]:
+    known = values.dropna()
+    distinct = known.nunique()
+    if distinct < 2:
+        return "out", "empty" if known.empty else "the same in every row"
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return "out", "a second time; derive a number from it in features.py"
+    number = pd.api.types.is_numeric_dtype(values)
+    if number and not segment:
+        return "number", f"{known.astype(float).min():.6g} to {known.astype(float).max():.6g}"
+    if distinct > MANY or (distinct > FEW and distinct > len(known) / 2):
+        return "out", f"text with {distinct:,} different values in {len(known):,} rows"
+    return "category", f"{distinct} values"
+
+
+def _unless_it_tells(column: Column, found: Found, keep: list[str]) -> Column:
+    """Left out where it gives the target away: what is known only afterwards makes every report a lie."""
+    if column.role not in ("number", "category") or column.raw in keep:
+        return column
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    target = found.one("target")
+    assert target is not None
+    rows = found.frame[[column.raw, target.raw]].dropna()
+    x = (
+        rows[[column.raw]].astype(float)
+        if column.role == "number"
+        else pd.factorize(text(rows[column.raw]))[0][:, None]
+    )
+    y = rows[target.raw].astype(float) if found.task == "regression" else text(rows[target.raw])
+    tree = (DecisionTreeRegressor if found.task == "regression" else DecisionTreeClassifier)(
+        max_leaf_nodes=64, random_state=0
+    )
+    learnt = np.arange(len(rows)) % 3 != 0
+    if len(rows) < 30 or y[~learnt].nunique() < 2:
+        return column
+    score = float(tree.fit(np.asarray(x)[learnt], y[learnt]).score(np.asarray(x)[~learnt], y[~learnt]))
+    often = 0.0 if found.task == "regression" else float(y[~learnt].value_counts(normalize=True).iloc[0])
+    if score < TELLS or often > TELLS:
+        return column
+    why = f"tells {target.raw} alone ({score:.1%}): known only afterwards? --keep {column.raw!r} takes it"
+    return replace(column, role="out", why=why)

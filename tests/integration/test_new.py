@@ -1,0 +1,31 @@
+"""A stranger's file becomes the problem: pipeline, gate, service and drift check run on it as they are."""
+
+import json
+from pathlib import Path
+
+import orders
+import sample
+
+
+def test_an_awkward_file_runs_as_it_is(tmp_path: Path, source: Path) -> None:
+    project = tmp_path / "project"
+    sample.copy(project, source)
+    sample.commit(project, "The template")
+    orders.rows().to_csv(tmp_path / "orders.csv", sep=";", index=False)
+    sample.run(project, "new", str(tmp_path / "orders.csv"), "--target", "Churned", "--adopt")
+    sample.commit(project, "Our problem")
+    sample.repro(project)
+    sample.commit(project, "Its first model")
+    sample.run(project, "compare")
+    sample.run(project, "gate")
+    verdicts = {
+        rule["name"]: rule["verdict"] for rule in json.loads((project / "reports" / "gate.json").read_text())["rules"]
+    }
+    assert {"floor log_loss": "pass", "floor auc": "pass", "calibration": "pass"}.items() <= verdicts.items()
+    assert "checks hold" in sample.run(project, "rehearse", "--contract").stdout
+    sample.run(project, "report", "--quiet")
+    sample.run(project, "register", "--alias", "staging")
+    assert "Churned" in sample.run(project, "card", "staging").stdout
+    assert "No retraining for 2024-07" in sample.run(project, "drift").stdout
+    changed = sample.git(project, "diff", "--name-only", "HEAD~2", "--", "src/delivery", ".github", "dvc.yaml", "tests")
+    assert changed == ""

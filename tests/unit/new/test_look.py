@@ -1,0 +1,134 @@
+"""What a column is taken for, and why one is left out."""
+
+import keyword
+from pathlib import Path
+
+import numpy as np
+import orders
+import pandas as pd
+import pytest
+
+from delivery.errors import Failure
+from delivery.new import look
+
+NOTHING: dict[str, list[str]] = {name: [] for name in ("target", "time", "key", "segments", "drop", "keep")}
+
+
+def found(frame: pd.DataFrame, task: str = "", **asked: list[str]) -> look.Found:
+    churned = {"target": ["Churned"]} if "Churned" in frame else {}
+    return look.columns(frame, ",", NOTHING | churned | asked, task)
+
+
+def roles(result: look.Found) -> dict[str, str]:
+    return {column.raw: column.role for column in result.columns}
+
+
+def test_every_column_has_a_role_and_a_reason() -> None:
+    result = found(orders.rows())
+    assert roles(result) == {
+        "Churned": "target",
+        "Ordered at": "time",
+        "Order ID": "key",
+        "2nd price (€)": "number",
+        "class": "category",
+        "Größe": "number",
+        "score": "number",
+        "note": "out",
+        "constant": "out",
+        "empty": "out",
+        "minutes late": "out",
+        "gift?": "number",
+    }
+    assert (result.task, result.classes, result.time_format) == ("binary", ("no", "yes"), "%d.%m.%Y %H:%M")
+    assert all(column.why for column in result.columns)
+
+
+def test_a_column_that_tells_the_target_alone_stays_out_unless_it_is_asked_for() -> None:
+    (told,) = [column for column in found(orders.rows()).columns if column.raw == "minutes late"]
+    assert "tells Churned alone" in told.why
+    assert roles(found(orders.rows(), keep=["minutes late"]))["minutes late"] == "number"
+    assert roles(found(orders.rows(), drop=["score"]))["score"] == "out"
+
+
+def test_names_are_python_and_no_two_alike() -> None:
+    raws = ["class", "2nd price (€)", "Größe", "Grosse", "é", "E", "???", "period", "a b", "a-b", "when"]
+    names = look.identifiers(raws)
+    assert list(names) == raws
+    assert len(set(names.values())) == len(raws)
+    assert all(name.isidentifier() and not keyword.iskeyword(name) for name in names.values())
+    assert not set(names.values()) & look.TAKEN
+    assert (names["class"], names["2nd price (€)"], names["Größe"]) == ("class_", "n_2nd_price", "grosse")
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "classes"),
+    [
+        (np.linspace(0, 1, 200), "regression", ()),
+        (np.arange(200), "regression", ()),
+        ([0, 1] * 100, "binary", ("0", "1")),
+        ([True, False] * 100, "binary", ("False", "True")),
+        (["often"] * 150 + ["rare"] * 50, "binary", ("often", "rare")),
+        (["a"] * 50 + ["zero"] * 150, "binary", ("zero", "a")),
+        ([1.0, 2.0, 10.0, np.nan] * 50, "multiclass", ("1", "2", "10")),
+        (["b", "a", "c", "a"] * 50, "multiclass", ("a", "b", "c")),
+    ],
+)
+def test_what_is_predicted_follows_from_the_target(values, task: str, classes: tuple) -> None:
+    frame = pd.DataFrame({"x": np.random.default_rng(0).normal(size=200), "target": values})
+    assert (found(frame).task, found(frame).classes) == (task, classes)
+
+
+def test_a_task_may_be_asked_for() -> None:
+    frame = pd.DataFrame({"x": np.random.default_rng(0).normal(size=200), "target": [1, 2, 3, 4] * 50})
+    assert found(frame).task == "multiclass"
+    assert found(frame, "regression").task == "regression"
+
+
+@pytest.mark.parametrize("written", ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%d.%m.%Y", "%m/%d/%Y %H:%M"])
+def test_times_are_found_however_they_are_written(written: str) -> None:
+    when = pd.date_range("2024-01-01", periods=200, freq="D").strftime(written)
+    frame = pd.DataFrame({"x": np.arange(200.0), "at": when, "target": np.arange(200.0) % 7})
+    time = found(frame).one("time")
+    assert time is not None
+    assert time.raw == "at"
+
+
+@pytest.mark.parametrize(
+    ("frame", "asked", "says"),
+    [
+        (orders.rows(), {"target": ["nope"]}, "there is no column nope; the file has Order ID, Ordered at"),
+        (orders.rows(), {"time": ["class"]}, "class holds no times that are understood"),
+        (orders.rows(), {"key": ["class"]}, "class cannot be the key"),
+        (orders.rows(), {"target": ["note"]}, "note cannot be predicted: it has 1500 values"),
+        (orders.rows()[["Order ID", "Churned"]], {}, r"no column is left to predict Churned from"),
+    ],
+)
+def test_what_cannot_be_is_one_line(frame: pd.DataFrame, asked: dict, says: str) -> None:
+    with pytest.raises(Failure, match=says) as failure:
+        found(frame, **asked)
+    assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_any_usual_separator_is_read(separator: str, tmp_path: Path) -> None:
+    orders.rows().to_csv(tmp_path / "orders.csv", sep=separator, index=False, encoding="utf-8-sig")
+    frame, said = look.read(tmp_path / "orders.csv")
+    assert said == separator
+    assert list(frame) == list(orders.rows())
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "neither CSV in UTF-8"),
+        (b"\xff\xfe\x00", "neither CSV in UTF-8"),
+        (b"a,b\n1,2\n", "has 1 rows and 2 column"),
+        (None, "is not there"),
+    ],
+)
+def test_a_file_that_is_none_is_one_line(content: bytes | None, says: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises(Failure, match=says) as failure:
+        look.read(tmp_path / "x.csv")
+    assert "\n" not in str(failure.value)
