@@ -59,7 +59,7 @@ LABEL org.opencontainers.image.title="delivery" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.revision="${COMMIT}" \
       org.opencontainers.image.version="${VERSION}" \
-      delivery.data.sha256="${DATA}"
+      delivery.data="${DATA}"
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM

@@ -7,20 +7,16 @@ claimed number and commit must be the run's, pictures must be small PNGs, the re
 import argparse
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
-from delivery import cml, files, github, page, store
+from delivery import cml, files, github, page, pictures
 from delivery.errors import Failure
-from delivery.files import STORE
 
 TITLE = "report"  # the comment's own watermark: another workflow's comments are not touched
 # What CML writes and looks for, so that its comment is found again whoever posted it.
 WATERMARK = re.compile(r'!\[\]\(https://cml\.dev/watermark\.png#[0-9a-fA-F]+ "CML watermark report"\)')
 FIRST_PAGE = 30  # CML looks no further
-PICTURES, PICTURE_BYTES, SIDE = 12, 400_000, 4000
-PNG = b"\x89PNG\r\n\x1a\n"
 COMMENT = files.CACHE / "comment.md"
 
 
@@ -42,7 +38,7 @@ def main(options: argparse.Namespace) -> None:
     if number is None:
         github.summary("Nothing posted: the report is of an older commit, or of no pull request.")
         return
-    addresses = publish(options.folder / "plots", run["head_sha"])
+    addresses = pictures.publish(sorted((options.folder / "plots").glob("*.png")), run["head_sha"])
     whole = f"The whole page is in the artifact `review` of {run['html_url']}."
     text = page.safe(read(options.folder / "page.md"), addresses, whole)
     head = f"Report on {run['head_sha'][:8]}, [run {run['id']}]({run['html_url']})"
@@ -89,34 +85,6 @@ def read(path: Path) -> str:
         raise Failure("the artifact has no page; nothing is posted")
     with path.open("rb") as file:
         return file.read(4 * page.LIMIT).decode("utf-8", "replace")
-
-
-def publish(folder: Path, sha: str) -> dict[str, str]:
-    """Pictures to the store, by commit; returns file name to address, which only readers of the repository can open."""
-    names = [path.name for path in sorted(folder.glob("*.png"))[:PICTURES] if fit(path)]
-    if not names:
-        return {}
-
-    def copy() -> None:
-        target = STORE / "plots" / sha
-        target.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            shutil.copyfile(folder / name, target / name)
-
-    copy()
-    store.push(f"Plots of {sha[:8]}", redo=copy)
-    at = store.git("rev-parse", "HEAD", cwd=STORE)
-    address = f"{github.server()}/{github.repository()}/blob/{at}/plots/{sha}"
-    return {name: f"{address}/{name}?raw=true" for name in names}
-
-
-def fit(path: Path) -> bool:
-    """A real PNG of a sensible size with a plain name."""
-    if path.is_symlink() or not re.fullmatch(r"[a-z0-9_]{1,40}\.png", path.name) or path.stat().st_size > PICTURE_BYTES:
-        return False
-    head = path.read_bytes()[:24]
-    wide, high = int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
-    return head.startswith(PNG) and 0 < wide <= SIDE and 0 < high <= SIDE
 
 
 def post(number: int, sha: str) -> str:

@@ -169,12 +169,10 @@ EXAMINATIONS: tuple[Callable[[], Finding], ...] = (
 
 def _asked(path: str):
     """GitHub's reply, or None and why there is none."""
-    if not os.environ.get("GITHUB_TOKEN"):
-        return None, "no GITHUB_TOKEN to ask with"
+    if not github.armed():
+        return None, f"no token; {github.OWN_TOKEN}"
     try:
         return github.ask("GET", path), ""
     except Failure as failure:
         hidden = " 403 " in str(failure)
-        return None, "this token may not see it; ask with your own: `GITHUB_TOKEN=$(gh auth token)`" if hidden else str(
-            failure
-        )
+        return None, f"this token may not see it; {github.OWN_TOKEN}" if hidden else str(failure)

@@ -16,12 +16,18 @@ from typing import Any
 from delivery.errors import Failure
 
 TRIES = 5
+OWN_TOKEN = "ask with your own: `GITHUB_TOKEN=$(gh auth token)`"  # noqa: S105  advice, no secret
 PATIENCE = 60  # seconds; GitHub may ask for an hour, which no job should wait
 
 
 def inside() -> bool:
     """Whether this is a workflow run."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def armed() -> bool:
+    """Whether there is a token to ask with."""
+    return bool(os.environ.get("GITHUB_TOKEN"))
 
 
 def server() -> str:
@@ -37,6 +43,23 @@ def repository() -> str:
 
 def run_url() -> str:
     return f"{server()}/{repository()}/actions/runs/{os.environ.get('GITHUB_RUN_ID', '0')}"
+
+
+def actor() -> str:
+    """Who started this workflow run; nobody outside one."""
+    return os.environ.get("GITHUB_ACTOR", "")
+
+
+def executor() -> str:
+    """This workflow run and who started it; nothing outside one."""
+    if run := os.environ.get("GITHUB_RUN_ID"):
+        return f"{actor() or '?'} in workflow run {os.environ.get('GITHUB_REPOSITORY', '?')}/actions/runs/{run}"
+    return ""
+
+
+def branch() -> str:
+    """The branch that this workflow run is of; none outside one."""
+    return os.environ.get("GITHUB_REF_NAME", "")
 
 
 def summary(markdown: str) -> None:
@@ -117,7 +140,7 @@ def deployment(environment: str, ref: str, description: str, url: str = "") -> I
         "description": description,
         "auto_merge": False,
         "required_contexts": [],
-        "payload": {"actor": os.environ.get("GITHUB_ACTOR", "")},
+        "payload": {"actor": actor()},
     }
     path = f"/deployments/{ask('POST', '/deployments', request)['id']}/statuses"
     status = {"state": "in_progress", "log_url": run_url()}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 LIMIT = 60_000  # of GitHub's 65,536 characters; the rest is for our own lines and CML's watermark
 BREAK = "\u200b"
-IMAGE = re.compile(r'<img src="plots/([a-z0-9_]{1,40}\.png)" alt="([\w ,-]{1,80})" width="400">')
+IMAGE = re.compile(r'<img src="plots/([a-z0-9_.]{1,40}\.png)" alt="([\w ,-]{1,80})" width="400">')
 FOLD = re.compile(r"</?details>|<summary><b>[\w ]{1,60}</b></summary>")
 # What DVC's graph consists of; any other diagram is shown as its source.
 GRAPH = re.compile(r'```mermaid\nflowchart TD\n(?:\s*node\d+(?:\["[\w./-]+"\]|-->node\d+)\n)*```')

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from delivery import github
 from delivery.files import CACHE, write_json
 
 FOLDER = CACHE / "records"
@@ -54,9 +55,8 @@ def whole(lock: dict) -> dict[str, dict]:
 
 def executor() -> str:
     """The workflow run, or the person at the keyboard."""
-    if run := os.environ.get("GITHUB_RUN_ID"):
-        actor, repository = os.environ.get("GITHUB_ACTOR", "?"), os.environ.get("GITHUB_REPOSITORY", "?")
-        return f"{actor} in workflow run {repository}/actions/runs/{run}"
+    if run := github.executor():
+        return run
     try:
         return f"{getpass.getuser()}@{platform.node()}"
     except (KeyError, OSError):  # a container's user may have no name

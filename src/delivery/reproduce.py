@@ -66,8 +66,13 @@ def data() -> None:
 
 def held() -> bool:
     """Whether the store has data/ in the form that data.dvc names."""
-    digest = yaml.safe_load(DATA_FILE.read_text())["outs"][0]["md5"]
+    digest = wanted()
     return (remote_folder() / "files" / "md5" / digest[:2] / digest[2:]).exists()
+
+
+def wanted() -> str:
+    """The digest of data/ that data.dvc names."""
+    return yaml.safe_load(DATA_FILE.read_text())["outs"][0]["md5"]
 
 
 def dvc(*words: str, check: bool = True, quiet: bool = False) -> subprocess.CompletedProcess[str]:

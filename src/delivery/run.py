@@ -62,7 +62,8 @@ def main(options: argparse.Namespace) -> int:
     with step("staging", seconds):
         facts |= staging(settings, version)
     with step("drift", seconds):
-        found = check.run(settings, tables.following(settings.fetch.until))
+        month = check.due(settings.fetch.until)
+        found = check.run(settings, month) if month else check.nothing(settings.fetch.until)
         facts["drift"] = f"{found['month']}: {'retrain' if found['retrain'] else 'no retraining'}; {found['why']}"
     summary(facts, seconds)
     return 0

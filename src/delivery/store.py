@@ -31,14 +31,8 @@ registry: `mlflow server --backend-store-uri sqlite:///mlflow/mlflow.db
 """
 IGNORED = ".*.scratch/\n.*.tmp\n"  # what a process that was killed leaves, ours and DVC's
 STALE = 10  # seconds; no git command on the store takes as long
-IDENTITY = (
-    "-c",
-    "user.name=delivery",
-    "-c",
-    "user.email=delivery@users.noreply.github.com",
-    "-c",
-    "commit.gpgsign=false",
-)
+NAME, EMAIL = "delivery", "delivery@users.noreply.github.com"
+IDENTITY = ("-c", f"user.name={NAME}", "-c", f"user.email={EMAIL}", "-c", "commit.gpgsign=false")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

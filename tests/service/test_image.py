@@ -191,7 +191,7 @@ def test_who_it_is(config: dict[str, Any]) -> None:
     assert settings["StopSignal"] == "SIGTERM"
     assert settings["Labels"]["org.opencontainers.image.revision"] == "c0ffee"
     assert settings["Labels"]["org.opencontainers.image.version"] == "7"
-    assert settings["Labels"]["delivery.data.sha256"] == "da7a"
+    assert settings["Labels"]["delivery.data"] == "da7a"
     assert not any("/bin/sh" in word for word in settings["Entrypoint"] + settings["Healthcheck"]["Test"])
 
 

@@ -56,31 +56,44 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The months that the scenario's source has."""
-    return once(tmp_path_factory, "sample", template.sample) / "source"
+    """The months that the scenarios' sources have."""
+    return once(tmp_path_factory, "sample", template.sample)
 
 
 @pytest.fixture(scope="session")
 def fresh_origin(tmp_path_factory: pytest.TempPathFactory, source: Path, machine: Machine) -> Path:
     """A repository as it is right after somebody made it from the template."""
-    make = lambda folder: template.build(folder, source, machine.venv / "bin" / "python")  # noqa: E731
+    make = lambda folder: template.build(folder, source / "spring", machine.venv / "bin" / "python")  # noqa: E731
     return once(tmp_path_factory, "fresh", make) / "origin.git"
 
 
 @pytest.fixture(scope="session")
 def settled_origin(tmp_path_factory, fresh_origin: Path, machine: Machine, certificate: Path | None) -> Path:
     """The same after its first push: a store, a registry, version 1 on staging; runs.json has the summaries."""
+    make = lambda folder: settle(folder, fresh_origin, machine, certificate)  # noqa: E731
+    return once(tmp_path_factory, "settled", make) / "origin.git"
+
+
+@pytest.fixture(scope="session")
+def summer_origin(tmp_path_factory, source: Path, machine: Machine, certificate: Path | None) -> Path:
+    """Version 1, trained on January to April, is on staging, and the source has June and July."""
 
     def make(folder: Path) -> None:
-        with world(folder / "hub", fresh_origin, machine, certificate) as there:
-            there.router.disabled = ("ci.yml",)
-            there.first_push()
-            runs = there.settle()
-            assert {run.workflow: run.conclusion for run in runs} == {"promote": "success", "doctor": "success"}
-            (folder / "runs.json").write_text(json.dumps({run.workflow: run.summary for run in runs}))
-            git(folder, "clone", "--quiet", "--bare", there.repo.path, folder / "origin.git")
+        program = machine.venv / "bin" / "python"
+        first = template.build(folder / "fresh", source / "summer", program, template.SUMMER)
+        settle(folder, first, machine, certificate)
 
-    return once(tmp_path_factory, "settled", make) / "origin.git"
+    return once(tmp_path_factory, "summer", make) / "origin.git"
+
+
+def settle(folder: Path, origin: Path, machine: Machine, certificate: Path | None) -> None:
+    with world(folder / "hub", origin, machine, certificate) as there:
+        there.router.disabled = ("ci.yml",)
+        there.first_push()
+        runs = there.settle()
+        assert {run.workflow: run.conclusion for run in runs} == {"promote": "success", "doctor": "success"}
+        (folder / "runs.json").write_text(json.dumps({run.workflow: run.summary for run in runs}))
+        git(folder, "clone", "--quiet", "--bare", there.repo.path, folder / "origin.git")
 
 
 @pytest.fixture

@@ -63,3 +63,12 @@ SHIFTED_SOURCE = replaced(
         flights.to_parquet(path, index=False)
 """,
 )
+# April with a column that has another name.
+RENAMED_SOURCE = replaced(
+    "src/problem/source.py",
+    "        flights.to_parquet(path, index=False)\n",
+    """        names = {"carrier": "airline"} if month == "2013-04" else {}
+        flights.rename(columns=names).to_parquet(path, index=False)
+""",
+)
+BROKEN_CONTRACT = replaced("src/delivery/service/problems.py", "application/problem+json", "application/json")

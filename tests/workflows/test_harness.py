@@ -23,6 +23,8 @@ def test_the_stand_in_speaks_as_github_does(fresh: World, described):
         ("GET", "/environments", {}), ("GET", "/actions/permissions/workflow", {}), ("GET", "/pulls", {}),
         ("POST", "/pulls", {"head": "main", "base": "main", "title": "x"}),
         ("GET", f"/pulls/{number}", {}), ("PATCH", f"/pulls/{number}", {"title": "y"}), ("GET", f"/pulls/{number}/commits", {}),
+        ("GET", "/compare/main...words", {}), ("GET", f"/pulls/{number}/reviews", {}), ("GET", "/releases", {}),
+        ("POST", "/releases", {"tag_name": "model-1", "target_commitish": sha, "name": "1", "body": "card"}),
         ("GET", f"/commits/{sha}/pulls", {}), ("POST", f"/issues/{number}/comments", {"body": "b"}),
         ("GET", f"/issues/{number}/comments", {}), ("PATCH", "/issues/comments/LAST", {"body": "c"}),
         ("POST", f"/issues/{number}/labels", {"labels": ["l"]}),

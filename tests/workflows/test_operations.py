@@ -1,4 +1,4 @@
-"""What operators start by hand and what the clock starts: deploy, rollback, batch, drift, doctor."""
+"""What operators start by hand and what the clock starts: deploy, rollback, batch, doctor."""
 
 import json
 
@@ -91,33 +91,63 @@ def test_batch_scores_nothing_on_broken_data(settled):
     assert not [path for path in settled.stored() if path.startswith("batch/")]
 
 
-def test_drift_opens_one_pull_request_with_its_checks(settled):
-    settled.router.disabled = ("ci.yml", "doctor.yml", "promote.yml", "comment.yml")
-    settled.pushed_reproduced(settled.clone(), edits.SHIFTED_SOURCE)
-    settled.router.dispatch(settled.repo, "drift.yml", month="2013-04")
-    (pull,) = settled.repo.pulls.values()
-    assert (pull["head"]["ref"], pull["title"]) == ("retrain/2013-04", "Retrain with 2013-04")
-    assert "Retrain for 2013-04" in pull["body"]
-    assert git(settled.repo.path, "log", "-1", "--format=%an", pull["head"]["sha"]) == "Olivaw[bot]"  # CML's
-    changed = git(settled.repo.path, "diff", "--name-only", "main", "retrain/2013-04").splitlines()
-    assert set(changed) <= {"params.yaml", "data.dvc", "dvc.lock", "reports/metrics.json", "reports/validate.json"}
-    assert settled.checks(pull["head"]["sha"])["report"] == "success"  # started by dispatch
-    assert settled.router.held  # the pull request itself started nothing
-    settled.router.dispatch(settled.repo, "drift.yml", month="2013-04")
-    assert len(settled.repo.pulls) == 1
-    assert f"no second pull request while #{pull['number']}" in run(settled, "drift").summary
+def test_a_rerun_finds_everything_as_it_left_it(settled):
+    repo, seen = settled.repo, []
+    for _ in range(2):
+        settled.router.dispatch(repo, "batch.yml", month="2013-03")
+        settled.router.dispatch(repo, "deploy.yml", version="1", environment="production")
+        settled.router.dispatch(repo, "ci.yml")
+        settled.router.dispatch(repo, "doctor.yml")
+        assert {each.conclusion for each in settled.router.runs} == {"success"}
+        about = json.loads(repo.file("store", "batch/2013-03/about.json"))
+        predictions = git(repo.path, "rev-parse", "store:batch/2013-03/predictions.parquet")
+        doctor = run(settled, "doctor").summary
+        seen.append(
+            (settled.aliases(), settled.versions(), sorted(settled.stored()), predictions, about["model"], doctor)
+        )
+    assert seen[0] == seen[1]
 
 
-def test_no_pull_request_where_actions_may_not_open_one(settled):
-    settled.router.disabled = ("ci.yml", "doctor.yml", "promote.yml", "report.yml")
-    settled.repo.may_open_pulls = False
-    settled.pushed_reproduced(settled.clone(), edits.SHIFTED_SOURCE)
-    settled.router.dispatch(settled.repo, "drift.yml", month="2013-04")
-    drift = run(settled, "drift")
-    assert drift.conclusion == "failure"
-    assert "Allow GitHub Actions to create and approve pull requests" in drift.log
-    assert settled.repo.pulls == {}
-    assert "retrain/2013-04" in git(settled.repo.path, "branch", "--list", "retrain/*")
+def test_packages_are_installed_once_and_again_when_their_locks_change(settled):
+    for _ in range(2):
+        settled.router.dispatch(settled.repo, "doctor.yml")
+        assert settled.installed() == 1
+    folder = settled.clone()
+    with (folder / "requirements" / "dev.txt").open("a") as lock:
+        lock.write("# another lock\n")
+    settled.push(folder, "Another lock")
+    settled.hub.events.clear()
+    settled.router.dispatch(settled.repo, "doctor.yml")
+    assert settled.installed() == 2
+
+
+def test_doctor_with_everything_missing_names_every_fix(fresh):
+    """Without what is optional it is green, without the pipeline's own files it is red."""
+    fresh.repo.may_open_pulls = False
+    fresh.router.dispatch(fresh.repo, "doctor.yml")
+    doctor = run(fresh, "doctor")
+    assert doctor.conclusion == "success"
+    for missing, fix in (
+        ("no branch `store` yet", "python -m delivery store push"),
+        ("no version yet: the gate's floors alone decide", "merge to `main`"),
+        ("no development, production, staging: GitHub makes them, without approval", "Settings > Environments > New"),
+        ("this token may not see it", "tick `Allow GitHub Actions to create and approve pull requests`"),
+        ("none: a red pull request can be merged", "gh api repos/{owner}/{repo}/rulesets"),
+        ("checks of bot commits are started by dispatch", "APP_CLIENT_ID"),
+    ):
+        (row,) = [line for line in doctor.summary.splitlines() if missing in line]
+        assert fix in row
+    folder = fresh.clone()
+    for name in ("dvc.lock", "data.dvc", ".dvc/config"):
+        (folder / name).unlink()
+    fresh.push(folder, "Without a pipeline")
+    fresh.hub.events.clear()
+    fresh.router.dispatch(fresh.repo, "doctor.yml")
+    doctor = run(fresh, "doctor")
+    assert doctor.conclusion == "failure"
+    assert "**2 thing(s) to mend**" in doctor.summary
+    assert "| no dvc.lock, data.dvc | `python -m delivery reproduce`" in doctor.summary
+    assert "| see .dvc/config | `dvc remote add --default ...`" in doctor.summary
 
 
 def test_doctor_names_what_is_missing_without_being_red(settled):

@@ -33,7 +33,9 @@ def test_merging_delivers_what_was_reviewed(settled):
     tags = settled.tags(commit)
     name, _, digest = tags["image.digest"].partition("@")
     assert name == "ghcr.io/acme/demo"
-    assert set(settled.images()[digest]) >= {"sbom", "attested"}
+    image = settled.images()[digest]
+    assert set(image) >= {"sbom", "attested"}
+    assert image["arguments"] == {"COMMIT": commit, "DATA": tags["data.digest"]}
     assert settled.deployments("staging") == ["success"]
     assert "is `staging`" in promote.summary
     assert "rehearsal" in promote.summary
@@ -75,9 +77,10 @@ def test_a_fresh_repository_delivers_on_its_first_push_and_the_doctor_says_what_
     [
         (edits.params(auc=0.99), "measure", "floor auc"),
         (edits.BETTER, "measure", "dvc.lock"),  # pushed past review, with a lock of another model
-        (edits.params(min_rps=1e9), "apply", ""),
+        (edits.BROKEN_CONTRACT, "apply", "breaks its contract"),
+        (edits.params(min_rps=1e9), "apply", "does not stand the load"),
     ],
-    ids=["gate", "lock", "load"],
+    ids=["gate", "lock", "contract", "load"],
 )
 def test_what_fails_leaves_staging_as_it_was_and_says_why(only_promote, edit, job, says):
     before, versions = only_promote.aliases(), only_promote.versions()

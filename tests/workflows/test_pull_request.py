@@ -32,6 +32,23 @@ def test_an_improvement_gets_its_results_committed_and_says_so(quiet):
     assert any(path.startswith("plots/") for path in quiet.stored())
     assert quiet.router.held  # the bot's own push started nothing, as on GitHub
 
+    head = quiet.head(number)
+    quiet.router.dispatch(quiet.repo, "report.yml", ref="slower", number=str(number))  # all of it again
+    assert (quiet.head(number), len(quiet.comments(number))) == (head, 1)
+
+
+def test_with_an_apps_token_the_committed_results_start_their_checks_themselves(quiet):
+    quiet.repo.variables["APP_CLIENT_ID"] = "Iv1.robot"
+    quiet.repo.secrets["APP_PRIVATE_KEY"] = quiet.hub.token("robot[bot]", quiet.repo.name, "app")
+    number = quiet.propose("slower", edits.BETTER)
+    first = quiet.head(number)
+    quiet.settle()
+    assert quiet.head(number) != first
+    assert quiet.checks(quiet.head(number))["report"] == "success"
+    assert [each.event for each in quiet.router.runs if each.workflow == "report"] == ["pull_request", "pull_request"]
+    (comment,) = quiet.comments(number)
+    assert quiet.head(number)[:8] in comment
+
 
 def test_a_worse_model_cannot_be_merged(quiet):
     number = quiet.propose("eager", edits.WORSE)

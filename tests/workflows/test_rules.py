@@ -110,7 +110,11 @@ STEPS = {
     ("comment.yml", "comment"): ['comment post .cache/review --run "$RUN"'],
     ("deploy.yml", "deploy"): ['deploy "$VERSION" "$ENVIRONMENT" --canary "$CANARY"', 'status "$ENVIRONMENT"'],
     ("doctor.yml", "doctor"): ["doctor"],
-    ("drift.yml", "drift"): ["reproduce --locked", 'drift --month "$MONTH"', 'retrain "$CHECKS"'],
+    ("drift.yml", "drift"): [
+        "reproduce --locked",
+        'drift --month "$MONTH" --served "$SERVED" --push',
+        'retrain "$CHECKS"',
+    ],
     ("promote.yml", "measure"): ['promote measure --branch "$GITHUB_REF_NAME"'],
     ("promote.yml", "image"): ['echo "name=ghcr.io/${GITHUB_REPOSITORY,,}" >> "$GITHUB_OUTPUT"'],
     ("promote.yml", "apply"): ['promote apply --branch "$GITHUB_REF_NAME" --image "$IMAGE"'],
@@ -122,6 +126,13 @@ STEPS = {
         'status "$ENVIRONMENT"',
     ],
 }
+# Steps that are left out at times, by what they use or run; what fails a job stays unconditional.
+MAYBE = {
+    ("report.yml", "report"): {"review": "${{ !cancelled() }}",
+                               "results": "${{ !cancelled() && steps.review.outputs.stale == 'true' }}"},
+    ("report.yml", "push"): {"app": "vars.APP_CLIENT_ID != ''"},
+    ("drift.yml", "drift"): {"app": "vars.APP_CLIENT_ID != ''"},
+}  # fmt: skip
 NEEDS = {
     ("ci.yml", "required"): ["lint", "test", "model", "image"],
     ("promote.yml", "image"): "measure",
@@ -214,6 +225,15 @@ def test_every_job_runs_these_steps_after_these_jobs():
     assert {key: job(*key)["needs"] for key in JOBS if "needs" in job(*key)} == NEEDS
 
 
+def test_steps_are_left_out_for_these_reasons_only():
+    found: dict = {}
+    for file, name in JOBS:
+        for step in job(file, name)["steps"]:
+            if "if" in step:
+                found.setdefault((file, name), {})[step.get("id") or step["with"]["name"]] = step["if"]
+    assert found == MAYBE
+
+
 def test_whoever_writes_the_registry_waits_for_the_others():
     writers = ("promote apply", "delivery deploy", "delivery rollback")
     for where, step in steps():
@@ -227,6 +247,14 @@ def test_steps_are_short_and_no_expression_reaches_a_shell():
         assert step.get("run", "").strip().count("\n") < 3, where
         assert "${{" not in step.get("run", ""), where
         assert step.get("run", "").count("python -m delivery") <= 1, f"{where}: one verb a step"
+
+
+def test_results_are_pushed_to_whose_branch_may_be_pushed_to():
+    """`--pushes` says that the job `push` will: the two must agree, and neither may mean a fork or Dependabot."""
+    said = job("report.yml", "report")["env"]["PUSHES"]
+    for part in ("pull_request.head.repo.full_name == github.repository", "github.actor != 'dependabot[bot]'"):
+        assert part in said
+        assert part in CONDITIONS["report.yml", "push"]
 
 
 def test_no_checkout_keeps_its_token():

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from msgspec.structs import replace
 
-from delivery import compare, files, params, prepare, skopsfile, store, tables, task, train, validate
+from delivery import compare, files, github, params, prepare, skopsfile, store, tables, task, train, validate
 from delivery.drift import challenger, decisions, evidence, page, plots, policy, served
 from delivery.errors import Failure
 from delivery.evaluate import predictions
@@ -31,7 +31,9 @@ SCORE_RESAMPLES = 50
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--month", metavar="PERIOD", help="without it the oldest that was not judged yet")
     parser.add_argument(
-        "--served", type=Path, metavar="DIR", help="the service's prediction log, to be joined with labels"
+        "--served",
+        metavar="PLACE",
+        help="the service's prediction log, to be joined with labels: a folder or an address",
     )
     parser.add_argument(
         "--push", action="store_true", help="keep the decision in the store's log, which the budgets read"
@@ -46,10 +48,12 @@ def main(options: argparse.Namespace) -> int:
     month = options.month or due(settings.fetch.until)
     if month is None:
         print(nothing(settings.fetch.until)["why"])
+        github.summary(MARKDOWN.read_text())
         return 0
     into(files.CACHE / "drift" / month, month)  # what was fetched for an earlier check may be old
-    result = run(settings, month, options.served)
+    result = run(settings, month, served.fetched(options.served) if options.served else None)
     draw(result, settings)
+    github.summary(MARKDOWN.read_text())
     print(json.dumps(files.rounded(result), indent=1) if options.json else MARKDOWN.read_text())
     if options.push:
         print(decisions.keep(result))
@@ -57,10 +61,15 @@ def main(options: argparse.Namespace) -> int:
 
 
 def due(until: str) -> str | None:
-    """The oldest month after `until` that no check has judged; None where all were. A month that waited is due again."""
-    judged = {entry["month"] for entry in decisions.read() if entry["verdict"] in policy.JUDGED}
+    """The oldest month after `until` that no check has judged; None where all were. A month that waited is due again.
+
+    So is, until a newer one comes, a month that asked for a retraining which is not merged yet: its pull request
+    could not be opened, or has fallen behind.
+    """
+    judged = {entry["month"]: entry["retrain"] for entry in decisions.read() if entry["verdict"] in policy.JUDGED}
     later = [period for period in tables.periods() if period > tables.expected(until)[-1]]
-    return next((period for period in later if period not in judged), None)
+    fresh = next((period for period in later if period not in judged), None)
+    return fresh or next((period for period in later[-1:] if judged[period]), None)
 
 
 def nothing(until: str) -> dict:

@@ -1,23 +1,19 @@
-"""Verb `retrain`: a pull request with a model that has seen the new month, if `drift` found that worth it."""
+"""Verb `retrain`: the one open pull request with a newly trained model, as the last check would have it.
+
+Opened or brought up to date where `drift` says retrain, closed where it says withdraw. A branch that somebody else
+has pushed to is theirs: it gets a comment and is left as it is.
+"""
 
 import argparse
-import os
 import re
-from pathlib import Path
 
-from delivery import cml, fetch, files, git, github, params, reproduce, store
-from delivery.drift import check
+from delivery import fetch, files, github, page, params, pictures, reproduce, store
+from delivery.drift import check, proposal
 from delivery.errors import Failure
 from delivery.params import PARAMS
 from delivery.results import CHECKS
 
-CHANGES = (str(PARAMS), "data.dvc", *reproduce.RESULTS)
-PREFIX = "retrain/"
-MAY_NOT = "GitHub Actions is not permitted to create"
-CLICK = (
-    "this repository does not let Actions open pull requests: Settings > Actions > General > Workflow permissions > "
-    "tick `Allow GitHub Actions to create and approve pull requests`, then run this again; the branch is pushed"
-)
+PLOTS = {"drift.gains.png": "What a challenger would have gained", "drift.shift.png": "Drift per column"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,50 +26,63 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     found = files.read_json(check.JSON, "drift")
-    github.summary(check.MARKDOWN.read_text())
-    if not found["retrain"]:
-        print(f"retrain: no pull request for {found['month']}: {found['why']}")
-        return
-    branch = PREFIX + found["month"]
-    if others := opened():
-        said = f"no second pull request while #{others[0]['number']} ({others[0]['head']['ref']}) is open"
-        github.summary(said)
-        print(f"retrain: {said}")
-        return
-    said = propose(found["month"], branch)
-    if options.dispatch:
-        number = opened(branch)[0]["number"]
-        for workflow in CHECKS:
-            inputs = {"number": str(number)} if workflow == "report.yml" else {}
-            github.ask("POST", f"/actions/workflows/{workflow}/dispatches", {"ref": branch, "inputs": inputs})
+    if found["retrain"]:
+        said = propose(found["month"], found["why"], dispatch=options.dispatch)
+    elif found["withdraw"] and (pull := proposal.opened()):
+        said = withdraw(pull, found["month"], found["why"])
+    else:
+        said = f"no pull request for {found['month']}: {found['why']}"
     github.summary(said)
     print(f"retrain: {said}")
 
 
-def opened(branch: str = PREFIX) -> list[dict]:
-    """Open pull requests from this repository's branches of that name, or that begin with it."""
-    pulls = [
-        pull for pull in github.pages("/pulls") if (pull["head"]["repo"] or {}).get("full_name") == github.repository()
-    ]
-    return [pull for pull in pulls if pull["head"]["ref"].startswith(branch)]
+def propose(month: str, why: str, *, dispatch: bool) -> str:
+    """Data and model to the store, then the pull request. Returns what was done."""
+    title, pull = f"Retrain with {month}", proposal.opened()
+    branch = proposal.look(pull["head"]["ref"] if pull else proposal.PREFIX + month)
+    if not pull and (closed := proposal.refused(branch.name, title)):
+        return f"no pull request for {month}: #{closed['number']} was closed without being merged; reopen it there"
+    if branch.others and not pull:
+        raise Failure(f"{branch.name} has commits by {branch.others} and no pull request; open one, or rename it")
+    if pull and branch.others:
+        text = f"The check of {month} asks for a retraining: {why}."
+        return leave(pull, f"{text} This branch has commits by {branch.others}, so nothing is changed here.")
+    build(month, branch.name)
+    done = proposal.put(branch, title, body(month), pull)
+    if dispatch and done.moved:
+        for workflow in CHECKS:
+            inputs = {"number": str(done.number)} if workflow == "report.yml" else {}
+            github.ask("POST", f"/actions/workflows/{workflow}/dispatches", {"ref": branch.name, "inputs": inputs})
+    return f"#{done.number} {done.how}: {done.address}"
 
 
-def propose(month: str, branch: str) -> str:
-    """Data and model to the store, then the pull request. Returns its address."""
+def withdraw(pull: dict, month: str, why: str) -> str:
+    """Closes what no longer holds, with the reason."""
+    text = f"The check of {month} no longer asks for this: {why}."
+    if others := proposal.look(pull["head"]["ref"]).others:
+        return leave(pull, f"{text} This branch has commits by {others}, so it stays open.")
+    proposal.tell(pull["number"], f"{text} Reopen it if you know better; the branch is still there.")
+    github.ask("PATCH", f"/pulls/{pull['number']}", {"state": "closed"})
+    return f"#{pull['number']} is closed: {why}"
+
+
+def leave(pull: dict, text: str) -> str:
+    """A word to those who made the branch theirs."""
+    base = pull["base"]["ref"]
+    if github.ask("GET", f"/pulls/{pull['number']}").get("mergeable") is False:
+        text += f" It conflicts with `{base}`: merge `{base}` into it, and run `python -m delivery reproduce`."
+    proposal.tell(pull["number"], f"{text} Merge it or close it; no other is opened while it is open.")
+    return f"#{pull['number']} is left as it is: {text}"
+
+
+def build(month: str, branch: str) -> None:
+    """The pipeline with data until the month; what it makes is in the store before anything names it."""
     until(month)
     fetch.into(files.DATA, month)
     reproduce.dvc("add", "--quiet", str(files.DATA))
     reproduce.dvc("repro")
     reproduce.dvc("push", "--quiet")
     store.push(f"Data and model of {branch}", redo=lambda: None)
-    body = check.MARKDOWN.read_text()
-    title = f"Retrain with {month}"
-    why = by_cml(branch, title, body)
-    if why and not opened(branch):
-        if MAY_NOT in why:
-            raise Failure(CLICK)
-        by_api(branch, title, body)
-    return f"pull request {opened(branch)[0]['html_url']}"
 
 
 def until(month: str) -> None:
@@ -85,21 +94,10 @@ def until(month: str) -> None:
     params.load()
 
 
-def by_cml(branch: str, title: str, body: str) -> str:
-    """CML's reason for failing, or nothing."""
-    words = [f"--branch={branch}", f"--title={title}", f"--message={title}", f"--body={body}"]
-    return cml.run("pr", "create", *words, *[path for path in CHANGES if Path(path).exists()], key=MAY_NOT)
-
-
-def by_api(branch: str, title: str, body: str) -> None:
-    """The same without CML."""
-    if git.git("branch", "--show-current") != branch:
-        git.git("checkout", "--quiet", "-B", branch)
-        git.git("add", "--force", "--", *[path for path in CHANGES if Path(path).exists()])
-        git.git(*store.IDENTITY, "commit", "--quiet", "--message", title)
-        git.git("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
-    base = os.environ.get("GITHUB_REF_NAME", "main")
-    try:
-        github.ask("POST", "/pulls", {"title": title, "head": branch, "base": base, "body": body})
-    except Failure as failure:
-        raise Failure(CLICK) if MAY_NOT in str(failure) else failure from None
+def body(month: str) -> str:
+    """The evidence page with its plots, safe to show: values come from the source."""
+    shown = [(files.REPORTS / name, words) for name, words in PLOTS.items() if (files.REPORTS / name).exists()]
+    addresses = pictures.publish([path for path, _ in shown], f"retrain-{month}")
+    lines = [f'<img src="plots/{path.name}" alt="{words}" width="400">' for path, words in shown]
+    last = f"Made by [this run]({github.run_url()}). Later checks bring it up to date or close it; push to its branch, and it is yours."
+    return page.safe(f"{check.MARKDOWN.read_text()}\n" + "\n".join(lines), addresses, "") + f"\n\n{last}\n"

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from msgspec import inspect
 
-from delivery import task
+from delivery import files, reproduce, task
 from delivery.bootstrap import interval
 from delivery.errors import Failure
 from delivery.evaluate import PREDICTION, values
@@ -41,6 +41,18 @@ def _number(kind: Any) -> bool:
     while isinstance(kind, inspect.Metadata):
         kind = kind.type
     return isinstance(kind, inspect.FloatType)
+
+
+def fetched(place: str) -> Path:
+    """The folder with the log; an address (https://, s3://, ...) is copied by DVC, with its plugins and credentials.
+
+    Raises Failure where it cannot be had.
+    """
+    if "://" not in place:
+        return Path(place)
+    with files.replacing(files.CACHE / "served") as scratch:
+        reproduce.dvc("get-url", place, str(scratch), quiet=True)
+    return files.CACHE / "served"
 
 
 def logged(folder: Path) -> tuple[Rows, int]:

@@ -203,10 +203,26 @@ def test_where_a_budget_is_spent_no_challenger_is_trained(
 
 def test_the_oldest_month_that_was_not_judged_is_due(folder: Path) -> None:
     assert check.due("2013-05") == "2013-06"
-    entries = [{"month": "2013-06", "verdict": "hold"}, {"month": "2013-07", "verdict": "wait"}]
-    files.write(decisions.LOG, "".join(json.dumps(entry) + "\n" for entry in entries))
+    kept([("2013-06", "hold", False), ("2013-07", "wait", False)])
     assert check.due("2013-05") == "2013-07", "a month that waited is due again"
     assert check.due("2013-12") is None
+
+
+@pytest.mark.parametrize(("retrain", "next_one"), [(True, "2013-12"), (False, None)])
+def test_a_retraining_that_is_not_merged_is_judged_again_until_something_newer_comes(
+    retrain: bool, next_one: str | None, folder: Path
+) -> None:
+    """Else a pull request that could not be opened would be forgotten."""
+    kept([("2013-11", "retrain", True)])
+    assert check.due("2013-10") == "2013-12"
+    kept([("2013-11", "retrain", True), ("2013-12", "retrain" if retrain else "no", retrain)])
+    assert check.due("2013-10") == next_one
+    assert check.due("2013-12") is None, "it is merged"
+
+
+def kept(entries: list[tuple[str, str, bool]]) -> None:
+    lines = [json.dumps(dict(zip(("month", "verdict", "retrain"), entry, strict=True))) for entry in entries]
+    files.write(decisions.LOG, "\n".join(lines) + "\n")
 
 
 def test_nothing_new_is_no_error(project: Path, settings: Params, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delivery import evaluate
+from delivery import evaluate, reproduce
 from delivery.drift import page, served
 from delivery.errors import Failure
 from delivery.evaluate import PREDICTION
@@ -199,3 +199,16 @@ def test_what_is_natural_is_no_warning(settings: Params) -> None:
         both.append(rows.assign(**{LABEL: rows[LABEL].where(~gone)}))
     assert not served.feedback(both[0], both[1], settings.compare)["warn"]
     assert rows[BLOCK].nunique() == 30
+
+
+def test_a_log_elsewhere_is_copied_by_dvc(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As on a bucket: a remote of DVC's, which has the address and its credentials."""
+    bucket = tmp_path_factory.mktemp("bucket")
+    (bucket / "log").mkdir()
+    (bucket / "log" / "predictions-2013.jsonl").write_text("")
+    for words in (["init", "--quiet"], ["remote", "add", "--quiet", "logs", str(bucket)]):
+        reproduce.dvc(*words)
+    assert [path.name for path in served.fetched("remote://logs/log").iterdir()] == ["predictions-2013.jsonl"]
+    with pytest.raises(Failure, match="'remote://logs/none' does not exist"):
+        served.fetched("remote://logs/none")
+    assert served.fetched("log") == Path("log")

@@ -166,6 +166,11 @@ class Hub:
         self.pushed(repo, before, Token(login, repo.name, "person"))
         return merged
 
+    def merged(self, base: Repo, pull: Json) -> str | None:
+        """The tree that merging would give, None where that conflicts."""
+        tree = git(base.path, "merge-tree", "--write-tree", pull["base"]["ref"], pull["head"]["sha"], check=False)
+        return None if "CONFLICT" in tree else tree
+
     def about(self, repo: Repo) -> Json:
         owner, _, name = repo.name.partition("/")
         return {
@@ -187,12 +192,12 @@ class Hub:
         git(base.path, "fetch", "--quiet", head.path, f"+refs/heads/{pull['head']['ref']}:refs/pull/{number}/head")
         pull["head"]["sha"] = base.sha(f"refs/pull/{number}/head")
         pull["base"]["sha"] = base.sha(pull["base"]["ref"])
-        tree = git(base.path, "merge-tree", "--write-tree", pull["base"]["sha"], pull["head"]["sha"], check=False)
-        pull["mergeable"] = "CONFLICT" not in tree
+        tree = self.merged(base, pull)
+        pull["mergeable"] = tree is not None
         # Since 2026 such a run is created but waits for a person's approval: nothing runs by itself.
         held = "GITHUB_TOKEN starts no workflow" if token.kind == "job" else ""
         merged = pull["head"]["sha"]
-        if pull["mergeable"]:
+        if tree:
             parents = ["-p", pull["base"]["sha"], "-p", pull["head"]["sha"]]
             merged = git(base.path, "commit-tree", tree, *parents, "-m", f"Merge pull request #{number}")
             git(base.path, "update-ref", f"refs/pull/{number}/merge", merged)

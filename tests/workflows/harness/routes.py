@@ -1,5 +1,7 @@
 """The API's routes that the template and CML use, each with the permission that GitHub asks for it."""
 
+from urllib.parse import unquote
+
 from harness.api import Answer, Call, Refused, route
 from harness.gitserver import git, refs
 from harness.hub import Event, Json
@@ -76,7 +78,8 @@ def create_pull(call: Call) -> Answer:
 
 @route("GET", f"{REPO}/pulls/{{pull_number}}", "pull-requests:read")
 def pull(call: Call) -> Answer:
-    return 200, _pull(call)
+    found = _pull(call)
+    return 200, found | {"mergeable": call.hub.merged(call.repo, found) is not None}
 
 
 @route("PATCH", f"{REPO}/pulls/{{pull_number}}", "pull-requests:write")
@@ -91,6 +94,28 @@ def pull_commits(call: Call) -> Answer:
     found = _pull(call)
     between = f"{found['base']['sha']}..{found['head']['sha']}"
     return 200, [{"sha": sha} for sha in git(call.repo.path, "rev-list", "--reverse", between).splitlines()]
+
+
+@route("GET", f"{REPO}/compare/{{basehead}}", "contents:read")
+def compare(call: Call) -> Answer:
+    """What the second has and the first has not, oldest first."""
+    base, _, head = unquote(call.names["basehead"]).partition("...")
+    known = call.repo.sha(base), call.repo.sha(head)
+    return 200, {
+        "status": "ahead",
+        "commits": [
+            _commit(call, sha)
+            for sha in git(call.repo.path, "rev-list", "--reverse", f"{known[0]}..{known[1]}").splitlines()
+        ],
+    }
+
+
+def _commit(call: Call, sha: str) -> Json:
+    form = "%T%n%P%n%an%n%ae%n%cn%n%ce%n%s"
+    tree, parents, *names, subject = git(call.repo.path, "log", "-1", f"--format={form}", sha).split("\n")
+    author, committer = ({"name": name, "email": email} for name, email in (names[:2], names[2:]))
+    about = {"author": author, "committer": committer, "message": subject, "tree": {"sha": tree}}
+    return {"sha": sha, "commit": about, "parents": [{"sha": parent} for parent in parents.split()]}
 
 
 @route("GET", f"{REPO}/commits/{{commit_sha}}/pulls", "pull-requests:read")

@@ -33,7 +33,8 @@ class Run:
 
     @property
     def conclusion(self) -> str:
-        return "failure" if "failure" in self.jobs.values() else "success"
+        states = set(self.jobs.values())
+        return "failure" if "failure" in states else "skipped" if states == {"skipped"} else "success"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def run(hub: Hub, repo: Repo, file: str, event: Event, machine: Machine, run_id:
     )
     for name in ("cache", "repository"):  # a failed job leaves its workspace there
         shutil.rmtree(place / name, ignore_errors=True)
-    return _read(run_id, document, event.name, done.stdout, done.stderr)
+    return _read(run_id, document, event.name, done)
 
 
 def _checkout(repo: Repo, event: Event, folder: Path) -> Path:
@@ -135,17 +136,17 @@ def _upper(job: str) -> str:
     return job.replace("-", "_").upper()
 
 
-def _read(run_id: int, document: Json, event: str, stdout: str, stderr: str) -> Run:
-    lines = [json.loads(line) for line in stdout.splitlines() if line.startswith("{")]
+def _read(run_id: int, document: Json, event: str, done: subprocess.CompletedProcess[str]) -> Run:
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     results: dict[str, str] = {}
     for line in lines:
         if "jobResult" in line and results.get(line["jobID"]) != "failure":  # one job of a matrix fails them all
             results[line["jobID"]] = line["jobResult"]
     summaries = [line["content"] for line in lines if line.get("command") == "summary"]
-    log = "".join(line["msg"] if line.get("raw_output") else f"{line['msg']}\n" for line in lines) + stderr
-    if "Skipping unsupported platform" in log or not lines:
+    log = "".join(line["msg"] if line.get("raw_output") else f"{line['msg']}\n" for line in lines) + done.stderr
+    if "Skipping unsupported platform" in log:
         raise RuntimeError(f"act ran nothing: {log[-2000:]}")
-    jobs = {job: results.get(job, "skipped") for job in document["jobs"]}
-    if not results and "Error" in stderr:
-        raise RuntimeError(f"act refused {document.get('name')}: {stderr[-2000:]}")
+    jobs = {job: results.get(job, "skipped") for job in document["jobs"]}  # each by its own `if:`, perhaps all
+    if not results and (done.returncode or "Error" in done.stderr):
+        raise RuntimeError(f"act refused {document.get('name')}: {done.stderr[-2000:]}")
     return Run(run_id, document["name"], event, jobs, "".join(summaries), log)

@@ -5,23 +5,32 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness.gitserver import environment, git
 
 ROOT = Path(__file__).parents[3]
-MONTHS = ["2013-01", "2013-02", "2013-03", "2013-04"]
+MONTHS = [f"2013-{month:02d}" for month in range(1, 8)]
+SPRING = 4  # of the months are there for all scenarios but those of a drifting summer
 SHARE = 0.05  # of the flights
-UNTIL = "2013-02"
 # Tests of the scenario's repository: the suites are there, each with next to nothing in it.
 SUITES = ("unit", "convergence", "service", "workflows", "artifacts", "integration", "deploy")
 SMALL = {
-    "until": f'"{UNTIL}"', "max_iter": "20", "min_samples_leaf": "10", "resamples": "200", "score_resamples": "50",
+    "until": '"2013-02"', "max_iter": "20", "min_samples_leaf": "10", "resamples": "200", "score_resamples": "50",
     "importance_rows": "200", "importance_repeats": "1", "users": "2", "seconds": "2", "min_rows": "100",
     "segment_rows": "5000", "auc": "0.4", "log_loss": "3.0",
     "learning_rate": "0.5", "max_p95_ms": "5000", "min_rps": "1", "latency_us": "100000",
     "missing_jump": "1.0", "calibration_gap": "0.4", "margin": "0.3",
 }  # fmt: skip
+# A champion of January to April that is good enough for June to be as it was, and July not.
+SUMMER = SMALL | {"until": '"2013-05"', "learning_rate": "0.1", "max_iter": "30", "min_samples_leaf": "20"}
+# Installing is: the environment that runs the tests, and a line where the hub's owner can count them.
+MAKEFILE = """setup:
+\t@ln -sfn "$$HUB_VENV" .venv && echo "$$GITHUB_JOB" >> "$$HUB_FOLDER/installed"
+check:
+\t@python3 -m compileall -q src
+"""
 # What a team replaces: where the data come from.
 SOURCE = '''"""The source of the scenario: a folder of this machine."""
 
@@ -43,28 +52,28 @@ def fetch(folder, until, cache):
 '''
 
 
-def sample(folder: Path) -> Path:
-    """A few months of the real data with one flight in twenty, in the form of data/."""
+def sample(folder: Path) -> None:
+    """A few months of the real data with one flight in twenty, in the form of data/: `summer`, and its first, `spring`."""
     import pandas as pd
 
     real = ROOT / "data"
-    if not real.is_dir():
+    if not (real / "flights" / f"{MONTHS[-1]}.parquet").exists():
         command = [sys.executable, "-m", "delivery", "fetch", "--until", MONTHS[-1], "--to", str(folder / "real")]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
         real = folder / "real"
-    target = folder / "source"
+    summer, spring = folder / "summer", folder / "spring"
     for table in ("flights", "weather"):
-        (target / table).mkdir(parents=True)
+        (summer / table).mkdir(parents=True)
         for month in MONTHS:
             rows = pd.read_parquet(real / table / f"{month}.parquet")
             if table == "flights":
                 rows = rows.sample(frac=SHARE, random_state=7).sort_index().reset_index(drop=True)
-            rows.to_parquet(target / table / f"{month}.parquet", index=False)
-    shutil.copy(real / "planes.parquet", target / "planes.parquet")
-    return target
+            rows.to_parquet(summer / table / f"{month}.parquet", index=False)
+    shutil.copy(real / "planes.parquet", summer / "planes.parquet")
+    shutil.copytree(summer, spring, ignore=shutil.ignore_patterns(*(f"{month}*" for month in MONTHS[SPRING:])))
 
 
-def build(folder: Path, source: Path, program: Path) -> Path:
+def build(folder: Path, source: Path, program: Path, settings: Mapping[str, str] = SMALL) -> Path:
     """A bare repository with one commit on main: the small project, reproduced. There is no store yet."""
     work = folder / "work"
     for name in git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
@@ -75,14 +84,14 @@ def build(folder: Path, source: Path, program: Path) -> Path:
     for suite in SUITES:
         (work / "tests" / suite).mkdir()
         (work / "tests" / suite / f"test_{suite}.py").write_text("def test_something():\n    assert True\n")
-    (work / "Makefile").write_text("setup:\n\t@echo nothing to install\ncheck:\n\t@python3 -m compileall -q src\n")
+    (work / "Makefile").write_text(MAKEFILE)
     project = (work / "pyproject.toml").read_text()
     (work / "pyproject.toml").write_text(
         re.sub(r"(?m)^addopts = .*$", "", project)
     )  # one worker is enough for one test
     (work / "Dockerfile").write_text("FROM scratch\n")
     (work / "src" / "problem" / "source.py").write_text(SOURCE.format(folder=str(source)))
-    (work / "params.yaml").write_text(smaller((work / "params.yaml").read_text()))
+    (work / "params.yaml").write_text(smaller((work / "params.yaml").read_text(), settings))
     for stale in ("dvc.lock", "data.dvc"):
         (work / stale).unlink(missing_ok=True)
     git(work, "init", "--quiet", "--initial-branch=main")
@@ -95,8 +104,8 @@ def build(folder: Path, source: Path, program: Path) -> Path:
     return folder / "origin.git"
 
 
-def smaller(params: str) -> str:
-    for name, value in SMALL.items():
+def smaller(params: str, settings: Mapping[str, str]) -> str:
+    for name, value in settings.items():
         params, found = re.subn(rf"(?m)^( +{name}:) +[^ #\n]+", rf"\1 {value}", params)
         assert found, f"params.yaml has no {name}"
     return params

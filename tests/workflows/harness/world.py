@@ -148,6 +148,11 @@ class World:
         """Tag of each release, and its text."""
         return {release["tag_name"]: release["body"] for release in self.repo.releases}
 
+    def installed(self) -> int:
+        """How often a job has installed the locked packages."""
+        file = self.hub.folder / "installed"
+        return len(file.read_text().split()) if file.exists() else 0
+
     def images(self) -> dict[str, Json]:
         folder = self.hub.folder / "registry"
         return {f"sha256:{path.stem}": json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}

@@ -37,6 +37,7 @@ def build() -> None:
         demand(SESSION.read_text(), "packages")
         keep(digest, "tags", os.environ["TAGS"].split())
         keep(digest, "runs", os.environ["GITHUB_RUN_ID"])
+        keep(digest, "arguments", dict(line.split("=", 1) for line in os.environ["ARGUMENTS"].split()))
 
 
 def attest() -> None:

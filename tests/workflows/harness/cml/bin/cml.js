@@ -67,8 +67,8 @@ def pull_request(options: dict[str, str], paths: list[str]) -> None:
     token, server = os.environ["GITHUB_TOKEN"], os.environ["GITHUB_SERVER_URL"]
     scheme, _, host = server.partition("://")
     git("remote", "set-url", "origin", f"{scheme}://token:{token}@{host}/{os.environ['GITHUB_REPOSITORY']}.git")
-    git("config", "user.name", "Olivaw[bot]")
-    git("config", "user.email", "olivaw@iterative.ai")
+    git("config", "user.name", options.get("user-name", "Olivaw[bot]"))
+    git("config", "user.email", options.get("user-email", "olivaw@iterative.ai"))
     target = re.sub(r"refs/(head|tag)s/", "", os.environ.get("GITHUB_HEAD_REF") or os.environ["GITHUB_REF"])
     branch = options["branch"]
     if branch not in git("ls-remote", "origin", branch):

@@ -1,0 +1,127 @@
+"""The retraining pull request on GitHub: which one is open, whose its branch is, and how it is made or moved."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from delivery import cml, git, github, reproduce, store
+from delivery.errors import Failure
+from delivery.params import PARAMS
+
+CHANGES = (str(PARAMS), "data.dvc", *reproduce.RESULTS)
+PREFIX = "retrain/"
+LABELS = ["retraining"]
+MAY_NOT = "GitHub Actions is not permitted to create"
+CLICK = (
+    "this repository does not let Actions open pull requests: Settings > Actions > General > Workflow permissions > "
+    "tick `Allow GitHub Actions to create and approve pull requests`, then run this again; the branch is pushed"
+)
+
+
+class Branch(NamedTuple):
+    """A branch of the remote as it was when it was looked at; all empty where it is not there."""
+
+    name: str
+    head: str = ""
+    content: tuple[str, str] = "", ""  # tree and parent of its head
+    others: str = ""  # who but us has commits on it
+
+
+class Done(NamedTuple):
+    number: int
+    address: str
+    how: str
+    moved: bool  # whether its branch has a new commit, which wants checks
+
+
+def opened() -> dict[str, Any] | None:
+    """The open pull request from a branch of this repository that begins with PREFIX."""
+    return next(
+        (pull for pull in github.pages("/pulls") if _ours(pull) and pull["head"]["ref"].startswith(PREFIX)), None
+    )
+
+
+def refused(branch: str, title: str) -> dict[str, Any] | None:
+    """One that was closed without being merged, by a person or by `withdraw`: it is not opened again."""
+    recent = github.ask("GET", "/pulls?state=closed&per_page=100")
+    same = (pull for pull in recent if _ours(pull) and (pull["head"]["ref"] == branch or pull["title"] == title))
+    return next((pull for pull in same if not pull["merged_at"]), None)
+
+
+def _ours(pull: dict[str, Any]) -> bool:
+    return (pull["head"]["repo"] or {}).get("full_name") == github.repository()
+
+
+def look(name: str) -> Branch:
+    """The branch and whose it is: a commit whose author and committer is not this program is somebody else's."""
+    head = _head(name)
+    if not head:
+        return Branch(name)
+    base = git.git("branch", "--show-current")
+    commits = github.ask("GET", f"/compare/{quote(base, safe='')}...{head}")["commits"]
+    people = [commit["commit"][who] for commit in commits for who in ("author", "committer")]
+    others = ", ".join(sorted({person["name"] for person in people if person["email"] != store.EMAIL}))
+    content = (commits[-1]["commit"]["tree"]["sha"], commits[-1]["parents"][0]["sha"]) if commits else ("", "")
+    return Branch(name, head, content, others)
+
+
+def _head(branch: str) -> str:
+    return git.git("ls-remote", "origin", f"refs/heads/{branch}").partition("\t")[0]
+
+
+def tell(number: int, text: str) -> None:
+    """A comment, unless the same was said before."""
+    if text not in [entry["body"] for entry in github.pages(f"/issues/{number}/comments")]:
+        github.ask("POST", f"/issues/{number}/comments", {"body": text})
+
+
+def put(branch: Branch, title: str, body: str, pull: dict[str, Any] | None) -> Done:
+    """CHANGES as one commit on top of the checked-out branch, and a pull request of it: the open one, else a new one."""
+    base = git.git("branch", "--show-current")
+    if pull:
+        moved = push(branch, title)
+        github.ask("PATCH", f"/pulls/{pull['number']}", {"title": title, "body": body})
+        how = "is brought up to date" if moved else "is up to date"
+    else:
+        why = "its branch was there" if branch.head else by_cml(branch.name, title, body, base)
+        moved, pull = True, opened()
+        if not pull:
+            push(branch, title)
+            pull = create(branch.name, title, body, base)
+        how = f"is opened without CML ({why})" if why else "is opened by CML"
+    github.ask("POST", f"/issues/{pull['number']}/labels", {"labels": LABELS})
+    return Done(pull["number"], pull["html_url"], how, moved)
+
+
+def push(branch: Branch, title: str) -> bool:
+    """False where the branch has just this already. Raises Failure where somebody has pushed to it meanwhile."""
+    if git.git("branch", "--show-current") != branch.name:
+        git.git("checkout", "--quiet", "-B", branch.name)
+        git.git("add", "--force", "--", *_there())
+        git.git(*store.IDENTITY, "commit", "--quiet", "--message", title)
+    if branch.content == (git.git("rev-parse", "HEAD^{tree}"), git.git("rev-parse", "HEAD^")):
+        return False
+    if _head(branch.name) != git.head():  # else CML has come as far as this
+        lease = f"--force-with-lease=refs/heads/{branch.name}:{branch.head}"
+        git.git("push", "--quiet", lease, "origin", f"HEAD:refs/heads/{branch.name}")
+    return True
+
+
+def by_cml(branch: str, title: str, body: str, base: str) -> str:
+    """CML's reason for failing, or nothing. It knows one base: the branch that the workflow run is of."""
+    if github.branch() != base:
+        return f"the run is not of {base}"
+    words = [f"--branch={branch}", f"--title={title}", f"--message={title}", f"--body={body}"]
+    words += [f"--user-name={store.NAME}", f"--user-email={store.EMAIL}"]
+    return cml.run("pr", "create", *words, *_there(), key=MAY_NOT)
+
+
+def create(branch: str, title: str, body: str, base: str) -> dict[str, Any]:
+    try:
+        return github.ask("POST", "/pulls", {"title": title, "head": branch, "base": base, "body": body})
+    except Failure as failure:
+        raise Failure(CLICK) if MAY_NOT in str(failure) else failure from None
+
+
+def _there() -> list[str]:
+    return [path for path in CHANGES if Path(path).exists()]

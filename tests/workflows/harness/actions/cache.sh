@@ -1,0 +1,9 @@
+#!/bin/sh
+# What is not the environment is a miss; a miss is as if saved at once, since a composite action has no end of its own.
+case "$KEY" in venv-*) ;; *) exit 0 ;; esac
+kept="$HUB_FOLDER/caches/$KEY"
+if [ -e "$kept" ]; then
+  ln -sfn "$HUB_VENV" .venv && echo "hit=true" >> "$GITHUB_OUTPUT"
+else
+  mkdir -p "${kept%/*}" && touch "$kept"
+fi
