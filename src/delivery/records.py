@@ -65,7 +65,7 @@ def executor() -> str:
 
 def actor() -> str:
     """Who has started this, as a name alone."""
-    return os.environ.get("GITHUB_ACTOR") or executor()
+    return github.actor() or executor()
 
 
 def now() -> str:
