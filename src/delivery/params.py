@@ -83,10 +83,11 @@ class Promote(Struct, frozen=True, forbid_unknown_fields=True):
 class Place(Struct, frozen=True, forbid_unknown_fields=True):
     """Where an environment lasts; each target reads its own of these keys."""
 
-    target: Literal["rehearsal", "process", "docker"]
+    target: Literal["rehearsal", "process", "docker", "kubernetes"]
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000  # process, docker: of the proxy, on loopback
     folder: str = ""  # process, docker: state, models and logs; empty: below ~/.local/state/delivery
     proxy_image: str = ""  # process, docker: HAProxy by digest; empty: the system's program
+    namespace: str = ""  # kubernetes; empty: the environment's name
     address: str = ""  # what people ask, where that is not the proxy's own address
 
 

@@ -1,5 +1,6 @@
 """What the tests do to an environment of this machine, and what its clients and its operator see of it."""
 
+import itertools
 import json
 import os
 import signal
@@ -136,6 +137,17 @@ class Site:
         proxy.stop(self.home)
         for name in proxy.SLOTS:
             slots.stop(self.home, name, engine=False)
+
+
+def asked(port: int, rows: list[dict], stop: threading.Event) -> None:
+    """Asks a service until it is told to stop."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    for row in itertools.cycle(rows):
+        connection.request("POST", "/predict", json.dumps(row), {"content-type": "application/json"})
+        connection.getresponse().read()
+        if stop.wait(PACE / CLIENTS):
+            break
+    connection.close()
 
 
 def wait_for(what: Callable[[], object], seconds: float = 20) -> None:

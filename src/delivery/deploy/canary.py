@@ -12,29 +12,30 @@ from delivery.deploy.host import Host
 from delivery.errors import Failure
 
 CHANCE = 0.01  # of a false alarm about errors
-TICK = 0.25  # seconds
+TICK = 0.5  # seconds; each look costs both services a page of metrics
 
 
-def run(there: Host, share: int) -> list[str]:
+def run(
+    share: Callable[[int], None], look: Callable[[], tuple[Counts, Counts]], first: int, settings: params.Canary
+) -> list[str]:
     """Share by share, each with a minimum of requests on both sides; a line for each step.
 
-    Raises Failure at the first step that the candidate does not pass. With nothing to compare to, there is no canary.
+    `look` gives the counts of the old and of the new version. Raises Failure at the first step that is not passed.
     """
-    if there.state.serving is None:
-        return ["Nothing served before, so there was nothing to compare with: no canary."]
-    settings = there.settings.canary
-    return [step(there, percent, settings) for percent in [share, *(s for s in settings.steps if s > share)]]
+    return [
+        step(share, look, percent, settings) for percent in [first, *(more for more in settings.steps if more > first)]
+    ]
 
 
-def step(there: Host, percent: int, settings: params.Canary) -> str:
-    old, new = there.state.serving, there.candidate
-    assert old
-    there.share(percent)
-    before = counts.of(there, old), counts.of(there, new)
+def step(
+    share: Callable[[int], None], look: Callable[[], tuple[Counts, Counts]], percent: int, settings: params.Canary
+) -> str:
+    share(percent)
+    before = look()
     deadline = time.monotonic() + settings.seconds
     while True:
         time.sleep(TICK)
-        theirs, ours = counts.of(there, old).since(before[0]), counts.of(there, new).since(before[1])
+        theirs, ours = (seen.since(then) for seen, then in zip(look(), before, strict=True))
         if said := errors(ours, theirs, settings.max_error_rate):
             raise Failure(f"canary at {percent} %: {said}")
         if min(theirs.predictions, ours.predictions) >= settings.requests:
@@ -74,12 +75,14 @@ def verdict(ours: Counts, theirs: Counts, settings: params.Canary) -> list[str]:
 
 def errors(ours: Counts, theirs: Counts, tolerated: float) -> str:
     """More errors than the old version's rate, or the tolerated one, would give by chance; nothing otherwise."""
-    from scipy.stats import binom
-
     usual = max(tolerated, theirs.errors / max(theirs.requests, 1))
-    if ours.errors > 1 and binom.sf(ours.errors - 1, ours.requests, usual) < CHANCE:
-        return f"{ours.errors} of {ours.requests} requests failed, {theirs.errors} of {theirs.requests} before"
-    return ""
+    if ours.errors < 2:
+        return ""
+    from scipy.stats import binom  # a second of a core that the services would miss
+
+    by_chance = binom.sf(ours.errors - 1, ours.requests, usual) > CHANCE
+    said = f"{ours.errors} of {ours.requests} requests failed, {theirs.errors} of {theirs.requests} before"
+    return "" if by_chance else said
 
 
 def psi(ours: Counts, theirs: Counts) -> float:

@@ -5,6 +5,7 @@ from math import inf
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from delivery.deploy import proxy, slots
@@ -58,20 +59,42 @@ class Counts(Struct, frozen=True):
 
 
 def of(there: Host, slot: Slot) -> Counts:
-    """Raises Failure when proxy or service do not answer."""
+    """Of a slot: requests and errors as the proxy saw them. Raises Failure when proxy or service do not answer."""
     row = proxy.counters(there.folder)[slot.name]
     number = {name: int(row[name] or 0) for name in {*FAILED, *ANSWERED}}
     try:
         with urllib.request.urlopen(f"{slots.url(slot)}/metrics", timeout=10) as reply:  # noqa: S310  our own
-            text = reply.read().decode()
+            seen = by_service(reply.read().decode())
     except OSError as error:
         raise Failure(f"version {slot.version} does not show its metrics ({error})") from None
+    answered, failed = (sum(number[name] for name in names) for names in (ANSWERED, FAILED))
+    return replace(seen, requests=answered + failed - number["hrsp_5xx"], errors=failed)
+
+
+def by_service(text: str) -> Counts:
+    """Of a service by its own metrics alone: what never reached it is not among the errors."""
     samples = {family.name: family.samples for family in text_string_to_metric_families(text)}
     score_bounds, scores = _buckets(samples["predict_score"])
     bounds, times = _buckets(samples["predict_seconds"])
     seconds = next(sample.value for sample in samples["predict_seconds"] if sample.name.endswith("_sum"))
-    answered, failed = (sum(number[name] for name in names) for names in (ANSWERED, FAILED))
-    return Counts(answered + failed - number["hrsp_5xx"], failed, seconds, times, bounds, scores, score_bounds)
+    asked = {s.labels["status"]: int(s.value) for s in samples["predict_requests"] if s.name.endswith("_total")}
+    failed = sum(count for status, count in asked.items() if status.startswith("5"))
+    return Counts(sum(asked.values()), failed, seconds, times, bounds, scores, score_bounds)
+
+
+def total(seen: list[Counts]) -> Counts:
+    """Of several replicas. Raises Failure where there is none."""
+    if not seen:
+        raise Failure("no replica gets requests, so there is nothing to compare")
+    return Counts(
+        sum(one.requests for one in seen),
+        sum(one.errors for one in seen),
+        sum(one.seconds for one in seen),
+        np.sum([one.times for one in seen], axis=0),
+        seen[0].bounds,
+        np.sum([one.scores for one in seen], axis=0),
+        seen[0].score_bounds,
+    )
 
 
 def _buckets(samples: list) -> tuple[np.ndarray, np.ndarray]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from delivery import contract, files, github, params, records, registry
-from delivery.deploy import canary, environment, host, rehearse, slots
+from delivery.deploy import canary, cluster, counts, environment, host, rehearse, slots
 from delivery.deploy.host import Host
 from delivery.deploy.state import Slot
 from delivery.errors import Failure
 from delivery.params import Place
 
+Record = Callable[[float], None]
 REHEARSAL = Place(target="rehearsal")
+NOTHING_BEFORE = "Nothing served before, so there was nothing to compare with: no canary."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +50,8 @@ def run(which: str, target: str, percent: int = 0, how: str = "deploy") -> str:
     where = place(target)
     if where.target == "rehearsal":
         return rehearsed(version, target, how)
+    if where.target == "kubernetes":
+        return in_cluster(version, target, percent, how)
     with host.opened(target, where, params.load().deploy) as there:
         there.settle(lambda: pointed(target))
         return beside(there, version, percent, how)
@@ -79,7 +84,7 @@ def beside(there: Host, version: registry.ModelVersion, percent: int, how: str) 
                 there.begin(wanted, exported)
                 step(there, "it is ready; its contract")
                 contract.refuse(slots.url(there.candidate), exported, number)
-                lines = canary.run(there, percent) if percent else []
+                lines = tried(there, percent) if percent else []
                 switch(there)
                 environment.point(there.environment, lambda: number, how, seconds=time.monotonic() - begun)
                 step(there, "the alias has moved")
@@ -92,6 +97,15 @@ def beside(there: Host, version: registry.ModelVersion, percent: int, how: str) 
     return "\n\n".join([f"Version {number} serves `{there.environment}` at {address(there)}{old}.", *lines])
 
 
+def tried(there: Host, percent: int) -> list[str]:
+    old, new = there.state.serving, there.candidate
+    if old is None:
+        return [NOTHING_BEFORE]
+    return canary.run(
+        there.share, lambda: (counts.of(there, old), counts.of(there, new)), percent, there.settings.canary
+    )
+
+
 def switch(there: Host) -> None:
     """Everything to the candidate, which is watched for a while before that is final."""
     there.share(host.NEARLY)
@@ -100,10 +114,45 @@ def switch(there: Host) -> None:
     host.watch(there, alarm)
 
 
+def in_cluster(
+    version: registry.ModelVersion, target: str, percent: int, how: str, record: Record | None = None
+) -> str:
+    """As on a host; `record` is what there is to write down instead of a deployment."""
+    number, begun, where = str(version.version), time.monotonic(), place(target)
+    there = cluster.Cluster(target, where, params.load().deploy)
+    there.settle(pointed(target))
+    if there.serves(number):
+        environment.point(target, lambda: number, how)
+        return f"Version {number} serves `{target}` already; nothing has changed."
+    wanted, old = slot(version, where), there.serving()
+    how = "canary" if percent and old else how
+    lines: list[str] = []
+    try:
+        with github.deployment(target, wanted.commit, f"version {number}", where.address):
+            with cluster.returning(there, old):
+                exported = download(version)
+                there.begin(wanted)
+                there.check(cluster.CANARY, exported, number)
+                if percent:
+                    lines = there.try_out(percent) if old else [NOTHING_BEFORE]
+                there.replace(wanted)
+                there.check(cluster.STABLE, exported, number)
+                seconds = time.monotonic() - begun
+                if record:
+                    record(seconds)
+                else:
+                    environment.point(target, lambda: number, how, seconds=seconds)
+            there.finish()
+    except Failure as failure:
+        environment.failed(target, number, how, str(failure))
+        raise
+    return "\n\n".join([f"Version {number} serves `{target}` in namespace `{there.namespace}`.", *lines])
+
+
 def slot(version: registry.ModelVersion, where: Place) -> Slot:
     """What is to run. Raises Failure for a version that this target cannot run, or whose image nobody vouches for."""
-    image = version.tags.get("image.digest", "") if where.target == "docker" else ""
-    if where.target == "docker":
+    image = version.tags.get("image.digest", "") if where.target != "process" else ""
+    if where.target != "process":
         if "sha256:" not in image:
             raise Failure(f"version {version.version} has no image by digest; promote it, or use the target process")
         github.refuse_unattested(image)

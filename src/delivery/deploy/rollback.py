@@ -25,6 +25,8 @@ def run(target: str, to: str, reason: str) -> str:
     where = release.place(target)
     if where.target == "rehearsal":
         return rehearsed(target, to, reason)
+    if where.target == "kubernetes":
+        return in_cluster(target, to, reason)
     with host.opened(target, where, params.load().deploy) as there:
         there.settle(lambda: release.pointed(target))
         left, begun = there.state.serving, time.monotonic()
@@ -69,6 +71,16 @@ def finish(there: Host, left: str, reason: str, begun: float) -> None:
         there.environment, there.candidate.commit, f"rollback to version {number}", release.address(there)
     ):
         record(there.environment, left, number, reason, time.monotonic() - begun)
+
+
+def in_cluster(target: str, to: str, reason: str) -> str:
+    """The version is proven in a pod of its own first; then it takes the others' places."""
+    version, left = chosen(target, to), release.pointed(target)
+    number = str(version.version)
+    done = release.in_cluster(
+        version, target, 0, "rollback", lambda seconds: record(target, left, number, reason, seconds)
+    )
+    return f"{told(target, number, left)} {done}"
 
 
 def rehearsed(target: str, to: str, reason: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from delivery import github, params, registry
-from delivery.deploy import history, host, proxy, release, slots, state
+from delivery.deploy import cluster, history, host, proxy, release, slots, state
 from delivery.deploy.history import NONE, Event
 from delivery.errors import Failure
 from delivery.params import Place
@@ -66,7 +66,22 @@ def row(name: str, place: Place, version: registry.ModelVersion | None, events: 
         "warm": "",
         "trouble": "",
     }
+    if place.target == "kubernetes":
+        return about | clustered(name, place, number)
     return about | (live(name, place, number) if place.target in ("process", "docker") else {})
+
+
+def clustered(name: str, place: Place, number: str) -> dict[str, Any]:
+    """What the cluster says."""
+    there = cluster.Cluster(name, place, params.load().deploy)
+    serving, trouble = there.serving(), ""
+    if not serving:
+        trouble = f"nothing runs here; deploy {number or 'a version'}"
+    elif not there.serves(serving):
+        trouble = f"version {serving} has fewer pods than it should; `kubectl -n {there.namespace} get pods`"
+    elif serving != number:
+        trouble = f"version {serving} serves, the alias says {number or 'nothing'}; deploy one of them"
+    return {"address": place.address, "trouble": trouble}
 
 
 def live(name: str, place: Place, number: str) -> dict[str, Any]:
