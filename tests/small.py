@@ -4,21 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from sample import ROOT, adjusted
 
 from delivery import export, params, task
 from delivery.files import write_json
-from problem import FEATURES, Train, predict
+from problem import FEATURES, predict
 
-TRAIN = Train(
-    model="hist_gradient_boosting",
-    seed=7,
-    learning_rate=0.2,
-    max_iter=30,
-    max_leaf_nodes=31,
-    min_samples_leaf=20,
-    l2_regularization=0.0,
-    C=1.0,
-)
+TRAIN = adjusted(params.load(ROOT / "params.yaml").train, max_iter=30, learning_rate=0.2)
 ONNX = params.Export(runtime="onnx", tolerance=1e-6, examples=24)
 
 

@@ -51,6 +51,7 @@ VERBS = {
     "suite": "one folder of tests/, with its outcome in the summary of the run",
     "new": "a problem of your own from a CSV or parquet file, ready to run",
     "adopt": "another problem takes the sample's place",
+    "upgrade": "later improvements of the template, without conflicts in what a fork owns",
     "doctor": "what is set up, what is not, and how to mend it",
 }
 

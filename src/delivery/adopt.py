@@ -19,7 +19,7 @@ from delivery.params import PARAMS
 PROBLEM, TESTS = Path("src/problem"), Path("tests/problem")
 MODULES = ("source.py", "schema.py", "features.py", "model.py", "metrics.py")
 FILES = (*MODULES, PARAMS.name)
-LEFT = (DATA, Path("data.dvc"), Path("dvc.lock"), ARTIFACTS, REPORTS, TESTS, *(CACHE / n for n in ("drift", "source")))
+LEFT = (DATA, Path("data.dvc"), Path("dvc.lock"), ARTIFACTS, REPORTS, CACHE / "drift", CACHE / "source")
 NEXT = "git add --all && git commit --message 'Our problem', then make run"
 
 
@@ -43,7 +43,7 @@ def run(folder: Path) -> str:
 
 
 def place(folder: Path) -> None:
-    for path in LEFT:
+    for path in (*LEFT, *Path("tests").rglob("problem")):  # of each suite, what is of the problem
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     for name in MODULES:
         shutil.copyfile(folder / name, PROBLEM / name)

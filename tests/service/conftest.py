@@ -64,7 +64,7 @@ def examples(exported: Path) -> list[dict[str, Any]]:
 @pytest.fixture
 def good(examples: list[dict[str, Any]]) -> dict[str, Any]:
     """One request that is in order, every field given, every category known."""
-    known = [example["request"] for example in examples if example["request"]["carrier"] != "ZZ"]
+    known = [example["request"] for example in examples[4:]]  # the first four have gaps and unknown categories
     return next(dict(request) for request in known if len(request) == max(map(len, known)))
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 from live import Service, ask, serving
 
@@ -50,7 +51,9 @@ def test_another_model_is_found(service: Service, exported: Path, tmp_path: Path
 def test_a_wrong_prediction_is_found(service: Service, exported: Path, tmp_path: Path) -> None:
     def change(text: str) -> str:
         examples = json.loads(text)
-        examples[3]["prediction"] += 2e-6
+        by = 2 * json.loads((exported / "manifest.json").read_text()).get("tolerance", 1e-6)
+        moved = np.asarray(examples[3]["prediction"]) + by
+        examples[3]["prediction"] = moved.tolist()
         return json.dumps(examples)
 
     other = altered(exported, tmp_path, "examples.json", change)

@@ -14,7 +14,7 @@ from delivery import export, params
 from delivery.errors import Failure
 from delivery.files import write_json
 from delivery.service import runtime
-from problem import FEATURES, LABEL, Train, build, predict, row
+from problem import FEATURES, predict, row
 
 
 def change(**values: object) -> Callable[[Path], None]:
@@ -61,16 +61,6 @@ def test_inputs_are_what_was_encoded(exported: Path, good: dict) -> None:
     values = row(msgspec.convert(good, export.Request))
     expected = runtime.encoder(model.manifest, model.dtype)([values]).tobytes()
     assert model.one(values)[1] == model.many([values])[1] == expected
-
-
-def test_a_model_without_trees_is_served_too(rows: pd.DataFrame, tmp_path: Path) -> None:
-    """skl2onnx's graph: two columns of probabilities, in double precision all the way."""
-    from small import write
-
-    train = Train("logistic_regression", 7, 0.1, 200, 31, 20, 0.0, 1.0)
-    model = build(train).fit(rows[list(FEATURES)], rows[LABEL])
-    write(model, rows, tmp_path / "export")
-    assert runtime.load(tmp_path / "export").dtype is np.float64
 
 
 def test_scikit_learn_serves_what_has_no_graph(

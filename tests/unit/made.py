@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from msgspec.structs import replace
 
-from delivery.evaluate import PREDICTION
+from delivery import export, files
+from delivery.evaluate import PREDICTION, values
 from delivery.params import Params
-from problem import BLOCK, LABEL, PERIOD
+from problem import BLOCK, CLASSES, FEATURES, KEY, LABEL, PERIOD, SEGMENTS, predict
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,7 +20,8 @@ def changed(settings: Params, **values: Any) -> Params:
     """Other values for parameters that are named `section__key`."""
     for name, value in values.items():
         section, _, key = name.partition("__")
-        settings = replace(settings, **{section: replace(getattr(settings, section), **{key: value})})
+        changed = replace(getattr(settings, section), **{key: value}) if key else value
+        settings = replace(settings, **{section: changed})
     return settings
 
 
@@ -29,24 +31,57 @@ def predictions(days: int = 30, a_day: int = 60, seed: int = 0) -> pd.DataFrame:
     count = days * a_day
     day = pd.Timestamp("2013-05-01", tz="UTC") + pd.to_timedelta(np.repeat(np.arange(days), a_day), unit="D")
     chance = np.clip(0.25 + 0.1 * np.repeat(rng.normal(size=days), a_day) + 0.1 * rng.normal(size=count), 0.02, 0.98)
-    return pd.DataFrame(
-        {
-            "time_hour": day,
-            "carrier": rng.choice(["AA", "B6", "UA"], count),
-            "flight": np.arange(count),
-            "origin": rng.choice(["EWR", "JFK", "LGA"], count),
-            BLOCK: day.strftime("%Y-%m-%d"),
-            PERIOD: day.strftime("%Y-%m"),
-            LABEL: (rng.random(count) < chance).astype(float),
-            PREDICTION: chance,
-        }
-    )
+    label, prediction = outcome(chance, rng)
+    columns: dict[str, Any] = {name: rng.choice(["A", "B", "C"], count) for name in SEGMENTS}
+    columns |= {name: np.arange(count) for name in KEY if name not in SEGMENTS}
+    columns |= {BLOCK: day.strftime("%Y-%m-%d"), PERIOD: day.strftime("%Y-%m"), LABEL: label}
+    return pd.DataFrame(columns | {PREDICTION: prediction})
+
+
+def outcome(chance: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Any]:
+    """Labels and predictions, in the form of the problem's task, that agree with these chances."""
+    if not CLASSES:
+        return chance * (1 + rng.normal(0, 0.4, len(chance))), chance
+    happens = rng.random(len(chance)) < chance
+    if len(CLASSES) == 2:
+        return happens.astype(float), chance
+    others = rng.integers(0, len(CLASSES) - 1, len(chance))
+    rest = np.repeat((1 - chance)[:, None] / (len(CLASSES) - 1), len(CLASSES) - 1, axis=1)
+    return np.where(happens, len(CLASSES) - 1, others).astype(float), list(np.column_stack([rest, chance]))
+
+
+PART = f"{SEGMENTS[0]}=B"  # a segment of `predictions`
+
+
+def inside(rows: pd.DataFrame) -> pd.Series:
+    """Which rows are of PART."""
+    return rows[SEGMENTS[0]] == "B"
 
 
 def worse(rows: pd.DataFrame, by: float, where: Any = True) -> pd.DataFrame:
     """The same rows with predictions moved away from what happened, or towards it if `by` is negative."""
-    away = rows[PREDICTION] - by * (2 * rows[LABEL] - 1) * np.where(where, 1, 0)
-    return rows.assign(**{PREDICTION: away.clip(0.001, 0.999)})
+    y, p = rows[LABEL].to_numpy(float), values(rows[PREDICTION])
+    move = by * np.where(where, 1.0, 0.0) * np.ones(len(rows))
+    if not CLASSES:
+        return rows.assign(**{PREDICTION: y + (p - y) * (1 + 10 * move)})
+    if len(CLASSES) == 2:
+        return rows.assign(**{PREDICTION: (p - move * (2 * y - 1)).clip(0.001, 0.999)})
+    right = np.eye(len(CLASSES))[y.astype(int)].astype(bool)
+    hit = np.clip(p[right] - move, 0.001, 0.999)
+    rest = p * ((1 - hit) / (1 - p[right]))[:, None]
+    return rows.assign(**{PREDICTION: list(np.where(right, hit[:, None], rest))})
+
+
+def written(model: Any, rows: tuple, settings: Params, folder: Path) -> None:
+    """What the stage does before it checks."""
+    (folder / export.MANIFEST).write_text("")
+    manifest = export.describe(model, rows[0]) | export.write_model(model, settings.export, folder)
+    files.write_json(folder / export.MANIFEST, manifest, exact=True)
+
+
+def checked(model: Any, rows: tuple, folder: Path, tolerance: float = 1e-6) -> float:
+    test = export.with_gaps(rows[1])
+    return export.refuse_mismatch(folder, test, predict(model, test[list(FEATURES)]), tolerance)
 
 
 def git(*words: str, cwd: Path | str = ".") -> str:

@@ -30,10 +30,11 @@ def test_uncommitted_work_is_not_run_over(repository: Path) -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_what_the_former_problem_left_goes_and_the_new_files_are_there(example: Path, repository: Path) -> None:
     adopt.PROBLEM.mkdir(parents=True)
-    for path in (adopt.TESTS / "test_old.py", Path("data/old.parquet"), Path("reports/metrics.json"), Path("dvc.lock")):
+    tests = Path("tests/problem/small.py"), Path("tests/unit/problem/test_old.py")
+    for path in (*tests, Path("data/old.parquet"), Path("reports/metrics.json"), Path("dvc.lock")):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("old")
     adopt.place(example)
-    assert not [path for path in adopt.LEFT if path.exists()]
+    assert not [path for path in (*adopt.LEFT, *tests) if path.exists()]
     assert sorted(path.name for path in adopt.PROBLEM.iterdir()) == sorted(adopt.MODULES)
     assert Path("params.yaml").read_text() == (example / "params.yaml").read_text()

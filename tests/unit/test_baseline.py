@@ -5,21 +5,20 @@ import json
 from pathlib import Path
 
 import made
-import numpy as np
 import pandas as pd
 import pytest
 
 from delivery import baseline, evaluate, registry, skopsfile, train
 from delivery.baseline import Baseline
 from delivery.errors import Failure
-from problem import FEATURES, KEY, LABEL, PERIOD, predict
+from problem import FEATURES, KEY, LABEL, predict
 
 LOCK = "stages:\n  train:\n    outs:\n    - path: artifacts/train\n      md5: {0}\n    - path: a\n      md5: b\n"
 LOCK += "  evaluate:\n    outs:\n    - path: artifacts/evaluate\n      md5: {0}\n"
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Says which baseline is looked for, instead of looking."""
 
     def made_up(kind: str):
@@ -169,29 +168,3 @@ def test_predictions_that_cover_the_rows_are_taken_as_they_are(model, rows, tmp_
     chosen = of(rows[1], model, tmp_path)
     chosen.model.unlink()
     assert baseline.on(chosen, rows[1].head(100)) is chosen.predictions
-
-
-def test_a_model_is_asked_about_rows_that_are_newer(model, rows, tmp_path: Path) -> None:
-    chosen = of(rows[1].head(100), model, tmp_path)
-    found = baseline.on(chosen, rows[1])
-    expected = predict(model, rows[1][list(FEATURES)])
-    assert np.array_equal(found[evaluate.PREDICTION].to_numpy(), expected)
-
-
-def test_a_model_is_not_asked_about_rows_that_it_has_learnt_from(model, rows, tmp_path: Path) -> None:
-    chosen = of(rows[1], model, tmp_path)
-    with pytest.raises(
-        Failure, match="version 3 was trained on rows before 2013-03, which are among the new test rows"
-    ):
-        baseline.on(chosen, rows[0][rows[0][PERIOD] == "2013-02"])
-
-
-def test_a_model_that_needs_a_column_which_is_gone_cannot_be_compared(model, rows, tmp_path: Path) -> None:
-    chosen = of(rows[1].head(100), model, tmp_path)
-    with pytest.raises(Failure, match="version 3 needs late_rate, which the new rows have not"):
-        baseline.on(chosen, rows[1].drop(columns="late_rate"))
-
-
-def test_rows_of_another_month_with_the_same_length_do_not_pass_for_the_same(model, rows, tmp_path: Path) -> None:
-    chosen = of(rows[1].head(100), model, tmp_path)
-    assert len(baseline.on(chosen, rows[1].iloc[100:200])) == 100

@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delivery.bootstrap import blocks, holm, interval, means, scores
-from delivery.evaluate import PREDICTION
-from problem import BLOCK, LABEL, score
+from delivery.bootstrap import blocks, holm, interval, means
+from delivery.evaluate import PREDICTION, values
+from delivery.task import plain
+from problem import BLOCK
 
 DAYS, A_DAY = 30, 20
 
@@ -44,7 +45,7 @@ def test_the_same_rows_and_seed_give_the_same_draws() -> None:
 def test_the_order_of_the_rows_does_not_matter() -> None:
     rows = made.predictions()
     mixed = rows.sample(frac=1, random_state=3)
-    one, two = (means(frame[PREDICTION].to_numpy(), blocks(frame[BLOCK], 100, seed=1)) for frame in (rows, mixed))
+    one, two = (means(plain(values(frame[PREDICTION])), blocks(frame[BLOCK], 100, seed=1)) for frame in (rows, mixed))
     assert one == pytest.approx(two, abs=1e-12)
 
 
@@ -56,17 +57,6 @@ def test_a_mean_is_that_of_the_drawn_days() -> None:
 
 def test_one_block_has_no_spread() -> None:
     assert set(means(np.array([1.0, 3.0]), blocks(pd.Series(["a", "a"]), 10, seed=0))) == {2.0}
-
-
-def test_a_resample_is_scored_as_if_its_days_were_there_several_times() -> None:
-    rows = made.predictions(days=5, a_day=40)
-    grouped = blocks(rows[BLOCK], 3, seed=0)
-    y, p = rows[LABEL].to_numpy(), rows[PREDICTION].to_numpy()
-    again = np.repeat(np.arange(len(rows)), grouped.draws[0][grouped.codes])
-    found = scores(y, [p], grouped, 1)
-    assert set(found) == {"auc", "average_precision"}
-    for name, values in found.items():
-        assert values[0, 0] == pytest.approx(score(y[again], p[again])[name])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import yaml
 from delivery import approval, card, params, register, registry
 from delivery.__main__ import main
 from delivery.errors import Failure
+from problem import PRIMARY, SEGMENTS
 
 pytestmark = pytest.mark.xdist_group("registry")
 
@@ -30,7 +31,13 @@ def test_every_version_has_its_card(ready: Path, monkeypatch: pytest.MonkeyPatch
     assert text.startswith("Version 1, staging")
     for name, said in params.load().card.items():
         assert f"## {name}\n\n{said}" in text
-    for said in ("| log_loss (leads) |", "origin=EWR", "- pull request: #12", "- approved by: bob", "- merged by: ada"):
+    for said in (
+        f"| {PRIMARY} (leads) |",
+        f"{SEGMENTS[0]}=",
+        "- pull request: #12",
+        "- approved by: bob",
+        "- merged by: ada",
+    ):
         assert said in text
     assert "- image.digest: `ghcr.io/a/b@sha256:1`" in text
     assert f"- digest: `{'1' * 32}.dir`" in text

@@ -13,9 +13,10 @@ from delivery.__main__ import main
 from delivery.baseline import Baseline
 from delivery.errors import Failure
 from delivery.params import Params
-from problem import BLOCK, HIGHER_IS_BETTER, KEY, PRIMARY
+from problem import BLOCK, HIGHER_IS_BETTER, KEY, PRIMARY, SEGMENTS
 
 ROWS = made.predictions()
+NUMBER = next(name for name in KEY if name not in SEGMENTS)
 
 
 def primary(result: dict) -> dict:
@@ -73,7 +74,10 @@ def test_a_row_twice_on_one_side_is_refused(settings: Params) -> None:
 
 @pytest.mark.parametrize(
     ("rows", "message"),
-    [(ROWS.head(50), "have 50 rows in common, of 1 days"), (ROWS.assign(flight=ROWS["flight"] + 9999), "have 0 rows")],
+    [
+        (ROWS.head(50), "have 50 rows in common, of 1 days"),
+        (ROWS.assign(**{NUMBER: ROWS[NUMBER] + 9999}), "have 0 rows"),
+    ],
     ids=["one day", "nothing in common"],
 )
 def test_too_little_for_an_interval_is_refused(rows: pd.DataFrame, message: str, settings: Params) -> None:
@@ -86,22 +90,23 @@ def segment(rows: list[dict], name: str) -> dict:
 
 
 def test_a_model_that_is_bad_in_one_segment_only_is_seen_there(settings: Params) -> None:
-    candidate = made.worse(made.worse(ROWS, -0.02), 0.1, ROWS["origin"] == "JFK")
+    candidate = made.worse(made.worse(ROWS, -0.02), 0.1, made.inside(ROWS))
     found = compare.compare(ROWS, candidate, settings.compare)["segments"]
-    jfk, lga = segment(found, "origin=JFK"), segment(found, "origin=LGA")
-    assert jfk["high"] < 0 < lga["low"]
-    assert jfk["p_worse"] < 0.01
-    assert lga["p_worse"] > 0.9
-    assert jfk["rows"] == (ROWS["origin"] == "JFK").sum()
+    bad, good = segment(found, made.PART), segment(found, made.PART.replace("B", "C"))
+    assert bad["high"] < 0 < good["low"]
+    assert bad["p_worse"] < 0.01
+    assert good["p_worse"] > 0.9
+    assert bad["rows"] == made.inside(ROWS).sum()
 
 
 def test_a_small_segment_or_one_of_few_days_is_shown_and_not_judged(settings: Params) -> None:
-    few = ROWS.assign(carrier=np.where(ROWS.index < 20, "9E", np.where(ROWS.index < 240, "WN", "UA")))
+    column = SEGMENTS[0]
+    few = ROWS.assign(**{column: np.where(ROWS.index < 20, "few", np.where(ROWS.index < 240, "short", "many"))})
     found = compare.compare(few, few, settings.compare)["segments"]
     judged = {row["segment"]: row["judged"] for row in found}
-    assert not judged["carrier=9E"], "20 rows"
-    assert not judged["carrier=WN"], "220 rows, of 4 days"
-    assert judged["carrier=UA"]
+    assert not judged[f"{column}=few"], "20 rows"
+    assert not judged[f"{column}=short"], "220 rows, of 4 days"
+    assert judged[f"{column}=many"]
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delivery import evaluate, export, files, prepare
+from delivery import evaluate, export, files, prepare, task
 from delivery.errors import Failure
 from delivery.params import Params
-from problem import BLOCK, FEATURES, KEY, LABEL, PRIMARY, SEGMENTS, losses, score
+from problem import BLOCK, KEY, LABEL, PRIMARY, SEGMENTS, losses, score
 
 ROWS = made.predictions()
 
 
 def test_every_metric_comes_with_an_interval_that_holds_it(settings: Params) -> None:
     found = evaluate.measure(ROWS, settings.compare)
-    expected = score(ROWS[LABEL].to_numpy(), ROWS[evaluate.PREDICTION].to_numpy())
+    expected = score(ROWS[LABEL].to_numpy(), evaluate.values(ROWS[evaluate.PREDICTION]))
     assert {name: row["value"] for name, row in found["metrics"].items()} == pytest.approx(expected)
     assert all(row["low"] < row["value"] < row["high"] for row in found["metrics"].values())
     assert (found["rows"], found["blocks"], found["periods"]) == (len(ROWS), 30, ["2013-05"])
@@ -50,22 +50,8 @@ def test_segments_hold_every_row_once_per_column(settings: Params) -> None:
     for column in SEGMENTS:
         mine = [row for row in found if row["segment"].startswith(f"{column}=")]
         assert sum(row["rows"] for row in mine) == len(ROWS)
-        loss = losses(ROWS[LABEL].to_numpy(), ROWS[evaluate.PREDICTION].to_numpy())[PRIMARY].mean()
+        loss = losses(ROWS[LABEL].to_numpy(), evaluate.values(ROWS[evaluate.PREDICTION]))[PRIMARY].mean()
         assert sum(row["rows"] * row["value"] for row in mine) / len(ROWS) == pytest.approx(loss)
-
-
-def test_the_feature_that_decides_leads_and_one_that_is_not_used_is_worth_nothing(rows, settings: Params) -> None:
-    at = FEATURES.index("late_rate")
-    test = rows[1].assign(**{LABEL: (rows[1]["late_rate"].fillna(0) > 0.2).astype(float)})
-
-    def scorer(values) -> np.ndarray:
-        return np.array([0.9 if row[at] > 0.2 else 0.1 for row in values])
-
-    table = evaluate.importance(scorer, test, settings)
-    assert table[0]["feature"] == "late_rate"
-    assert table[0]["mean"] > 0.1
-    assert {row["feature"] for row in table} == set(FEATURES)
-    assert all(row["mean"] == 0 for row in table[1:])
 
 
 def test_predictions_carry_all_that_a_comparison_needs(rows) -> None:
@@ -80,7 +66,7 @@ def test_the_stage_writes_the_same_bytes_again(project: Path, settings: Params) 
     before = [files.digest(path) for path in written]
     evaluate.run(settings)
     assert [files.digest(path) for path in written] == before
-    assert len(list(evaluate.PLOTS.glob("*.png"))) == 6
+    assert len(list(evaluate.PLOTS.glob("*.png"))) == 3 + len(task.TASK.pictures)
     assert len(pd.read_parquet(evaluate.PREDICTIONS)) == len(prepare.read("test"))
     assert json.loads(evaluate.METRICS.read_text())["importance"]
 

@@ -7,15 +7,17 @@ from typing import Any
 import made
 import pandas as pd
 import pytest
+from sample import MONTHS, change
 
 from delivery import compare, evaluate, files, gate, validate
 from delivery.__main__ import main
 from delivery.errors import Failure
 from delivery.export import FOLDER
 from delivery.params import Params
+from problem import PRIMARY, SEGMENTS
 
 ROWS = made.predictions()
-IN_JFK = ROWS["origin"] == "JFK"
+IN_PART = made.inside(ROWS)
 
 
 def against_champion(candidate: pd.DataFrame, settings: Params, champion: pd.DataFrame = ROWS) -> dict[str, gate.Rule]:
@@ -27,18 +29,18 @@ def test_a_model_that_is_no_worse_passes(settings: Params) -> None:
     rules = against_champion(made.worse(ROWS, -0.01), settings)
     assert {name: rule.verdict for name, rule in rules.items()} == {"champion": "pass", "segments": "pass"}
     assert "margin 0.005" in rules["champion"].evidence
-    assert "none of 6 clearly worse (Holm, 0.05)" in rules["segments"].evidence
+    assert f"none of {3 * len(SEGMENTS)} clearly worse (Holm, 0.05)" in rules["segments"].evidence
 
 
 def test_a_worse_model_fails_with_the_difference_and_its_interval(settings: Params) -> None:
-    rule = against_champion(made.worse(ROWS, 0.05), settings)["champion"]
+    rule = against_champion(made.worse(ROWS, 0.2), settings)["champion"]
     assert rule.verdict == "fail"
-    assert rule.evidence.startswith("log_loss -0.")
+    assert rule.evidence.startswith(f"{PRIMARY} -")
     assert "(positive is better) on 1,800 rows, 30 days" in rule.evidence
 
 
 def test_worse_beyond_doubt_but_within_the_margin_is_a_warning(settings: Params) -> None:
-    lenient = made.changed(settings, gate__margin=0.2)
+    lenient = made.changed(settings, gate__margin=100.0)
     assert against_champion(made.worse(ROWS, 0.05), lenient)["champion"].verdict == "warn"
 
 
@@ -50,16 +52,17 @@ def test_a_difference_that_is_no_number_fails(settings: Params) -> None:
 
 
 def test_a_model_that_is_bad_in_one_segment_only_fails_and_the_segment_is_named(settings: Params) -> None:
-    rules = against_champion(made.worse(made.worse(ROWS, -0.03), 0.06, IN_JFK), settings)
+    rules = against_champion(made.worse(made.worse(ROWS, -0.03), 0.06, IN_PART), settings)
     assert rules["champion"].verdict == "pass"
     assert rules["segments"].verdict == "fail"
-    assert rules["segments"].evidence.startswith("clearly worse: origin=JFK -0.")
-    assert f"{IN_JFK.sum():,} rows" in rules["segments"].evidence
+    assert rules["segments"].evidence.startswith(f"clearly worse: {made.PART} -")
+    assert f"{IN_PART.sum():,} rows" in rules["segments"].evidence
 
 
 def test_a_segment_that_is_too_small_cannot_fail_a_model(settings: Params) -> None:
-    tiny = ROWS.assign(carrier=ROWS["carrier"].where(ROWS.index % 30 != 0, "9E"))
-    candidate = made.worse(made.worse(tiny, -0.03), 0.2, tiny["carrier"] == "9E")
+    name = SEGMENTS[-1]
+    tiny = ROWS.assign(**{name: ROWS[name].where(ROWS.index % 30 != 0, "few")})
+    candidate = made.worse(made.worse(tiny, -0.03), 0.2, tiny[name] == "few")
     rule = against_champion(candidate, settings, champion=tiny)["segments"]
     assert rule.verdict == "pass"
     assert rule.evidence.endswith("1 too small to judge")
@@ -97,14 +100,20 @@ def test_without_a_champion_the_floors_alone_decide(settings: Params) -> None:
         ({"recall": 0.4}, "fail", "gate.floors names recall; the metrics are auc, log_loss"),
     ],
 )
-def test_floors(floors: dict[str, float], verdict: str, evidence: str, settings: Params) -> None:
+def test_floors(
+    floors: dict[str, float], verdict: str, evidence: str, settings: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "HIGHER_IS_BETTER", {"auc": True, "log_loss": False})
     measured = {"auc": {"value": 0.72}, "log_loss": {"value": 0.5}}
     (rule,) = gate.floors(measured, made.changed(settings, gate__floors=floors).gate)
     assert (rule.verdict, rule.evidence) == (verdict, evidence)
 
 
 @pytest.mark.parametrize("name", ["auc", "log_loss"])
-def test_a_metric_that_is_no_number_reaches_no_floor(name: str, settings: Params) -> None:
+def test_a_metric_that_is_no_number_reaches_no_floor(
+    name: str, settings: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "HIGHER_IS_BETTER", {"auc": True, "log_loss": False})
     strict = made.changed(settings, gate__floors={name: 0.5})
     assert gate.floors({name: {"value": float("nan")}}, strict.gate)[0].verdict == "fail"
 
@@ -138,7 +147,7 @@ def validated(settings: Params, **changes: Any) -> dict:
     ("changes", "verdict", "evidence"),
     [
         ({}, "pass", "schema valid, 1,200 rows"),
-        ({"until": "2012-12"}, "fail", "validated until 2012-12, fetch.until is 2013-02; run `dvc repro`"),
+        ({"until": "2012-12"}, "fail", "validated until 2012-12, fetch.until is {until}; run `dvc repro`"),
         (
             {"skew": {"flights": [{"column": "distance", "alarm": True}, {"column": "day", "alarm": False}]}},
             "warn",
@@ -149,7 +158,7 @@ def validated(settings: Params, **changes: Any) -> dict:
 )
 def test_data(changes: dict, verdict: str, evidence: str, settings: Params) -> None:
     rule = gate.data_is_valid(validated(settings, **changes), settings)
-    assert (rule.verdict, rule.evidence) == (verdict, evidence)
+    assert (rule.verdict, rule.evidence) == (verdict, evidence.replace("{until}", settings.fetch.until))
 
 
 def test_a_model_file_that_export_did_not_prove_fails(project: Path, settings: Params) -> None:
@@ -181,20 +190,19 @@ def test_all_rules_are_judged_and_written(project: Path, settings: Params) -> No
     result = gate.run(settings)
     assert result["verdict"] in {"pass", "warn"}
     names = {rule["name"] for rule in result["rules"]}
-    assert names == {"data", "floor auc", "calibration", "champion", "parity", "size", "latency"}
+    assert names == {"data", f"floor {PRIMARY}", "calibration", "champion", "parity", "size", "latency"}
     assert result["model"] == files.digest(FOLDER)
     assert json.loads(gate.JSON.read_text()) == result
     assert gate.MARKDOWN.read_text().count("\n| ") == len(result["rules"])
 
 
 def test_the_verb_exits_with_1_on_a_failure(project: Path, capsys) -> None:
-    text = Path("params.yaml").read_text().replace("fetch:\n", "fetch: # small\n")
-    Path("params.yaml").write_text(text.replace('until: "2013-05"', 'until: "2013-02"'))
+    change(project, {"fetch.until": MONTHS[1], "gate.floors": {PRIMARY: 1e6}})
     metrics = json.loads(evaluate.METRICS.read_text())
-    metrics["metrics"]["auc"]["value"] = 0.4
+    metrics["metrics"][PRIMARY]["value"] = 2e6
     files.write_json(evaluate.METRICS, metrics)
     assert main(["gate"]) == 1
-    assert "❌ fail | floor auc | 0.4000, must be at least" in capsys.readouterr().out
+    assert f"❌ fail | floor {PRIMARY} | 2000000.0000, must be at most" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import argparse
 import importlib
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ import made
 import pytest
 
 from delivery import __main__ as command
-from delivery import files, prepare, run
+from delivery import run
 from delivery.errors import Failure
 
 
@@ -52,26 +51,6 @@ def test_a_mistake_of_ours_is_not_hidden(monkeypatch) -> None:
     monkeypatch.setattr(run, "main", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         command.main(["run"])
-
-
-def test_a_full_disk_is_one_line_and_nothing_is_half_written(project: Path, monkeypatch, settings, capsys) -> None:
-    """No file may grow beyond 50 kB, as on a disk with no more room."""
-    monkeypatch.setattr("delivery.params.load", lambda: settings)
-    before = files.digest(prepare.FOLDER)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
-    try:
-        code = command.main(["prepare"])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    said = capsys.readouterr().err
-    assert code == 1
-    assert said.startswith("error: ")
-    assert "ile too large" in said
-    assert said.count("\n") == 1
-    assert files.digest(prepare.FOLDER) == before
-    assert [path.name for path in prepare.FOLDER.parent.iterdir() if path.name.startswith(".")] == []
-    assert not (files.CACHE / "records" / "prepare.json").exists()
 
 
 def test_a_parameter_that_is_wrong_stops_a_stage(folder: Path, capsys) -> None:

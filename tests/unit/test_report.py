@@ -12,7 +12,7 @@ from delivery import compare, evaluate, files, gate, report, task
 from delivery.__main__ import main
 from delivery.errors import Failure
 from delivery.params import Params
-from problem import BLOCK
+from problem import BLOCK, PRIMARY, SEGMENTS
 
 
 @pytest.fixture(autouse=True)
@@ -61,24 +61,24 @@ def test_the_first_run_has_nothing_to_compare_with(project: Path) -> None:
 
 def test_the_rules_that_did_not_pass_follow_the_verdict(project: Path, settings: Params) -> None:
     metrics = json.loads(evaluate.METRICS.read_text())
-    metrics["metrics"]["auc"]["value"] = 0.4
+    metrics["metrics"][PRIMARY]["value"] = 2e6
     files.write_json(evaluate.METRICS, metrics)
     gate.run(settings)
     lines = report.run().splitlines()
     assert lines[0].endswith("do not merge.**")
-    assert lines[2] == "- **floor auc** fail: 0.4000, must be at least 0.5"
+    assert lines[2] == f"- **floor {PRIMARY}** fail: 2000000.0000, must be at most 1000000.0"
 
 
 def test_the_page_shows_every_metric_segment_plot_and_digest(project: Path, settings: Params) -> None:
     champion = made.predictions()
     page = against(made.worse(champion, -0.03), settings, champion)
-    assert "| log_loss (leads) | 0." in page
-    assert "6 days resampled, 95 % intervals." in page.replace("95% ", "95 % ")
-    assert page.count("<img ") == 6
+    assert f"| {PRIMARY} (leads) | " in page
+    assert f" {BLOCK}s resampled, 95% intervals." in page
+    assert page.count("<img ") == 3 + len(task.TASK.pictures)
     assert all(
         f'src="plots/{name}.png"' in page for name in (*task.TASK.pictures, "loss_curve", "segments", "importance")
     )
-    assert "| carrier=UA | " in page
+    assert f"| {SEGMENTS[0]}=" in page
     assert "- artifacts/train `1000" in page
     assert page.count("<details>") == page.count("</details>") == 3
 
@@ -125,7 +125,7 @@ def test_changes_name_parameters_data_and_code(project: Path) -> None:
     Path("src/old name/features.py").write_text("a = 1\n")
     base = made.commit()
     text = Path("params.yaml").read_text()
-    text = text.replace("max_iter: 100", "max_iter: 250").replace("  max_rows: 1000\n", "  most: 5\n")
+    text = text.replace("importance_repeats: 3", "importance_repeats: 5").replace("  max_rows: 1000\n", "  most: 5\n")
     Path("params.yaml").write_text(text)
     Path("data.dvc").write_text("outs:\n- md5: 22222222222222222222222222222222.dir\n  path: data\n")
     Path("src/old name/features.py").write_text("a = 2\n")
@@ -133,9 +133,9 @@ def test_changes_name_parameters_data_and_code(project: Path) -> None:
     said = report.changes(base).splitlines()
     assert said[:5] == [
         f"Against `{base[:8]}`:",
+        "- parameter `evaluate.importance_repeats`: 3 → 5",
         "- parameter `serve.max_rows`: 1000 → absent",
         "- parameter `serve.most`: absent → 5",
-        "- parameter `train.max_iter`: 100 → 250",
         "- data: 11111111 → 22222222",
     ]
     assert said[5].startswith("- code: `src/old name/features.py | 2 +-")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sample import MONTHS
 
 from delivery import files, register, run, tables
 from delivery.errors import Failure
@@ -54,8 +55,8 @@ def test_data_that_are_not_there_are_fetched(
 ) -> None:
     asked = []
     monkeypatch.setattr(run.fetch, "into", lambda folder, until: asked.append((folder, until)))
-    assert run.data(settings) == "periods up to 2013-02"
-    assert asked == [(files.DATA, "2013-02")]
+    assert run.data(settings) == f"periods up to {MONTHS[1]}"
+    assert asked == [(files.DATA, MONTHS[1])]
 
 
 def test_data_that_are_there_are_not_fetched_again(
@@ -63,7 +64,7 @@ def test_data_that_are_there_are_not_fetched_again(
 ) -> None:
     monkeypatch.setattr(run.store, "pull", lambda: "store: up to date")
     monkeypatch.setattr(run.fetch, "into", lambda *_: pytest.fail("fetched again"))
-    assert tables.read("2013-02")
+    assert tables.read(MONTHS[1])
     run.data(settings)
 
 
@@ -82,7 +83,7 @@ def test_a_failed_gate_registers_and_serves_nothing(
         return {"verdict": "fail"}
 
     monkeypatch.setattr(run.params, "load", lambda: settings)
-    monkeypatch.setattr(run, "data", lambda _: "periods up to 2013-02")
+    monkeypatch.setattr(run, "data", lambda _: f"periods up to {MONTHS[1]}")
     monkeypatch.setattr(run, "pipeline", lambda: "reproduced")
     monkeypatch.setattr(run.compare, "run", made_up)
     monkeypatch.setattr(run.gate, "run", made_up)

@@ -4,21 +4,13 @@ import json
 import warnings
 from pathlib import Path
 
-import made
 import numpy as np
 import pytest
 
-from delivery import files, train
+from delivery import files, task, train
 from delivery.errors import Failure
 from delivery.params import Params
 from problem import CLASSES, FEATURES, LABEL, predict
-
-
-def test_a_model_that_does_not_converge_is_refused_with_the_fix(rows, settings: Params) -> None:
-    hasty = made.changed(settings, train__model="logistic_regression", train__max_iter=1)
-    with pytest.raises(Failure, match=r"logistic_regression did not converge \(.*\); raise train\.max_iter") as failure:
-        train.fit(rows[0].head(3000), hasty.train)
-    assert "\n" not in str(failure.value)
 
 
 def test_other_warnings_do_not_stop_a_fit(rows, settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,25 +37,29 @@ def test_a_loss_that_is_no_number_is_refused_with_its_iteration(name: str, bad: 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_predictions_that_are_no_numbers_are_counted(bad: float) -> None:
     with pytest.raises(Failure, match="2 of 4 predictions are NaN or infinite, first at test row 1"):
-        train.refuse_infinite({"train": [0.5]}, np.array([0.1, bad, 0.2, bad]))
+        train.refuse_infinite({"train": [0.5]}, shaped([0.1, bad, 0.2, bad]))
+
+
+def shaped(values: list[float]) -> np.ndarray:
+    """Predictions of the problem's own shape that say these numbers."""
+    shape = task.shape(len(values))
+    return np.broadcast_to(np.reshape(values, (-1, *[1] * (len(shape) - 1))), shape)
+
+
+def test_predictions_of_another_shape_are_refused() -> None:
+    with pytest.raises(Failure, match=r"`predict` of src/problem/model\.py gives \(2, 99\), expected"):
+        train.refuse_infinite({}, np.zeros((2, 99)))
 
 
 def test_finite_numbers_pass() -> None:
-    train.refuse_infinite({"train": [0.5, 0.4], "test": [0.6]}, np.array([0.0, 1.0]))
+    train.refuse_infinite({"train": [0.5, 0.4], "test": [0.6]}, shaped([0.0, 1.0]))
 
 
 def test_a_curve_ends_at_the_loss_of_the_model(model, rows) -> None:
     test = rows[1]
     found = train.curve(model, test)
     assert len(found) == 8
-    assert found[-1] == pytest.approx(train.mean_loss(test["late"].to_numpy(), predict(model, test[list(FEATURES)])))
-
-
-@pytest.mark.parametrize("kind", ["logistic_regression", "dummy"])
-def test_a_model_without_iterations_has_a_curve_of_one_point(kind: str, rows, settings: Params) -> None:
-    chosen = made.changed(settings, train__model=kind, train__max_iter=1000)
-    few = rows[0].head(2000)
-    assert len(train.curve(train.fit(few, chosen.train), few)) == 1
+    assert found[-1] == pytest.approx(train.mean_loss(test[LABEL].to_numpy(), predict(model, test[list(FEATURES)])))
 
 
 def test_the_stage_writes_the_same_bytes_again(project: Path, settings: Params) -> None:
@@ -76,7 +72,7 @@ def test_the_stage_writes_the_same_bytes_again(project: Path, settings: Params) 
 
 def test_a_refused_model_leaves_the_old_one(project: Path, settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files.digest(train.FOLDER)
-    monkeypatch.setattr(train, "predict", lambda _, rows: np.full(len(rows), np.nan))
+    monkeypatch.setattr(train, "predict", lambda _, rows: np.full(task.shape(len(rows)), np.nan))
     with pytest.raises(Failure, match="predictions are NaN or infinite"):
         train.run(settings)
     assert files.digest(train.FOLDER) == before
@@ -88,6 +84,7 @@ def test_a_feature_without_any_value_is_named(rows, settings: Params) -> None:
         train.fit(rows[0].assign(**{name: float("nan")}), settings.train)
 
 
+@pytest.mark.skipif(not CLASSES, reason="a number has no classes")
 def test_a_class_without_a_row_is_named(rows, settings: Params) -> None:
     with pytest.raises(Failure, match=rf"class {CLASSES[1]} has no row among the [\d,]+ for training"):
         train.fit(rows[0].assign(**{LABEL: 0.0}), settings.train)

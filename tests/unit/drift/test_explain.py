@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from delivery.drift import explain, shift
-from delivery.evaluate import PREDICTION
+from delivery.evaluate import PREDICTION, values
 from delivery.params import Params
 from problem import LABEL, PRIMARY, losses
 
@@ -32,18 +32,18 @@ def test_nothing_is_said_where_the_former_values_are_gone() -> None:
 
 def test_the_segment_with_the_largest_part_leads() -> None:
     rows = made.predictions(days=5)
-    loss = losses(rows[LABEL].to_numpy(), rows[PREDICTION].to_numpy())[PRIMARY]
-    harder = loss + (rows["origin"] == "JFK") * 0.5
+    loss = losses(rows[LABEL].to_numpy(), values(rows[PREDICTION]))[PRIMARY]
+    harder = loss + made.inside(rows) * 0.5
     table = explain.by_segment(rows, rows, [loss, harder.to_numpy()], 20)
-    assert table[0]["segment"] == "origin=JFK"
+    assert table[0]["segment"] == made.PART
     assert table[0]["rise"] == pytest.approx(0.5)
-    assert table[0]["part"] == pytest.approx(0.5 * (rows["origin"] == "JFK").mean())
+    assert table[0]["part"] == pytest.approx(0.5 * made.inside(rows).mean())
 
 
 def test_a_rise_and_its_interval(settings: Params) -> None:
     rows = made.predictions()
     worse = made.worse(rows, 0.1)
-    before, now = (explain.performance(each, each[PREDICTION].to_numpy(), settings.compare) for each in (rows, worse))
+    before, now = (explain.performance(each, values(each[PREDICTION]), settings.compare) for each in (rows, worse))
     assert explain.rise(before, before, settings.compare)["value"] == 0
     found = explain.rise(before, now, settings.compare)
     assert found["low"] < found["value"] < found["high"]

@@ -1,16 +1,11 @@
 """The year replayed: who serves when, what is counted, and that it is the policy of `drift` that decides."""
 
-import json
-from pathlib import Path
-
 import made
 import numpy as np
 import pandas as pd
 import pytest
 
-from delivery import files, tables
-from delivery.__main__ import main
-from delivery.drift import backtest, check
+from delivery.drift import backtest
 from delivery.drift.backtest import Replay
 from delivery.errors import Failure
 from delivery.params import Params
@@ -82,23 +77,3 @@ def test_a_replay_needs_months_on_both_sides(year: Params) -> None:
     for until, tested in (("2013-08", 1), ("2013-03", 3)):
         with pytest.raises(Failure, match=r"a backtest from 2013-0\d needs months before and after it"):
             backtest.first(MONTHS, made.changed(year, fetch__until=until, prepare__test_periods=tested))
-
-
-def test_the_command_decides_as_drift_does(
-    project: Path, little: Path, settings: Params, monkeypatch: pytest.MonkeyPatch, capsys
-) -> None:
-    """On the small project, whose only month to come is March."""
-    import shutil
-
-    lenient = made.changed(settings, drift__min_rows=100, drift__min_days=5)
-    shutil.copytree(little, files.CACHE / "drift" / "2013-03")
-    monkeypatch.setattr(tables, "periods", lambda: ["2013-01", "2013-02", "2013-03"])
-    monkeypatch.setattr(backtest.params, "load", lambda: lenient)
-    assert not main(["backtest", "--json"])
-    found = json.loads(capsys.readouterr().out)
-    assert set(found) == set(backtest.MODES)
-    (row,) = found["frozen"]["months"]
-    checked = check.run(lenient, "2013-03")
-    assert (row["verdict"], row["why"]) == (checked["verdict"], checked["why"])
-    assert backtest.PLOT.read_bytes().startswith(b"\x89PNG")
-    assert backtest.REPORT.exists()

@@ -1,0 +1,32 @@
+"""The backtest's command on the flights."""
+
+import json
+from pathlib import Path
+
+import made
+import pytest
+
+from delivery import files, tables
+from delivery.__main__ import main
+from delivery.drift import backtest, check
+from delivery.params import Params
+
+
+def test_the_command_decides_as_drift_does(
+    project: Path, little: Path, settings: Params, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """On the small project, whose only month to come is March."""
+    import shutil
+
+    lenient = made.changed(settings, drift__min_rows=100, drift__min_days=5)
+    shutil.copytree(little, files.CACHE / "drift" / "2013-03")
+    monkeypatch.setattr(tables, "periods", lambda: ["2013-01", "2013-02", "2013-03"])
+    monkeypatch.setattr(backtest.params, "load", lambda: lenient)
+    assert not main(["backtest", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == set(backtest.MODES)
+    (row,) = found["frozen"]["months"]
+    checked = check.run(lenient, "2013-03")
+    assert (row["verdict"], row["why"]) == (checked["verdict"], checked["why"])
+    assert backtest.PLOT.read_bytes().startswith(b"\x89PNG")
+    assert backtest.REPORT.exists()
