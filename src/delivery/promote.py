@@ -20,8 +20,8 @@ from delivery import (
     results,
 )
 from delivery.deploy import environment, rehearse
-from delivery.deploy.release import place
 from delivery.deploy.release import run as deliver
+from delivery.deploy.versions import place
 from delivery.errors import Failure
 from delivery.export import FOLDER as EXPORT
 

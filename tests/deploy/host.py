@@ -21,7 +21,7 @@ from delivery import registry
 from delivery.deploy import proxy, slots, state
 
 CLIENTS = 3
-PACE = 0.01  # seconds between two requests of a client
+PACE = 0.02  # seconds between two requests of a client
 NAME = "staging"
 
 

@@ -51,7 +51,7 @@ WORSE = {
 def test_a_canary_that_is_worse_is_taken_back(fault: str, one: Site, capsys) -> None:
     what, why = WORSE[fault]
     one.fault("2", **what)
-    one.canary(requests=400 if "errors" in what else 60)
+    one.canary(requests=600 if "errors" in what else 60)
     with one.load() as seen:
         assert one.deploy("2", "--canary", "50%") == 1
         one.settled("1")

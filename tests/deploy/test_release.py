@@ -7,7 +7,7 @@ import pytest
 from host import NAME, Site, failures, wait_for
 
 from delivery import registry
-from delivery.deploy import proxy, slots, state
+from delivery.deploy import proxy, shadow, slots, state
 
 pytestmark = pytest.mark.xdist_group("registry")
 
@@ -109,6 +109,32 @@ def test_canary_goes_up_in_steps_and_says_what_it_saw(site: Site, capsys) -> Non
     site.settled("2")
     assert site.run("history", "--json") == 0
     assert json.loads(capsys.readouterr().out)["events"][-1]["how"] == "canary"
+
+
+def test_a_shadow_is_compared_and_leaves_everything_as_it_was(site: Site, capsys) -> None:
+    site.canary(requests=40, seconds=20)
+    assert site.deploy("2", "--shadow") == 1
+    assert "nothing serves staging, so there is nothing to shadow" in capsys.readouterr().err
+    assert site.deploy("1") == 0
+    with site.load() as seen:
+        assert site.deploy("2", "--shadow") == 0
+        site.settled("1")
+    assert set(seen) == {"1"}  # nobody saw the other one
+    assert "Version 2 was asked what version 1 answered in `staging`: 40 requests, 0 failed" in capsys.readouterr().out
+    found = json.loads(shadow.REPORT.read_text())
+    assert found["rows"] == 40
+    assert found["largest_distance"] < 1e-9  # the same model
+    assert found["mean_ms"]["shadow"] > 0
+    site.fault("2", shifts=0.3)
+    with site.load():
+        assert site.deploy("2", "--shadow", "true") == 0
+    found = json.loads(shadow.REPORT.read_text())
+    assert found["mean_difference"] == pytest.approx(0.3)
+    assert found["moved"] == 1
+    site.canary(requests=40, seconds=0.5)
+    assert site.deploy("2", "--shadow") == 1
+    assert "only 0 of 40 requests came in 0.5 s" in capsys.readouterr().err
+    site.settled("1")
 
 
 @pytest.mark.parametrize("words", ["100%", "-1", "ten"])

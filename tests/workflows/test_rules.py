@@ -56,12 +56,7 @@ RIGHTS = {
     ("report.yml", "push"): {"contents": "write", "actions": "write"},
     ("report.yml", "report"): {"contents": "read"},
     ("report.yml", "tell"): {"contents": "read", "actions": "write"},
-    ("rollback.yml", "rollback"): {
-        "contents": "write",
-        "packages": "read",
-        "attestations": "read",
-        "deployments": "write",
-    },
+    ("rollback.yml", "rollback"): {"contents": "write", "packages": "read", "deployments": "write"},
 }
 ENVIRONMENTS = {
     ("deploy.yml", "deploy"): "${{ inputs.environment }}",
@@ -70,6 +65,8 @@ ENVIRONMENTS = {
     ("report.yml", "push"): "bot",
     ("rollback.yml", "rollback"): "${{ inputs.environment }}",
 }
+# What may have to run on the host that it deploys to.
+LASTING = {("deploy.yml", "deploy"), ("promote.yml", "apply"), ("rollback.yml", "rollback")}
 # Group of runs of which one runs at a time, and whether a newer one ends it.
 QUEUES = {
     ("batch.yml", ""): ("batch", False),
@@ -108,7 +105,10 @@ STEPS = {
     ("ci.yml", "image"): ["reproduce", "rehearse --image delivery:ci --contract"],
     ("ci.yml", "required"): ["test \"$RESULTS\" = 'success success success success'"],
     ("comment.yml", "comment"): ['comment post .cache/review --run "$RUN"'],
-    ("deploy.yml", "deploy"): ['deploy "$VERSION" "$ENVIRONMENT" --canary "$CANARY"', 'status "$ENVIRONMENT"'],
+    ("deploy.yml", "deploy"): [
+        'deploy "$VERSION" "$ENVIRONMENT" --canary "$CANARY" --shadow "$SHADOW"',
+        'status "$ENVIRONMENT"',
+    ],
     ("doctor.yml", "doctor"): ["doctor"],
     ("drift.yml", "drift"): [
         "reproduce --locked",
@@ -203,8 +203,8 @@ def test_every_job_has_a_name_a_limit_and_a_runner_that_is_known():
     for file, name in JOBS:
         about = job(file, name)
         assert 0 < about["timeout-minutes"] <= 60, (file, name)
-        lasts = (file, name) in (("deploy.yml", "deploy"), ("promote.yml", "apply"), ("rollback.yml", "rollback"))
-        assert about["runs-on"] == ("${{ vars.DEPLOY_RUNNER || 'ubuntu-latest' }}" if lasts else "ubuntu-latest")
+        own = "${{ vars.DEPLOY_RUNNER || 'ubuntu-latest' }}"
+        assert about["runs-on"] == (own if (file, name) in LASTING else "ubuntu-latest")
         assert about["name"] in (name, "${{ matrix.suite }}")
 
 
@@ -279,8 +279,12 @@ def test_the_trusted_job_checks_out_no_code_of_a_pull_request():
 def test_secrets_are_few_and_kept_in_an_environment():
     for file, name in JOBS:
         used = set(re.findall(r"secrets\.(\w+)", json.dumps(job(file, name))))
-        assert used <= {"APP_PRIVATE_KEY"}
-        assert not used or job(file, name)["environment"]["name"] == "bot"
+        if (file, name) in LASTING:  # the tokens of the service, of the environment that is deployed to
+            assert used <= {"SERVE_TOKENS", "SERVE_TOKEN"}
+            assert (file, name) in ENVIRONMENTS
+        else:
+            assert used <= {"APP_PRIVATE_KEY"}
+            assert not used or job(file, name)["environment"]["name"] == "bot"
 
 
 def test_inputs_have_types_and_words():

@@ -33,6 +33,14 @@ class Host:
         return f"http://127.0.0.1:{self.place.port}"
 
     @property
+    def address(self) -> str:
+        """What people ask, as far as is known."""
+        return self.place.address or self.url
+
+    def say(self, what: str) -> None:
+        print(f"{self.environment}: {what}", flush=True)
+
+    @property
     def candidate(self) -> Slot:
         assert self.state.candidate
         return self.state.candidate

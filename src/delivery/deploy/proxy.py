@@ -92,7 +92,9 @@ def _start(folder: Path, port: int, image: str) -> None:
     elif not shutil.which("haproxy"):
         raise Failure("haproxy is missing; install it (Debian: apt-get install haproxy), or set proxy_image")
     with (folder / "proxy.log").open("w") as said:
-        started = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said, start_new_session=True)
+        started = subprocess.Popen(
+            command, cwd=folder, stdout=said, stderr=said, env=slots.staying(), start_new_session=True
+        )
     deadline = time.monotonic() + START
     while not running(folder):
         if started.poll() is not None or time.monotonic() > deadline:

@@ -1,6 +1,7 @@
 """Verb `rehearse`: a model as a service on this machine, asked for its contract, loaded, stopped."""
 
 import argparse
+import os
 from pathlib import Path
 
 from delivery import contract, loadtest, params
@@ -26,7 +27,7 @@ def run(model: Path, version: str, image: str, *, load: bool = True) -> None:
         contract.refuse(url, model, version or None)
         if load:
             settings = params.load().loadtest
-            result = loadtest.run(url, model, settings)
+            result = loadtest.run(url, model, settings, os.environ.get("SERVE_TOKEN"))
             print(f"loadtest: {loadtest.summary(result)}")
             if broken := loadtest.verdict(result, settings):
                 raise Failure(f"the service does not stand the load: {'; '.join(broken)}")

@@ -5,17 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from delivery import contract, files, github, params, records, registry
-from delivery.deploy import canary, cluster, counts, environment, host, rehearse, slots
+from delivery import contract, github, params, registry
+from delivery.deploy import canary, cluster, counts, environment, host, rehearse, shadow, slots, versions
 from delivery.deploy.host import Host
-from delivery.deploy.state import Slot
 from delivery.errors import Failure
-from delivery.params import Place
 
 Record = Callable[[float], None]
-REHEARSAL = Place(target="rehearsal")
 NOTHING_BEFORE = "Nothing served before, so there was nothing to compare with: no canary."
 
 
@@ -23,6 +19,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("version", help="a number or an alias of the registry")
     parser.add_argument("environment", help="that is to serve it, such as production")
     parser.add_argument("--canary", type=share, default=0, metavar="10%", help="begin with this share of the requests")
+    parser.add_argument(
+        "--shadow",
+        nargs="?",
+        const="true",
+        default="false",
+        choices=("true", "false"),
+        help="only compare it with what serves, on copies of the live requests, and report",
+    )
 
 
 def share(text: str) -> int:
@@ -34,67 +38,77 @@ def share(text: str) -> int:
 
 
 def main(options: argparse.Namespace) -> None:
-    said = run(options.version, options.environment, options.canary)
+    if options.shadow == "true":
+        said = compared(options.version, options.environment)
+    else:
+        said = run(options.version, options.environment, options.canary)
     github.summary(said)
     print(said)
-
-
-def place(environment: str) -> Place:
-    return params.load().deploy.environments.get(environment, REHEARSAL)
 
 
 def run(which: str, target: str, percent: int = 0, how: str = "deploy") -> str:
     """Returns what there is to tell. Raises Failure when the version does not serve; what ran before then runs."""
     client = registry.connect()
     version = registry.find(client, which)
-    where = place(target)
+    where = versions.place(target)
     if where.target == "rehearsal":
-        return rehearsed(version, target, how)
+        return rehearsed(version, target, percent, how)
     if where.target == "kubernetes":
         return in_cluster(version, target, percent, how)
     with host.opened(target, where, params.load().deploy) as there:
-        there.settle(lambda: pointed(target))
+        there.settle(lambda: versions.pointed(target))
         return beside(there, version, percent, how)
 
 
-def rehearsed(version: registry.ModelVersion, target: str, how: str) -> str:
+def compared(which: str, target: str) -> str:
+    """The page of a version in the shadow of what serves."""
+    version, where = registry.find(registry.connect(), which), versions.place(target)
+    if where.target not in ("process", "docker"):
+        raise Failure(f"{target} is no target process or docker, so nothing of it can be shadowed; docs/deploy.md")
+    with host.opened(target, where, params.load().deploy) as there:
+        there.settle(lambda: versions.pointed(target))
+        return shadow.trial(there, versions.vouched(version, where), versions.download(version))
+
+
+def rehearsed(version: registry.ModelVersion, target: str, percent: int, how: str) -> str:
     """On this machine for as long as the checks take; then the alias moves."""
     number = str(version.version)
     with github.deployment(target, version.tags.get("git.commit", ""), f"version {number}"):
         image = version.tags.get("image.digest", "")
         github.refuse_unattested(image)
-        rehearse.run(download(version), number, image)
+        rehearse.run(versions.download(version), number, image)
         environment.point(target, lambda: number, how)
-    return f"Version {number} is `{target}`. {environment.REHEARSAL.format(target)}"
+    skipped = " A canary needs one that lasts." if percent else ""
+    return f"Version {number} is `{target}`. {environment.REHEARSAL.format(target)}{skipped}"
 
 
 def beside(there: Host, version: registry.ModelVersion, percent: int, how: str) -> str:
     number, begun = str(version.version), time.monotonic()
     if there.serves(number):
         environment.point(there.environment, lambda: number, how)  # where a killed process had not come to it
-        return f"Version {number} serves `{there.environment}` already at {address(there)}; nothing has changed."
-    wanted = slot(version, there.place)
+        return f"Version {number} serves `{there.environment}` already at {there.address}; nothing has changed."
+    wanted = versions.vouched(version, there.place)
     before = there.state.serving
     how = "canary" if percent and before else how
     try:
-        with github.deployment(there.environment, wanted.commit, f"version {number}", address(there)):
+        with github.deployment(there.environment, wanted.commit, f"version {number}", there.address):
             with host.returning(there):
-                exported = download(version)
-                step(there, f"version {number} is started")
+                exported = versions.download(version)
+                there.say(f"version {number} is started")
                 there.begin(wanted, exported)
-                step(there, "it is ready; its contract")
+                there.say("it is ready; its contract")
                 contract.refuse(slots.url(there.candidate), exported, number)
                 lines = tried(there, percent) if percent else []
                 switch(there)
                 environment.point(there.environment, lambda: number, how, seconds=time.monotonic() - begun)
-                step(there, "the alias has moved")
+                there.say("the alias has moved")
             there.keep()
-            step(there, "what served is drained")
+            there.say("what served is drained")
     except Failure as failure:
         environment.failed(there.environment, number, how, str(failure))
         raise
     old = f"; version {before.version} is kept warm" if before else ""
-    return "\n\n".join([f"Version {number} serves `{there.environment}` at {address(there)}{old}.", *lines])
+    return "\n\n".join([f"Version {number} serves `{there.environment}` at {there.address}{old}.", *lines])
 
 
 def tried(there: Host, percent: int) -> list[str]:
@@ -110,7 +124,7 @@ def switch(there: Host) -> None:
     """Everything to the candidate, which is watched for a while before that is final."""
     there.share(host.NEARLY)
     alarm = canary.alarm(there)
-    step(there, "it answers; watched")
+    there.say("it answers; watched")
     host.watch(there, alarm)
 
 
@@ -118,19 +132,20 @@ def in_cluster(
     version: registry.ModelVersion, target: str, percent: int, how: str, record: Record | None = None
 ) -> str:
     """As on a host; `record` is what there is to write down instead of a deployment."""
-    number, begun, where = str(version.version), time.monotonic(), place(target)
+    number, begun, where = str(version.version), time.monotonic(), versions.place(target)
     there = cluster.Cluster(target, where, params.load().deploy)
-    there.settle(pointed(target))
+    there.settle(versions.pointed(target))
     if there.serves(number):
         environment.point(target, lambda: number, how)
         return f"Version {number} serves `{target}` already; nothing has changed."
-    wanted, old = slot(version, where), there.serving()
+    wanted = versions.slot(version, where) if how == "rollback" else versions.vouched(version, where)
+    old = there.serving()
     how = "canary" if percent and old else how
     lines: list[str] = []
     try:
         with github.deployment(target, wanted.commit, f"version {number}", where.address):
             with cluster.returning(there, old):
-                exported = download(version)
+                exported = versions.download(version)
                 there.begin(wanted)
                 there.check(cluster.CANARY, exported, number)
                 if percent:
@@ -147,41 +162,3 @@ def in_cluster(
         environment.failed(target, number, how, str(failure))
         raise
     return "\n\n".join([f"Version {number} serves `{target}` in namespace `{there.namespace}`.", *lines])
-
-
-def slot(version: registry.ModelVersion, where: Place) -> Slot:
-    """What is to run. Raises Failure for a version that this target cannot run, or whose image nobody vouches for."""
-    image = version.tags.get("image.digest", "") if where.target != "process" else ""
-    if where.target != "process":
-        if "sha256:" not in image:
-            raise Failure(f"version {version.version} has no image by digest; promote it, or use the target process")
-        github.refuse_unattested(image)
-    return Slot(
-        "",
-        0,
-        str(version.version),
-        version.tags[registry.DIGEST],
-        image,
-        version.tags.get("git.commit", ""),
-        records.now(),
-    )
-
-
-def download(version: registry.ModelVersion) -> Path:
-    """The exported model, of the digest that was registered."""
-    to = files.CACHE / "versions" / str(version.version)
-    return registry.download(registry.connect(), version, to) / "export"
-
-
-def pointed(target: str) -> str:
-    """The version that the environment's alias names."""
-    versions = registry.versions(registry.connect())
-    return next((str(version.version) for version in versions if target in version.aliases), "")
-
-
-def address(there: Host) -> str:
-    return there.place.address or there.url
-
-
-def step(there: Host, what: str) -> None:
-    print(f"{there.environment}: {what}", flush=True)

@@ -4,7 +4,7 @@ import argparse
 import time
 
 from delivery import contract, github, params, records, registry
-from delivery.deploy import environment, host, rehearse, release, slots
+from delivery.deploy import environment, host, rehearse, release, slots, versions
 from delivery.deploy.host import Host
 from delivery.errors import Failure
 
@@ -22,13 +22,13 @@ def main(options: argparse.Namespace) -> None:
 
 
 def run(target: str, to: str, reason: str) -> str:
-    where = release.place(target)
+    where = versions.place(target)
     if where.target == "rehearsal":
         return rehearsed(target, to, reason)
     if where.target == "kubernetes":
         return in_cluster(target, to, reason)
     with host.opened(target, where, params.load().deploy) as there:
-        there.settle(lambda: release.pointed(target))
+        there.settle(lambda: versions.pointed(target))
         left, begun = there.state.serving, time.monotonic()
         if left is None:
             raise Failure(f"nothing serves {target}; deploy a version")
@@ -36,14 +36,14 @@ def run(target: str, to: str, reason: str) -> str:
             if warm(there, to):
                 there.warm()
                 there.share(host.WHOLE)  # first of all: reading the registry takes longer than this
-                release.step(there, f"version {there.candidate.version} was warm and answers")
+                there.say(f"version {there.candidate.version} was warm and answers")
             else:
                 cold(there, to)
             finish(there, left.version, reason, begun)
         there.keep(rolled_back=True)
         serving = there.state.serving
         assert serving
-    return told(target, serving.version, left.version) + f" It answers at {release.address(there)}."
+    return told(target, serving.version, left.version) + f" It answers at {there.address}."
 
 
 def warm(there: Host, to: str) -> bool:
@@ -55,11 +55,11 @@ def warm(there: Host, to: str) -> bool:
 def cold(there: Host, to: str) -> None:
     """The version is started beside what serves, and takes over once it has kept its contract."""
     version = chosen(there.environment, to)
-    exported = release.download(version)
-    there.begin(release.slot(version, there.place), exported)
+    exported = versions.download(version)
+    there.begin(versions.slot(version, there.place), exported)
     contract.refuse(slots.url(there.candidate), exported, str(version.version))
     there.share(host.WHOLE)
-    release.step(there, f"version {version.version} was started and answers")
+    there.say(f"version {version.version} was started and answers")
 
 
 def finish(there: Host, left: str, reason: str, begun: float) -> None:
@@ -67,15 +67,13 @@ def finish(there: Host, left: str, reason: str, begun: float) -> None:
     number = there.candidate.version
     exported = slots.model(there.folder, there.candidate.name)
     contract.refuse(slots.url(there.candidate), exported, number)
-    with github.deployment(
-        there.environment, there.candidate.commit, f"rollback to version {number}", release.address(there)
-    ):
+    with github.deployment(there.environment, there.candidate.commit, f"rollback to version {number}", there.address):
         record(there.environment, left, number, reason, time.monotonic() - begun)
 
 
 def in_cluster(target: str, to: str, reason: str) -> str:
     """The version is proven in a pod of its own first; then it takes the others' places."""
-    version, left = chosen(target, to), release.pointed(target)
+    version, left = chosen(target, to), versions.pointed(target)
     number = str(version.version)
     done = release.in_cluster(
         version, target, 0, "rollback", lambda seconds: record(target, left, number, reason, seconds)
@@ -89,9 +87,7 @@ def rehearsed(target: str, to: str, reason: str) -> str:
     version = chosen(target, to)
     number = str(version.version)
     with github.deployment(target, version.tags["git.commit"], f"rollback to version {number}"):
-        image = version.tags.get("image.digest", "")
-        github.refuse_unattested(image)
-        rehearse.run(release.download(version), number, image, load=False)
+        rehearse.run(versions.download(version), number, version.tags.get("image.digest", ""), load=False)
         record(target, str(left.version), number, reason, time.monotonic() - begun)
     return told(target, number, str(left.version))
 

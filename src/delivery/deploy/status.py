@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from delivery import github, params, registry
-from delivery.deploy import cluster, history, host, proxy, release, slots, state
+from delivery.deploy import cluster, history, host, proxy, slots, state, versions
 from delivery.deploy.history import NONE, Event
 from delivery.errors import Failure
 from delivery.params import Place
@@ -36,12 +36,12 @@ def main(options: argparse.Namespace) -> int:
 
 def run() -> list[dict[str, Any]]:
     """A row for each environment that has a version, or a target."""
-    versions = registry.versions(registry.connect()) if registry.exists() else []
+    known = registry.versions(registry.connect()) if registry.exists() else []
     places = params.load().deploy.environments
-    pointed = {alias: version for version in versions for alias in version.aliases}
-    found = history.events(versions)
+    pointed = {alias: version for version in known for alias in version.aliases}
+    found = history.events(known)
     return [
-        row(name, places.get(name, release.REHEARSAL), pointed.get(name), [e for e in found if e.environment == name])
+        row(name, places.get(name, versions.REHEARSAL), pointed.get(name), [e for e in found if e.environment == name])
         for name in sorted({*places, *pointed})
     ]
 

@@ -71,7 +71,8 @@ def container(image: str, version: str = "") -> Iterator[str]:
     command = ["docker", "run", "--rm", "--name", name, "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"]  # noqa: S108
     # The host's network, on loopback alone: it works where the engine has no bridge, too.
     command += ["--network", "host", "--env", "SERVE_HOST=127.0.0.1", "--env", f"SERVE_PORT={port}"]
-    command += ["--env", "SERVE_OPEN=1", "--env", f"SERVE_VERSION={version}", image]
+    command += ["--env", "SERVE_TOKENS" if os.environ.get("SERVE_TOKENS") else "SERVE_OPEN=1"]
+    command += ["--env", f"SERVE_VERSION={version}", image]
     try:
         with _ready(command, port) as url:
             yield url

@@ -2,7 +2,7 @@
 
 FAULTS is JSON: version to what is wrong with it. `exit` (with these words), `hang`, `crash` (seconds after its start),
 `dies` (when it is asked by a client of the proxy), `slow` (seconds per answer), `errors` (share of the answers),
-`scores` (what is added to each, but not to the known rows of the contract).
+`scores` (what is added to each as the metrics see it), `shifts` (what is added to each that a shadow is asked for).
 """
 
 import json
@@ -23,12 +23,13 @@ if "hang" in fault:
     time.sleep(600)
 if "crash" in fault:
     threading.Timer(fault["crash"], os._exit, [1]).start()
-if {"slow", "errors", "dies", "scores"} & set(fault):
+if {"slow", "errors", "dies", "scores", "shifts"} & set(fault):
     from delivery.service import app, predict
 
     class Spoiled(predict.Predict):
         async def __call__(self, scope, receive, send):
             self.live = any(name == b"x-live" for name, _ in scope["headers"])  # not the contract's own requests
+            self.copy = any(name == b"x-request-id" and value != b"contract-1" for name, value in scope["headers"])
             await super().__call__(scope, receive, send)
 
         async def _answer(self, body, request_id, start):
@@ -38,7 +39,11 @@ if {"slow", "errors", "dies", "scores"} & set(fault):
                 time.sleep(fault.get("slow", 0))
                 if random.random() < fault.get("errors", 0):
                     raise RuntimeError("planted")
-            return await super()._answer(body, request_id, start)
+            seconds, content = await super()._answer(body, request_id, start)
+            if self.copy and "shifts" in fault:
+                given = json.loads(content)["predictions"]
+                content = json.dumps({"predictions": [score + fault["shifts"] for score in given]}).encode()
+            return seconds, content
 
     vars(app)["Predict"] = Spoiled
 if "scores" in fault:
