@@ -21,9 +21,9 @@ SHARED_MACHINE = {
     "gate.latency_us": 100_000, "loadtest.users": 2, "loadtest.seconds": 1, "loadtest.max_p95_ms": 5000,
     "loadtest.min_rps": 1, "compare.resamples": 400, "compare.score_resamples": 50,
 }  # fmt: skip
-UNIT = ("task", "compare", "gate", "evaluate", "export", "train", "report", "baseline", "adopt")
-SLICE = [*(f"tests/unit/test_{name}.py" for name in UNIT), "tests/unit/drift", "tests/convergence"]
-SLICE += ["tests/artifacts/test_schemas.py", "tests/service/test_contract.py", "tests/service/test_metrics.py"]
+UNIT = ("task", "compare", "gate", "export", "train", "report")
+SLICE = [*(f"tests/unit/test_{name}.py" for name in UNIT), "tests/convergence/test_behaviour.py"]
+SLICE += ["tests/artifacts/test_schemas.py", "tests/service/test_contract.py"]
 WHOLE = ["tests/unit", "tests/convergence", "tests/artifacts", "tests/service"]
 
 pytestmark = pytest.mark.xdist_group("examples")

@@ -122,7 +122,7 @@ def test_the_sentence_says_it_in_plain_words(candidate: pd.DataFrame, begins: st
     found = compare.compare(ROWS, candidate, settings.compare)
     said = compare.sentence({"comparison": found, "against": "version 3", "reason": ""})
     assert said.startswith(begins)
-    assert "log loss on the same 1,800 rows (30 days) as version 3" in said
+    assert f"{PRIMARY.replace('_', ' ')} on the same 1,800 rows (30 days) as version 3" in said
 
 
 def test_nothing_to_compare_with_is_said_with_its_reason() -> None:
