@@ -112,6 +112,7 @@ class Deploy(Struct, frozen=True, forbid_unknown_fields=True):
 class Drift(Struct, frozen=True, forbid_unknown_fields=True):
     psi_alarm: Positive
     calibration_gap: Positive  # in the label's own unit
+    confidence: Annotated[float, Meta(gt=0.5, lt=1)]
     min_gain: Annotated[float, Meta(ge=0)]
     min_rows: Count
     min_days: Count

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 REQUEST = Request.__struct_fields__
-CALENDAR = ("month", "day_of_week", "hour")
+CALENDAR = ("day_of_week", "hour")  # no month: with less than a year of data it says which rows were trained on
 FEATURES = (*CALENDAR, *REQUEST[1:])  # the model's columns, in this order
 
 LATE = 15  # minutes
@@ -27,9 +27,9 @@ WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressur
 WIND_LIMIT = 200  # mph; anything above is a broken sensor
 
 
-def calendar(when: datetime) -> tuple[int, int, int]:
-    """Month, day of the week (Monday is 0) and hour of a scheduled departure."""
-    return when.month, when.weekday(), when.hour
+def calendar(when: datetime) -> tuple[int, int]:
+    """Day of the week (Monday is 0) and hour of a scheduled departure."""
+    return when.weekday(), when.hour
 
 
 def row(request: Request) -> tuple:

@@ -27,7 +27,7 @@ SCENARIOS = {
     "deploy.yml": ["test_operations.py::test_deploy_and_roll_back_by_hand"],
     "doctor.yml": ["test_operations.py::test_doctor_names_what_is_missing_without_being_red"],
     "drift.yml": ["test_drift.py::test_one_pull_request_by_cml_and_its_commit_is_known_again",
-                  "test_drift.py::test_from_june_to_july_and_through_the_merge_to_staging",
+                  "test_summer.py",
                   "test_drift.py::test_with_an_apps_token_the_pull_request_starts_its_checks_itself"],
     "promote.yml": ["test_promote.py"],
     "report.yml": ["test_pull_request.py::test_an_improvement_gets_its_results_committed_and_says_so",

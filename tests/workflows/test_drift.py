@@ -1,7 +1,6 @@
-"""The loop from new data to a retraining pull request: opened, brought up to date, closed, merged, or left alone."""
+"""A retraining pull request that is open: brought up to date, closed, left alone, or not to be had."""
 
 import copy
-import json
 
 import edits
 import pytest
@@ -9,15 +8,8 @@ from harness.gitserver import git, refs
 from harness.world import World, run, world
 
 BRANCH = "retrain/2013-04"
-SMALL_FILES = {"params.yaml", "data.dvc", "dvc.lock", "reports/metrics.json", "reports/validate.json"}
 
-pytestmark = pytest.mark.xdist_group("drift")  # one pull request is enough for most of them
-
-
-def decided(there: World) -> list[tuple[str, str]]:
-    """Month and verdict of every check in the store's log."""
-    lines = map(json.loads, there.repo.file("store", "drift/log.jsonl").splitlines())
-    return [(line["month"], line["verdict"]) for line in lines]
+pytestmark = pytest.mark.xdist_group("drift")  # one pull request is enough for all of them
 
 
 @pytest.fixture(scope="module")
@@ -48,45 +40,6 @@ def check_again(there: World):
     return run(there, "drift")
 
 
-def test_from_june_to_july_and_through_the_merge_to_staging(tmp_path, summer_origin, machine, certificate):
-    with world(tmp_path / "hub", summer_origin, machine, certificate) as there:
-        there.router.disabled = ("ci.yml", "doctor.yml")
-        there.router.schedule(there.repo, "drift.yml")  # June is the oldest that nobody has judged
-        assert decided(there) == [("2013-06", "no")]
-        assert there.repo.pulls == {}
-        assert "no pull request for 2013-06: a challenger gains" in run(there, "drift").summary
-
-        there.router.schedule(there.repo, "drift.yml")
-        assert decided(there)[1:] == [("2013-07", "retrain")]
-        (pull,) = there.repo.pulls.values()
-        assert (pull["head"]["ref"], pull["title"]) == ("retrain/2013-07", "Retrain with 2013-07")
-        assert [label["name"] for label in pull["labels"]] == ["retraining"]
-        assert pull["body"].startswith("**Retrain for 2013-07: a challenger gains +0.")
-        assert "- The champion's log loss is" in pull["body"]
-        assert pull["body"].count(f'<img src="{there.hub.url}/acme/demo/blob/') == 2  # from the store
-        assert "plots/retrain-2013-07/drift.gains.png" in there.stored()
-        first = pull["head"]["sha"]
-        assert set(git(there.repo.path, "diff", "--name-only", "main", first).splitlines()) <= SMALL_FILES
-        assert there.checks(first)["report"] == "success"  # started by dispatch: the pull request started nothing
-        assert there.router.held
-        assert "better" in there.comments(pull["number"])[0]
-
-        there.router.schedule(there.repo, "drift.yml")  # nothing is newer, and July is not merged yet
-        assert len(there.repo.pulls) == 1
-        assert pull["head"]["sha"] == first
-        assert "| 2013-07 | retrain |" in pull["body"]  # the new page knows the check before
-        assert f"#{pull['number']} is up to date" in run(there, "drift").summary
-
-        before, commit = there.versions(), there.merge(pull["number"])
-        there.settle()
-        assert run(there, "promote").conclusion == "success"
-        assert there.aliases() == {"staging": commit}
-        assert there.versions() == [*before, commit]
-        there.router.schedule(there.repo, "drift.yml")
-        assert "there is nothing new" in run(there, "drift").summary
-        assert len(there.repo.pulls) == 1
-
-
 def test_one_pull_request_by_cml_and_its_commit_is_known_again(once_proposed):
     (pull,) = once_proposed.repo.pulls.values()
     assert (pull["head"]["ref"], pull["title"]) == (BRANCH, "Retrain with 2013-04")
@@ -100,7 +53,7 @@ def test_what_no_longer_holds_is_closed_with_the_reason(proposed):
     edits.params(min_gain=9.0)(folder)
     proposed.push(folder, "Ask for more")
     assert check_again(proposed).conclusion == "success"
-    assert decided(proposed)[-1] == ("2013-04", "no")
+    assert proposed.decisions()[-1] == ("2013-04", "no")
     assert pull["state"] == "closed"
     (comment,) = proposed.comments(pull["number"])
     assert "The check of 2013-04 no longer asks for this: a challenger gains +" in comment
@@ -149,11 +102,11 @@ def test_a_broken_schema_is_red_and_opens_nothing(proposed):
     (pull,) = proposed.repo.pulls.values()
     before = copy.deepcopy(pull)
     proposed.pushed_reproduced(proposed.clone(), edits.RENAMED_SOURCE)
-    log = decided(proposed)
+    log = proposed.decisions()
     drift = check_again(proposed)
     assert drift.conclusion == "failure"
     assert "unexpected column airline" in drift.summary
-    assert decided(proposed) == log
+    assert proposed.decisions() == log
     assert proposed.repo.pulls == {pull["number"]: before}
 
 

@@ -185,11 +185,12 @@ def measure(champion: Any, result: dict, examples: pd.DataFrame, folder: Path, s
     challenger.remember(keys[-1], newest)
     windows = [*challenger.windows(examples, names[:-1], champion, keys[:-1], settings), newest]
     # Metrics that are not means take seconds, and the decision does not read them.
-    quick = replace(settings.compare, score_resamples=min(settings.compare.score_resamples, SCORE_RESAMPLES))
+    level = policy.decisive(settings.compare, settings.drift)
+    quick = replace(level, score_resamples=min(level.score_resamples, SCORE_RESAMPLES))
     return {
         "comparison": compare.compare(predictions(now, old), predictions(now, new), quick),
         "calibration_gap": task.gap(now[LABEL].to_numpy(float), old),
-        "gains": [policy.pool([window], settings.compare) for window in windows],
+        "gains": [policy.pool([window], level) for window in windows],
         "judged": policy.judge(windows, settings.compare, settings.drift),
         "windows": keys,
     }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from delivery import task
 from delivery.bootstrap import interval
@@ -43,9 +44,10 @@ def judge(windows: Sequence[Window], compare: Compare, drift: Drift) -> dict[str
     months before are added as long as they agree with it, and the pooled gain decides.
     Method: pooling stops at the first contradiction, as in Lepski (1991) and ADWIN (Bifet and Gavalda 2007).
     """
-    newest = pooled = pool(windows[-1:], compare)
+    level = decisive(compare, drift)
+    newest = pooled = pool(windows[-1:], level)
     if newest["gain"] >= drift.min_gain and newest["low"] <= 0:
-        pooled = pool(agreeing(windows, compare), compare)
+        pooled = pool(agreeing(windows, compare), level)
     gap = calibration(windows[-1], compare)
     found = {"newest": newest, "pooled": pooled, "calibration": gap}
     said = f"a challenger gains {span(newest)} {UNIT} on {newest['rows']:,} rows"
@@ -65,6 +67,11 @@ def judge(windows: Sequence[Window], compare: Compare, drift: Drift) -> dict[str
         return found | {"verdict": "no", "why": f"{said}: {text}; calibration gap {gap['gap']:+.4f}"}
     more = f"; {over}: {span(pooled)}" if len(pooled["months"]) > 1 else ""
     return found | {"verdict": "hold", "why": f"{said}{more}: within noise; calibration gap {gap['gap']:+.4f}"}
+
+
+def decisive(compare: Compare, drift: Drift) -> Compare:
+    """`compare` with the interval of a decision: that a challenger is better is a question with one side."""
+    return replace(compare, confidence=drift.confidence)
 
 
 def span(gain: dict[str, Any]) -> str:

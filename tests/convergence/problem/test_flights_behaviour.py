@@ -13,7 +13,7 @@ from delivery.errors import Failure
 from problem import CATEGORIES, FEATURES, Train, predict
 
 EXPORT = params.load(sample.ROOT / "params.yaml").export
-OPTIONAL = [name for name in FEATURES if name not in ("month", "day_of_week", "hour", *CATEGORIES)]
+OPTIONAL = [name for name in FEATURES if name not in ("day_of_week", "hour", *CATEGORIES)]
 
 
 @pytest.mark.parametrize(

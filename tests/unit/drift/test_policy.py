@@ -20,7 +20,7 @@ PERIODS = [f"2013-{month:02d}" for month in range(1, 13)]
 def strict(settings: Params) -> Params:
     """The section `drift` written out, so that a team's own numbers change no test."""
     values: dict[str, Any] = {
-        "calibration_gap": 0.05, "min_gain": 0.003, "min_rows": 5000, "min_days": 14, "open_after": 1, "close_after": 1,
+        "calibration_gap": 0.05, "confidence": 0.9, "min_gain": 0.003, "min_rows": 5000, "min_days": 14, "open_after": 1, "close_after": 1,
         "cooldown": 1, "runs_per_year": 6, "minutes_per_month": 60,
     }  # fmt: skip
     return made.changed(settings, **{f"drift__{name}": value for name, value in values.items()})
@@ -39,6 +39,7 @@ def window(gain: float, sd: float, month: int = 7, gap: float = 0.0, remains: fl
     [
         ([window(0.03, 0.02)], "retrain", "a challenger gains +0.0300 ["),
         ([window(0.01, 0.06)], "hold", "within noise; calibration gap +0.0000"),
+        ([window(0.01, 0.03)], "retrain", "beyond noise"),
         ([window(0.002, 0.001)], "no", "less than drift.min_gain 0.003"),
         ([window(-0.002, 0.06)], "no", "within noise"),
         ([window(-0.03, 0.02)], "no", "beyond noise worse than the champion"),
@@ -53,7 +54,7 @@ def window(gain: float, sd: float, month: int = 7, gap: float = 0.0, remains: fl
         ([window(0.002, 0.02, gap=0.04, remains=0.0)], "no", "calibration gap +0.0400"),
     ],
     ids=[
-        "proven", "worth it if true", "certain and not worth it", "noise", "worse", "small gains that agree",
+        "proven", "worth it if true", "nineteen in twenty", "certain and not worth it", "noise", "worse", "small gains that agree",
         "an old gain does not speak for today", "an old loss neither", "the newest month has the last word",
         "too high", "too low", "a gap nobody closes", "a gap closed at a loss", "a gap within the limit",
     ],

@@ -82,8 +82,8 @@ def test_a_month_is_judged_and_written_down(arrived: Path, lenient: Params, monk
     assert "- The champion's log loss is " in page
     assert "Champion trained on 2013-01 to 2013-01; challenger on everything before 2013-03." in page
     evidence = {row["column"]: row for row in found["evidence"]}
-    assert evidence["month"]["seasonal"]
-    assert not evidence["month"]["alarm"], "a month is another month every time"
+    assert evidence["temp"]["seasonal"]
+    assert not evidence["temp"]["alarm"], "a month has its own weather"
     assert {"score", "late_rate"} <= set(evidence)
 
 

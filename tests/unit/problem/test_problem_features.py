@@ -100,9 +100,9 @@ def test_one_row_per_flight_with_a_day_a_month_and_numbers(
 
 
 def test_the_calendar_is_that_of_the_scheduled_departure() -> None:
-    assert features.calendar(datetime(2013, 6, 16, 17, 5)) == (6, 6, 17)
+    assert features.calendar(datetime(2013, 6, 16, 17, 5)) == (6, 17)
     found = of({})
-    assert found[["month", "day_of_week", "hour"]].to_numpy().tolist() == [[1, 2, 10]]
+    assert found[["day_of_week", "hour"]].to_numpy().tolist() == [[2, 10]]
     assert found[TIME].tolist() == [pd.Timestamp("2013-01-02 10:05")]
 
 

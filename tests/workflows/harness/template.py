@@ -23,7 +23,7 @@ SMALL = {
     "learning_rate": "0.5", "max_p95_ms": "5000", "min_rps": "1", "latency_us": "100000",
     "missing_jump": "1.0", "calibration_gap": "0.4", "margin": "0.3",
 }  # fmt: skip
-# A champion of January to April that is good enough for June to be as it was, and July not.
+# A champion of January to April that does well enough in June, and not in July.
 SUMMER = SMALL | {"until": '"2013-05"', "learning_rate": "0.1", "max_iter": "30", "min_samples_leaf": "20"}
 # Installing is: the environment that runs the tests, and a line where the hub's owner can count them.
 MAKEFILE = """setup:

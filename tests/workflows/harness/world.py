@@ -148,6 +148,11 @@ class World:
         """Tag of each release, and its text."""
         return {release["tag_name"]: release["body"] for release in self.repo.releases}
 
+    def decisions(self) -> list[tuple[str, str]]:
+        """Month and verdict of every drift check in the store's log."""
+        lines = map(json.loads, self.repo.file("store", "drift/log.jsonl").splitlines())
+        return [(line["month"], line["verdict"]) for line in lines]
+
     def installed(self) -> int:
         """How often a job has installed the locked packages."""
         file = self.hub.folder / "installed"
