@@ -7,8 +7,11 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import yaml
+
 from delivery import git
 from delivery.errors import Failure
+from delivery.report import flat
 
 # What a fork owns; .gitattributes and .github/CODEOWNERS name the same.
 MINE = (
@@ -42,12 +45,13 @@ def run(source: str, branch: str) -> str:
         raise Failure("there are uncommitted changes; commit or stash them first")
     git.git("fetch", "--quiet", source, branch)
     theirs = git.git("rev-parse", "FETCH_HEAD")
+    base = git.git("merge-base", "HEAD", theirs)
     if not git.git("rev-list", "--max-count=1", f"HEAD..{theirs}"):
         return "upgrade: nothing new"
     git.run("merge", "--no-commit", "--no-ff", theirs)  # its conflicts are looked at below
     try:
         keep_ours()
-        settle_params(theirs)
+        settle_params(base, theirs)
         left = git.git("diff", "--name-only", "--diff-filter=U").splitlines()
         if left:
             more = f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
@@ -56,7 +60,8 @@ def run(source: str, branch: str) -> str:
     except BaseException:
         git.run("merge", "--abort")
         raise
-    return f"upgrade: merged {theirs[:8]}; now `make run`, commit what it changes, and push"
+    said = f"upgrade: merged {theirs[:8]}; now `make run`, commit what it changes, and push"
+    return "\n".join([said, *(f"  first add to {SHARED}: {line}" for line in missing(base, theirs))])
 
 
 def keep_ours() -> None:
@@ -70,11 +75,10 @@ def keep_ours() -> None:
         git.git("checkout", "--quiet", "HEAD", "--", *dict.fromkeys(ours))
 
 
-def settle_params(theirs: str) -> None:
-    """params.yaml merged line by line, ours where both have changed a line."""
+def settle_params(base: str, theirs: str) -> None:
+    """params.yaml merged line by line, ours where both have changed a line or its neighbour."""
     if SHARED not in git.git("diff", "--name-only", "--diff-filter=U").splitlines():
         return
-    base = git.git("merge-base", "HEAD", theirs)
     with tempfile.TemporaryDirectory() as scratch:
         files = [Path(scratch, name) for name in ("ours", "base", "theirs")]
         for file, revision in zip(files, ("HEAD", base, theirs), strict=True):
@@ -82,3 +86,10 @@ def settle_params(theirs: str) -> None:
         git.git("merge-file", "--ours", *map(str, files))
         Path(SHARED).write_text(files[0].read_text())
     git.git("add", SHARED)
+
+
+def missing(base: str, theirs: str) -> list[str]:
+    """Keys that are new in the template's params.yaml and have not arrived: they stand beside lines of ours."""
+    old, new = (flat(yaml.safe_load(git.show(revision, SHARED) or "") or {}) for revision in (base, theirs))
+    here = flat(yaml.safe_load(Path(SHARED).read_text()))
+    return [f"{name}: {value}" for name, value in new.items() if name not in old and name not in here]

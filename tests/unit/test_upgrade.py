@@ -68,6 +68,12 @@ def test_what_a_fork_owns_stays_and_the_machinery_arrives(fork: Path) -> None:
     assert upgrade.run("upstream", "main") == "upgrade: nothing new"
 
 
+def test_a_new_key_beside_a_line_of_ours_is_named(fork: Path) -> None:
+    theirs(fork, **{"params.yaml": PARAMS.replace("until: a\n", "until: a\n  since: z\n")})
+    assert upgrade.run("upstream", "main").endswith("\n  first add to params.yaml: fetch.since: z")
+    assert "since" not in Path("params.yaml").read_text()
+
+
 def test_a_plain_merge_would_have_asked(fork: Path) -> None:
     """What GitHub's `Sync fork` would do: there the test above has something to prevent."""
     theirs(fork, **{"src/problem/model.py": "new\n", "tests/unit/problem/test_old.py": "new\n"})
