@@ -157,3 +157,9 @@ def test_doctor_names_what_is_missing_without_being_red(settled):
     assert doctor.conclusion == "success"
     assert "`staging` is version 1" in doctor.summary
     assert "ask with your own" in doctor.summary  # a job's token may not see the repository's settings
+
+
+def test_the_documentation_becomes_a_site(settled):
+    settled.router.dispatch(settled.repo, "pages.yml")
+    assert run(settled, "pages").conclusion == "success"
+    assert (settled.hub.folder / "pages" / "index.html").read_text() == "A page\n"

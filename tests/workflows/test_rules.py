@@ -24,9 +24,11 @@ PINS = {
     "actions/cache": ("27d5ce7f107fe9357f9df03efb73ab90386fccae", "v5.0.5"),
     "actions/checkout": ("3d3c42e5aac5ba805825da76410c181273ba90b1", "v7.0.1"),
     "actions/create-github-app-token": ("1b10c78c7865c340bc4f6099eb2f838309f1e8c3", "v3.1.1"),
+    "actions/deploy-pages": ("cd2ce8fcbc39b97be8ca5fce6e763baed58fa128", "v5.0.0"),
     "actions/download-artifact": ("3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c", "v8.0.1"),
     "actions/setup-python": ("5fda3b95a4ea91299a34e894583c3862153e4b97", "v7.0.0"),
     "actions/upload-artifact": ("bbbca2ddaa5d8feaa63e36b76fdaad77386f024f", "v7.0.0"),
+    "actions/upload-pages-artifact": ("fc324d3547104276b827a68afc52ff2a11cc49c9", "v5.0.0"),
     "anchore/sbom-action": ("e22c389904149dbc22b58101806040fa8d37a610", "v0.24.0"),
     "docker/build-push-action": ("53b7df96c91f9c12dcc8a07bcb9ccacbed38856a", "v7.3.0"),
     "docker/login-action": ("4907a6ddec9925e35a0a9e82d7399ccc52663121", "v4.1.0"),
@@ -44,6 +46,8 @@ RIGHTS = {
     ("deploy.yml", "deploy"): {"contents": "write", "packages": "read", "attestations": "read", "deployments": "write"},
     ("doctor.yml", "doctor"): {"contents": "read", "actions": "read"},
     ("drift.yml", "drift"): {"contents": "write", "pull-requests": "write", "actions": "write"},
+    ("pages.yml", "build"): {"contents": "read"},
+    ("pages.yml", "publish"): {"pages": "write", "id-token": "write"},
     ("promote.yml", "apply"): {
         "contents": "write",
         "pull-requests": "read",
@@ -61,6 +65,7 @@ RIGHTS = {
 ENVIRONMENTS = {
     ("deploy.yml", "deploy"): "${{ inputs.environment }}",
     ("drift.yml", "drift"): "bot",
+    ("pages.yml", "publish"): "github-pages",
     ("promote.yml", "apply"): "${{ needs.measure.outputs.environment }}",
     ("report.yml", "push"): "bot",
     ("rollback.yml", "rollback"): "${{ inputs.environment }}",
@@ -75,6 +80,7 @@ QUEUES = {
     ("deploy.yml", "deploy"): ("registry", False),
     ("doctor.yml", ""): ("doctor", True),
     ("drift.yml", ""): ("drift", False),
+    ("pages.yml", ""): ("pages", False),
     ("promote.yml", ""): ("promote-${{ github.ref }}", False),
     ("promote.yml", "apply"): ("registry", False),
     ("report.yml", ""): ("report-${{ github.event.pull_request.number || github.ref }}", True),
@@ -115,6 +121,8 @@ STEPS = {
         'drift --month "$MONTH" --served "$SERVED" --push',
         'retrain "$CHECKS"',
     ],
+    ("pages.yml", "build"): ["make docs"],
+    ("pages.yml", "publish"): [],
     ("promote.yml", "measure"): ['promote measure --branch "$GITHUB_REF_NAME"'],
     ("promote.yml", "image"): ['echo "name=ghcr.io/${GITHUB_REPOSITORY,,}" >> "$GITHUB_OUTPUT"'],
     ("promote.yml", "apply"): ['promote apply --branch "$GITHUB_REF_NAME" --image "$IMAGE"'],
@@ -136,6 +144,7 @@ MAYBE = {
 }  # fmt: skip
 NEEDS = {
     ("ci.yml", "required"): ["lint", "test", "model", "image"],
+    ("pages.yml", "publish"): "build",
     ("promote.yml", "image"): "measure",
     ("promote.yml", "apply"): ["measure", "image"],
     ("report.yml", "push"): "report",
@@ -148,6 +157,7 @@ TRIGGERS = {
     "deploy.yml": {"workflow_dispatch"},
     "doctor.yml": {"push", "workflow_dispatch"},
     "drift.yml": {"schedule", "workflow_dispatch"},
+    "pages.yml": {"workflow_dispatch"},
     "promote.yml": {"push", "workflow_dispatch"},
     "report.yml": {"pull_request", "workflow_dispatch"},
     "rollback.yml": {"workflow_dispatch"},
@@ -215,7 +225,9 @@ def test_queues_conditions_environments_and_triggers_are_these():
     assert {key: " ".join(job(*key)["if"].split()) for key in JOBS if "if" in job(*key)} == CONDITIONS
     found = {key: job(*key)["environment"] for key in JOBS if "environment" in job(*key)}
     assert {key: about["name"] for key, about in found.items()} == ENVIRONMENTS
-    assert all(about["deployment"] is False for about in found.values())  # the verbs record deployments
+    assert all(
+        about["deployment"] is False for key, about in found.items() if key[0] != "pages.yml"
+    )  # the verbs record them
     assert {file: set(doc["on"]) for file, doc in WORKFLOWS.items()} == TRIGGERS
 
 

@@ -30,6 +30,8 @@ MAKEFILE = """setup:
 \t@ln -sfn "$$HUB_VENV" .venv && echo "$$GITHUB_JOB" >> "$$HUB_FOLDER/installed"
 check:
 \t@python3 -m compileall -q src
+docs:
+\t@mkdir site && echo A page > site/index.html
 """
 # What a team replaces: where the data come from.
 SOURCE = '''"""The source of the scenario: a folder of this machine."""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import sys
 import urllib.error
 import urllib.request
@@ -13,7 +14,7 @@ SESSION = Path(os.environ["HUB_TOKENS"], f"{os.environ['GITHUB_JOB']}.login")
 
 
 def main(verb: str) -> None:
-    {"login": login, "build": build, "attest": attest, "sbom": sbom}[verb]()
+    {"login": login, "build": build, "attest": attest, "sbom": sbom, "pages": pages}[verb]()
 
 
 def login() -> None:
@@ -51,6 +52,15 @@ def sbom() -> None:
     name, _, digest = os.environ["IMAGE"].partition("@")
     keep(digest, "sbom", name)
     Path(os.environ["OUTPUT"]).write_text(json.dumps({"spdxVersion": "SPDX-2.3", "name": name}))
+
+
+def pages() -> None:
+    """The site is the artifact of this run."""
+    token = Path(os.environ["HUB_TOKENS"], os.environ["GITHUB_JOB"]).read_text()
+    demand(token, "pages")
+    demand(token, "id-token")
+    hub = Path(os.environ["HUB_FOLDER"])
+    shutil.copytree(hub / "artifacts" / os.environ["GITHUB_RUN_ID"] / "github-pages", hub / "pages")
 
 
 def keep(digest: str, what: str, value: object) -> None:
