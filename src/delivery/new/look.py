@@ -1,38 +1,16 @@
 """What the columns of a file are: target, time, key, numbers, categories, and what is left out and why."""
 
-import csv
-import keyword
 import re
-import unicodedata
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from delivery.errors import Failure
+from delivery.new.rows import FORMATS, identifiers, moments, text
 
 TARGETS = ("target", "label", "y", "class", "outcome", "result")
 IDS = re.compile(r"(^|[_ ])(id|uuid|guid|key|index|number|no|nr)$", re.IGNORECASE)
-FORMATS = [
-    "ISO8601",
-    *(day + clock for day in ("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y") for clock in ("", " %H:%M", " %H:%M:%S")),
-]
-# Columns that the machinery or features.py make: a column of the file with such a name gets an underscore.
-TAKEN = {
-    "row",
-    "period",
-    "day",
-    "hour",
-    "month",
-    "day_of_week",
-    "prediction",
-    "score",
-    "champion",
-    "candidate",
-    "loss",
-    "when",
-}
 FEW = 12  # values of a category that are written down one by one; more are any text
 MANY = 200  # values of text beyond which it is no category
 CLASSES = 20
@@ -61,26 +39,6 @@ class Found:
 
     def one(self, role: str) -> Column | None:
         return next(iter(self.of(role)), None)
-
-
-def read(path: Path) -> tuple[pd.DataFrame, str]:
-    """The rows, and the separator of a CSV file. Raises Failure for what cannot be read or is too little."""
-    separator = ""
-    try:
-        if path.suffix == ".parquet":
-            frame = pd.read_parquet(path)
-        else:
-            head = path.read_text(encoding="utf-8-sig")[:65536]
-            separator = csv.Sniffer().sniff(head.splitlines()[0] if head else "", ",;\t|").delimiter
-            frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", low_memory=False)
-    except FileNotFoundError:
-        raise Failure(f"{path} is not there") from None
-    except (csv.Error, UnicodeDecodeError, ValueError, OSError) as error:
-        cause = " ".join(str(error).split())[:150]
-        raise Failure(f"{path} is neither CSV in UTF-8 with a line of names nor parquet: {cause}") from None
-    if len(frame) < 100 or frame.shape[1] < 2:
-        raise Failure(f"{path} has {len(frame)} rows and {frame.shape[1]} column(s); at least 100 and two are needed")
-    return frame.rename(columns=str), separator
 
 
 def columns(frame: pd.DataFrame, separator: str, asked: dict[str, list[str]], task: str) -> Found:
@@ -120,31 +78,11 @@ def columns(frame: pd.DataFrame, separator: str, asked: dict[str, list[str]], ta
     return result
 
 
-def identifiers(raws: list[str]) -> dict[str, str]:
-    """A name in Python for each name in the file, no two alike."""
-    names: dict[str, str] = {}
-    for at, raw in enumerate(raws, 1):
-        plain = unicodedata.normalize("NFKD", raw.casefold()).encode("ascii", "ignore").decode()
-        name = re.sub(r"\W+", "_", plain).strip("_") or f"column_{at}"
-        name = f"n_{name}" if name[0].isdigit() else name
-        name = f"{name}_" if keyword.iskeyword(name) or name in TAKEN else name
-        while name in names.values():
-            name += "_2"
-        names[raw] = name
-    return names
-
-
 def _target(frame: pd.DataFrame, asked: list[str]) -> tuple[str, str]:
     if asked:
         return asked[0], "--target"
     named = next((raw for word in TARGETS for raw in map(str, frame) if raw.lower() == word), None)
     return (named, "by its name") if named else (str(frame.columns[-1]), "the last column; --target says another")
-
-
-def moments(values: pd.Series, how: str) -> pd.Series:
-    """Naive and in UTC, microseconds; NaT for what is no time. `how`: a format, or "" for what is a time already."""
-    parsed = pd.to_datetime(values, utc=True, errors="coerce", format=how or None)
-    return parsed.dt.tz_localize(None).dt.as_unit("us")
 
 
 def _time(frame: pd.DataFrame, asked: list[str], target: str) -> tuple[str, str, str]:
@@ -195,13 +133,6 @@ def _task(values: pd.Series, target: str, asked: str) -> tuple[str, tuple[str, .
 
 def _natural(value: str) -> tuple:
     return (0, float(value), "") if re.fullmatch(r"-?\d+(\.\d+)?", value) else (1, 0.0, value)
-
-
-def text(values: pd.Series) -> pd.Series:
-    """Values as words: 3.0 and 3 are the same, and so are True and "True"; what is missing stays missing."""
-    if pd.api.types.is_float_dtype(values) and bool((values.dropna() % 1 == 0).all()):
-        values = values.astype("Int64")
-    return values.astype("str").where(values.notna())
 
 
 def _role(values: pd.Series, segment: bool) -> tuple[str, str]:

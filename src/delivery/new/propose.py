@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from delivery.errors import Failure
-from delivery.new.look import FEW, Found, moments, text
+from delivery.new.look import FEW, Found
+from delivery.new.rows import moments, text
 
 # Unit to how its periods are written, so that they sort, and how many a year has.
 UNITS = {"month": ("%Y-%m", 12), "week": ("%G-W%V", 52), "day": ("%Y-%m-%d", 365), "hour": ("%Y-%m-%dT%H", 8760)}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from delivery import files
 from delivery.errors import Failure
-from delivery.new import look, propose, write
+from delivery.new import look, propose, rows, write
 
 KEPT = Path("source")  # where the file goes in the repository
 LARGE = 1_000_000  # bytes; more is not for git
@@ -51,7 +51,7 @@ def run(file: Path, to: Path, asked: dict[str, list[str]], task: str = "", *, fo
     for there in (to, kept):
         if there.exists() and not force and there.resolve() != file.resolve():
             raise Failure(f"{there} is there already; --force writes over it, or name another with --to")
-    frame, separator = look.read(file)
+    frame, separator = rows.read(file)
     found = look.columns(frame, separator, asked, task)
     names = {column.raw: column.name for column in found.columns}
     plan = propose.proposal(found, [names[raw] for raw in asked["segments"]])

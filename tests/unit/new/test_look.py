@@ -1,8 +1,5 @@
 """What a column is taken for, and why one is left out."""
 
-import keyword
-from pathlib import Path
-
 import numpy as np
 import orders
 import pandas as pd
@@ -48,16 +45,6 @@ def test_a_column_that_tells_the_target_alone_stays_out_unless_it_is_asked_for()
     assert "tells Churned alone" in told.why
     assert roles(found(orders.rows(), keep=["minutes late"]))["minutes late"] == "number"
     assert roles(found(orders.rows(), drop=["score"]))["score"] == "out"
-
-
-def test_names_are_python_and_no_two_alike() -> None:
-    raws = ["class", "2nd price (€)", "Größe", "Grosse", "é", "E", "???", "period", "a b", "a-b", "when"]
-    names = look.identifiers(raws)
-    assert list(names) == raws
-    assert len(set(names.values())) == len(raws)
-    assert all(name.isidentifier() and not keyword.iskeyword(name) for name in names.values())
-    assert not set(names.values()) & look.TAKEN
-    assert (names["class"], names["2nd price (€)"], names["Größe"]) == ("class_", "n_2nd_price", "grosse")
 
 
 @pytest.mark.parametrize(
@@ -106,29 +93,4 @@ def test_times_are_found_however_they_are_written(written: str) -> None:
 def test_what_cannot_be_is_one_line(frame: pd.DataFrame, asked: dict, says: str) -> None:
     with pytest.raises(Failure, match=says) as failure:
         found(frame, **asked)
-    assert "\n" not in str(failure.value)
-
-
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_any_usual_separator_is_read(separator: str, tmp_path: Path) -> None:
-    orders.rows().to_csv(tmp_path / "orders.csv", sep=separator, index=False, encoding="utf-8-sig")
-    frame, said = look.read(tmp_path / "orders.csv")
-    assert said == separator
-    assert list(frame) == list(orders.rows())
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (b"", "neither CSV in UTF-8"),
-        (b"\xff\xfe\x00", "neither CSV in UTF-8"),
-        (b"a,b\n1,2\n", "has 1 rows and 2 column"),
-        (None, "is not there"),
-    ],
-)
-def test_a_file_that_is_none_is_one_line(content: bytes | None, says: str, tmp_path: Path) -> None:
-    if content is not None:
-        (tmp_path / "x.csv").write_bytes(content)
-    with pytest.raises(Failure, match=says) as failure:
-        look.read(tmp_path / "x.csv")
     assert "\n" not in str(failure.value)

@@ -95,3 +95,17 @@ def test_the_templates_ask_for_nothing_that_is_not_given() -> None:
     }
     assert {"file", "columns", "until", "floors"} <= places
     assert all(name in Path(write.__file__).read_text() for name in places)
+
+
+def test_nothing_in_the_file_ends_a_comment_or_a_word(folder: Path) -> None:
+    """Names and values of a file that somebody sent are words, never code."""
+    shutil.copy(made.ROOT / "params.yaml", folder)
+    name = 'a"""\nimport os\n# $x \\'
+    frame = orders.rows().rename(columns={"class": name, "note": f"{name}2", "Churned": f"{name}3"})
+    frame[name] = frame[name].map({"Nord": '"]\nimport os', "Süd": "'\\"}).fillna("$y")
+    frame.to_csv("a'b $z.csv", index=False)
+    assert main(["new", "a'b $z.csv", "--target", f"{name}3", "--to", "made"]) == 0
+    for path in Path("made").glob("*.py"):
+        imported = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Import)]
+        assert "os" not in [alias.name for node in imported for alias in node.names]
+    yaml.safe_load(Path("made/params.yaml").read_text())
