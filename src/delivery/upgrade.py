@@ -69,7 +69,10 @@ def keep_ours() -> None:
     paths = [f":(glob){path}" for path in MINE]
     git.git("rm", "-r", "--quiet", "--force", "--cached", "--ignore-unmatch", "--", *paths)
     for name in git.git("ls-files", "--others", "--exclude-standard", "--", *paths).splitlines():
-        Path(name).unlink()
+        path = Path(name)
+        path.unlink()
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
     ours = git.git("ls-files", "--with-tree=HEAD", "--", *paths).splitlines()
     if ours:
         git.git("checkout", "--quiet", "HEAD", "--", *dict.fromkeys(ours))
