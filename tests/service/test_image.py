@@ -266,6 +266,9 @@ def test_it_takes_the_place_of_another_on_a_host_and_gives_it_back(
                 host.returning(there),
             ):
                 there.begin(slot("1"), exported)
+            monkeypatch.setenv("DOCKER_HOST", "ssh://elsewhere")
+            with pytest.raises(Failure, match="run this on the engine's host"), host.returning(there):
+                there.begin(slot("1"), exported)
             monkeypatch.delenv("DOCKER_HOST")
             assert ask(f"{there.url}/version").json["version"] == "2"
             assert there.state.candidate is None

@@ -34,6 +34,7 @@ def test_deploy_and_roll_back_by_hand(two_versions):
     assert there.deployments("production") == ["success"] * 3
     assert "back to version 1" in run(there, "rollback").summary
     assert "| production | 1 | rehearsal |" in run(there, "rollback").summary
+    assert "| production | 2 → 1 | rollback | ada |" in run(there, "rollback").summary
     with there.registry() as rows:
         ((note,),) = rows("select value from model_version_tags where key = 'production.rolled_back'")
     assert "too slow $(id)" in note

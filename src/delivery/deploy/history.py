@@ -17,6 +17,7 @@ from delivery import git, github, records, registry
 LONG = 500  # letters of a reason; MLflow takes 5000 for the whole
 DAYS = 90  # that the figures look back
 SHOWN = 20
+RECENT = 5  # under a deployment's own summary
 NONE = "-"
 
 
@@ -56,6 +57,14 @@ def main(options: argparse.Namespace) -> None:
     page = "\n\n".join(filter(None, [table(found[-SHOWN:]), figures_table(numbers)])) or "Nothing was deployed yet."
     github.summary(page)
     print(page)
+
+
+def recent(environment: str) -> str:
+    """The last events of an environment, as Markdown, and its figures."""
+    found = [event for event in events(registry.versions(registry.connect())) if event.environment == environment]
+    if not found:
+        return ""
+    return f"{table(found[-RECENT:])}\n\n{figures_table({environment: figures(found, environment)})}"
 
 
 def now(

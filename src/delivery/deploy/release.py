@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from delivery import contract, github, params, registry
-from delivery.deploy import canary, cluster, counts, environment, host, rehearse, shadow, slots, versions
+from delivery.deploy import canary, cluster, counts, environment, history, host, rehearse, shadow, slots, versions
 from delivery.deploy.host import Host
 from delivery.errors import Failure
 
@@ -43,6 +43,8 @@ def main(options: argparse.Namespace) -> None:
     else:
         said = run(options.version, options.environment, options.canary)
     github.summary(said)
+    if github.inside():
+        github.summary(history.recent(options.environment))
     print(said)
 
 

@@ -4,7 +4,7 @@ import argparse
 import time
 
 from delivery import contract, github, params, records, registry
-from delivery.deploy import environment, host, rehearse, release, slots, versions
+from delivery.deploy import environment, history, host, rehearse, release, slots, versions
 from delivery.deploy.host import Host
 from delivery.errors import Failure
 
@@ -18,6 +18,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> None:
     said = run(options.environment, options.to, options.reason)
     github.summary(said)
+    if github.inside():
+        github.summary(history.recent(options.environment))
     print(said)
 
 

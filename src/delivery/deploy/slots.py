@@ -69,6 +69,8 @@ def staying() -> dict[str, str]:
 
 
 def _run(folder: Path, slot: Slot) -> None:
+    if not os.environ.get("DOCKER_HOST", "unix:").startswith("unix:"):
+        raise Failure("the target docker is of this host, and DOCKER_HOST is another; run this on the engine's host")
     if (asked := docker("version", "--format", "{{.Server.Version}}")).returncode:
         raise Failure(f"the Docker engine does not answer: {_last(asked.stderr)}")
     if (
