@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Where it is set, as in many images, each of a hundred processes compiles pandas and scikit-learn anew: 3 s each.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup run serve test check docs drift lock ui
+.PHONY: help setup run serve test check docs drift lock scale ui
 .DEFAULT_GOAL := help
 
 help:  ## this list, and the verbs
@@ -47,9 +47,14 @@ ui: setup  ## MLflow's pages over the store, on http://127.0.0.1:5000
 
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock'
+
+scale: setup  ## what an outgrown set-up needs as well, into .venv (docs/scale.md)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/scale.txt
+
 lock:  ## the hashed requirement locks from pyproject.toml
 	@$(LOCK) --extra dev --output-file requirements/dev.txt
 	@$(LOCK) --extra pipeline --constraint requirements/dev.txt --output-file requirements/pipeline.txt
+	@$(LOCK) --extra scale --constraint requirements/dev.txt --output-file requirements/scale.txt
 	@$(LOCK) --constraint requirements/dev.txt --output-file requirements/serve.txt
 	@echo uv | $(BIN)/uv pip compile - --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command 'make lock' --constraint requirements/dev.txt --output-file requirements/setup.txt

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from delivery.errors import Failure
 from delivery.files import STORE, replacing, sweep
@@ -31,6 +35,11 @@ DIGEST = "model.digest"
 PRUNED = "files.pruned"
 DESCRIPTION = 5000
 ENVIRONMENTS = ("production", "staging")  # the champion is the first of these that serves
+TRIES = 8
+# What a server's database says to who comes second, in MLflow's replies.
+CLASHES = ("UniqueViolation", "UNIQUE constraint", "PendingRollback", "deadlock", "Giving up", "already exists")
+
+Answer = TypeVar("Answer")
 
 
 def address() -> str | None:
@@ -47,10 +56,12 @@ def sqlite(path: Path) -> str:
     return f"sqlite:///{path.resolve()}"
 
 
-def connect() -> MlflowClient:
-    """Raises Failure when the registry does not answer."""
+def connect(uri: str = "") -> MlflowClient:
+    """The registry at `uri`, else the server that is set, else the store's. Raises Failure when it does not answer."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # where JSON is expected
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # where one line is
     # A pull puts another file in the database's place; a pooled connection would go on with the old one.
     os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     from mlflow import MlflowClient
@@ -59,18 +70,35 @@ def connect() -> MlflowClient:
 
     for name in ("alembic", "mlflow"):  # after the import, which sets its own level
         logging.getLogger(name).setLevel(logging.WARNING)
-    uri = address() or sqlite(DATABASE)
+    uri = uri or address() or sqlite(DATABASE)
     try:
-        if address() is None and not DATABASE.exists():
+        if uri == sqlite(DATABASE) and not DATABASE.exists():
             with replacing(DATABASE) as scratch:  # MLflow cannot finish a migration that was interrupted
                 MlflowClient(sqlite(scratch), sqlite(scratch)).search_registered_models()
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        if not client.search_registered_models(f"name = '{MODEL}'"):
-            client.create_registered_model(MODEL)
+        insist(lambda: _model(client))
     except (MlflowException, SQLAlchemyError) as error:
-        if getattr(error, "error_code", None) != "RESOURCE_ALREADY_EXISTS":
-            raise Failure(f"the registry at {uri} does not answer: {str(error).splitlines()[0]}") from None
+        raise Failure(f"the registry at {uri} does not answer: {str(error).splitlines()[0]}") from None
     return client
+
+
+def _model(client: MlflowClient) -> None:
+    if not client.search_registered_models(f"name = '{MODEL}'"):
+        client.create_registered_model(MODEL)
+
+
+def insist(change: Callable[[], Answer]) -> Answer:
+    """Makes a change again that a server has refused because another writer was faster by a moment."""
+    from mlflow.exceptions import MlflowException
+
+    for attempt in range(TRIES):
+        try:
+            return change()
+        except MlflowException as error:
+            if attempt == TRIES - 1 or not any(word in str(error) for word in CLASHES):
+                raise
+        time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311  two that met once should not meet again
+    raise AssertionError
 
 
 def versions(client: MlflowClient) -> list[ModelVersion]:
@@ -99,28 +127,39 @@ def champion(client: MlflowClient) -> ModelVersion | None:
 
 
 def add(client: MlflowClient, files: Path, tags: Mapping[str, str], metrics: Mapping[str, float]) -> tuple[str, bool]:
-    """The version of this model, and whether it is new: the same digest twice is one version.
+    """The version of this model, and whether it is new: the same digest twice is one version, the lowest.
 
     `files` is a folder whose content is kept as the version's artifacts.
     """
-    for version in versions(client):
-        if version.tags.get(DIGEST) == tags[DIGEST]:
-            return str(version.version), False
-    run = client.create_run(_experiment(client), run_name=tags.get("git.commit", "")[:12])
+    if known := _same(client, tags[DIGEST]):
+        return known, False
+    run = client.create_run(experiment(client), run_name=tags.get("git.commit", "")[:12])
     for name, value in metrics.items():
         client.log_metric(run.info.run_id, name, value)
     _keep(client, run.info.run_id, run.info.artifact_uri, files)
     client.set_terminated(run.info.run_id)
     source = f"{run.info.artifact_uri}/{MODEL}"
-    version = client.create_model_version(MODEL, source, run.info.run_id, tags=dict(tags))
-    return str(version.version), True
+    mine = str(insist(lambda: client.create_model_version(MODEL, source, run.info.run_id, tags=dict(tags))).version)
+    first = _same(client, tags[DIGEST]) or mine
+    if first != mine:  # another writer had it between the question and the answer
+        client.delete_model_version(MODEL, mine)
+    return first, first == mine
 
 
-def _experiment(client: MlflowClient) -> str:
-    if found := client.get_experiment_by_name(EXPERIMENT):
-        return found.experiment_id
+def _same(client: MlflowClient, of: str) -> str:
+    """The lowest version with this digest, or nothing."""
+    return min((str(v.version) for v in versions(client) if v.tags.get(DIGEST) == of), key=int, default="")
+
+
+def experiment(client: MlflowClient) -> str:
+    """The id of the experiment that all runs are in; it is made where there is none."""
     location = None if address() else f"{SCHEME}/{EXPERIMENT}"
-    return client.create_experiment(EXPERIMENT, artifact_location=location)
+
+    def get() -> str:
+        found = client.get_experiment_by_name(EXPERIMENT)
+        return found.experiment_id if found else client.create_experiment(EXPERIMENT, artifact_location=location)
+
+    return insist(get)
 
 
 def _keep(client: MlflowClient, run_id: str, uri: str, files: Path) -> None:
@@ -128,11 +167,16 @@ def _keep(client: MlflowClient, run_id: str, uri: str, files: Path) -> None:
         client.log_artifacts(run_id, str(files), MODEL)
         return
     sweep(ARTIFACTS, "**/.*")  # of a process that was killed: its run has another folder
-    with replacing(_local(uri) / MODEL) as scratch:
+    with replacing(_place(uri) / MODEL) as scratch:
         shutil.copytree(files, scratch)
 
 
-def _local(uri: str) -> Path:
+def local(version: ModelVersion) -> Path:
+    """The folder in the store with a version's files."""
+    return _place(str(version.source))
+
+
+def _place(uri: str) -> Path:
     """Where `mlflow server --artifacts-destination` keeps an mlflow-artifacts address."""
     return ARTIFACTS / uri.removeprefix(SCHEME).lstrip("/")
 
@@ -141,6 +185,9 @@ def download(client: MlflowClient, version: ModelVersion, to: Path) -> Path:
     """The version's files. Raises Failure when they are gone or not what was registered."""
     from delivery.files import digest
 
+    if when := version.tags.get(PRUNED):
+        again = f"`git checkout {version.tags['git.commit'][:12]}` and `dvc repro` make its model again"
+        raise Failure(f"the files of version {version.version} were pruned on {when[:10]}; {again}")
     if address():
         with replacing(to) as scratch:
             scratch.mkdir()
@@ -148,10 +195,7 @@ def download(client: MlflowClient, version: ModelVersion, to: Path) -> Path:
             shutil.copytree(path, scratch, dirs_exist_ok=True)
             shutil.rmtree(path)
     else:
-        kept = _local(str(version.source))
-        if when := version.tags.get(PRUNED):
-            again = f"`git checkout {version.tags['git.commit'][:12]}` and `dvc repro` make its model again"
-            raise Failure(f"the files of version {version.version} were pruned on {when[:10]}; {again}")
+        kept = local(version)
         if not kept.is_dir():
             raise Failure(
                 f"the files of version {version.version} are not in {kept}; run `python -m delivery store pull`"
@@ -165,7 +209,7 @@ def download(client: MlflowClient, version: ModelVersion, to: Path) -> Path:
 
 def forget(version: ModelVersion, spare: Collection[str]) -> None:
     """Removes a version's files from the store but those that are spared."""
-    for path in _local(str(version.source)).iterdir():
+    for path in local(version).iterdir():
         if path.is_dir():
             shutil.rmtree(path)
         elif path.name not in spare:
@@ -173,16 +217,31 @@ def forget(version: ModelVersion, spare: Collection[str]) -> None:
 
 
 def point(client: MlflowClient, alias: str, version: str, how: str = "by hand") -> None:
-    """Moves an alias; the history of an environment, and who made it and how, stay as tags of its versions."""
+    """Moves an alias; the history of an environment, and who made it and how, stay as tags of its versions.
+
+    The history comes first and the alias follows its newest entry, until that is so: of several writers at once, on
+    a server, who sets the alias last sets it to what the history says.
+    """
     from delivery.records import executor, now
 
-    client.set_registered_model_alias(MODEL, alias, version)
-    known, moment = client.get_model_version(MODEL, version).tags, now()
-    client.set_model_version_tag(
-        MODEL, version, f"{alias}.since", f"{known.get(f'{alias}.since', '')} {moment}".strip()
-    )
+    found = versions(client)
+    known = next(known.tags for known in found if str(known.version) == version)
+    moment = max(now(), _after(history(found, alias)))
     line = f"{moment}\t{' '.join(how.split())}\t{executor()}"
-    client.set_model_version_tag(MODEL, version, f"{alias}.moved", f"{known.get(f'{alias}.moved', '')}\n{line}".strip())
+    moves = f"{known.get(f'{alias}.moved', '')}\n{line}".strip()
+    moments = f"{known.get(f'{alias}.since', '')} {moment}".strip()
+    insist(lambda: tag(client, version, {f"{alias}.moved": moves, f"{alias}.since": moments}))
+    serving = ""
+    while serving != (newest := history(versions(client), alias)[-1][1]):
+        insist(partial(client.set_registered_model_alias, MODEL, alias, newest))
+        serving = newest
+
+
+def _after(moments: list[tuple[str, str]]) -> str:
+    """The second after the newest, whatever the clock of the machine that wrote it."""
+    if not moments:
+        return ""
+    return (datetime.fromisoformat(moments[-1][0]) + timedelta(seconds=1)).isoformat(timespec="seconds")
 
 
 def moved(tags: Mapping[str, str], alias: str, time: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from delivery import files, lineage, registry
 from delivery.__main__ import main
@@ -99,6 +100,67 @@ def test_the_history_of_an_environment_stays(client: MlflowClient, monkeypatch: 
     found = registry.history(registry.versions(client), "production")
     assert [number for _, number in found] == ["1", "2", "1"]
     assert registry.find(client, "1").aliases == ["production"]
+
+
+def test_the_alias_follows_the_history_whoever_sets_it_last(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer moves the alias between this one's entry in the history and its own move."""
+    for name in ("one", "two"):
+        add(client, name)
+    move = MlflowClient.set_registered_model_alias
+
+    def overtaken(this: MlflowClient, *words: str) -> None:
+        monkeypatch.setattr(MlflowClient, "set_registered_model_alias", move)
+        registry.point(client, "staging", "2")
+        move(this, *words)
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", overtaken)
+    registry.point(client, "staging", "1")
+    assert [number for _, number in registry.history(registry.versions(client), "staging")] == ["1", "2"]
+    assert registry.find(client, "staging").version == registry.find(client, "2").version
+
+
+def test_a_clock_that_is_behind_loses_no_move(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        add(client, name)
+    for number, moment in (("2", "2024-01-02T00:00:00+00:00"), ("1", "2024-01-01T23:00:00+00:00")):
+        monkeypatch.setattr("delivery.records.now", lambda moment=moment: moment)
+        registry.point(client, "staging", number)
+    found = registry.history(registry.versions(client), "staging")
+    assert found == [("2024-01-02T00:00:00+00:00", "2"), ("2024-01-02T00:00:01+00:00", "1")]
+    assert registry.find(client, "1").aliases == ["staging"]
+
+
+def test_the_same_model_from_two_at_once_is_one_version(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = MlflowClient.create_run
+
+    def overtaken(this: MlflowClient, *words, **more):
+        monkeypatch.setattr(MlflowClient, "create_run", create)
+        assert add(client, "one") == "1"
+        return create(this, *words, **more)
+
+    monkeypatch.setattr(MlflowClient, "create_run", overtaken)
+    folder = model("one")
+    assert registry.add(client, folder, {registry.DIGEST: files.digest(folder / "export")}, {}) == ("1", False)
+    assert [str(version.version) for version in registry.versions(client)] == ["1"]
+
+
+def test_who_comes_second_makes_the_change_again_and_other_errors_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry.random, "uniform", lambda low, high: 0)
+    answers = iter([MlflowException("(psycopg.errors.UniqueViolation) duplicate key"), "made"])
+
+    def change() -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    assert registry.insist(change) == "made"
+    answers = iter([MlflowException("no space left"), "never"])
+    with pytest.raises(MlflowException, match="no space left"):
+        registry.insist(change)
+    assert next(answers) == "never"
 
 
 def test_a_download_is_what_was_registered(client: MlflowClient) -> None:

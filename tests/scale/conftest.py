@@ -1,0 +1,54 @@
+"""The engines, each started once, and an empty place to work in. Without the set `scale` these tests skip."""
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import engines
+import pytest
+
+WANTED = ("dvc_s3", "moto", "psycopg")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    absent = [name for name in WANTED if find_spec(name) is None]
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("scale"))  # the engines start once
+            if absent:
+                item.add_marker(pytest.mark.skip(f"the set `scale` is not installed (make scale): no {absent[0]}"))
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """The address of an S3 server that has one bucket."""
+    with engines.s3() as address:
+        urlopen(Request(f"{address}/{engines.BUCKET}", method="PUT"))
+        yield address
+
+
+@pytest.fixture(scope="session")
+def server(bucket: str) -> Iterator[str]:
+    """MLflow's server as docs/scale.md sets it up: records in PostgreSQL, artifacts in S3."""
+    keys = engines.KEYS | {"MLFLOW_S3_ENDPOINT_URL": bucket}
+    with (
+        engines.postgresql() as database,
+        engines.mlflow(database, "--artifacts-destination", f"s3://{engines.BUCKET}/mlflow", **keys) as address,
+    ):
+        yield address
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is the current one, and nothing of the person's own settings."""
+    for name in os.environ:
+        if name.startswith(("AWS_", "GITHUB_", "GIT_", "MLFLOW_", "DVC_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "dvc"))
+    place = tmp_path / "project"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    return place

@@ -1,0 +1,107 @@
+"""The engines that take the place of the embedded ones, started for the tests on loopback and stopped after them."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+USERS = ("postgres", "nobody")  # PostgreSQL refuses to run as root
+BUCKET = "delivery"
+KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+def free_port() -> int:
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        return asked.getsockname()[1]
+
+
+def programs() -> Path | None:
+    """The folder of PostgreSQL's programs; Debian keeps them off the path."""
+    found = shutil.which("initdb") or next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
+    return Path(found).parent if found else None
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """The system's PostgreSQL in a temporary folder as an unprivileged user; its address for SQLAlchemy."""
+    bin_ = programs()
+    if bin_ is None:
+        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
+    person: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="postgresql.") as place:
+        folder = Path(place)
+        if os.geteuid() == 0:
+            person = {"user": _first_user(), "group": None, "extra_groups": []}
+            shutil.chown(folder, person["user"])
+        data, port = folder / "data", free_port()
+        command: list[str] = [str(bin_ / "initdb"), "--auth=trust", "--username=delivery", "--no-sync", str(data)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, **person)
+        settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": folder}
+        words = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        control = [str(bin_ / "pg_ctl"), "--pgdata", str(data), "--log", str(folder / "log"), "--wait"]
+        subprocess.run(
+            [*control, "--options", words, "start"], check=True, stdout=subprocess.DEVNULL, cwd=folder, **person
+        )
+        try:
+            yield f"postgresql://delivery@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run(
+                [*control, "--mode", "fast", "stop"], check=True, stdout=subprocess.DEVNULL, cwd=folder, **person
+            )
+
+
+def _first_user() -> str:
+    import pwd
+
+    there = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in USERS if name in there)
+
+
+@contextmanager
+def s3() -> Iterator[str]:
+    """moto's S3 server with one bucket; its address."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        yield "http://{}:{}".format(*server.get_host_and_port())
+    finally:
+        server.stop()
+
+
+@contextmanager
+def mlflow(database: str, *words: str, **environment: str) -> Iterator[str]:
+    """`mlflow server` over the database; its address, once it answers."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", database, *words]
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | environment
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = threading.Timer(120, process.kill)
+    deadline.start()
+    said = []
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            said.append(line)
+            if "Application startup complete" in line:
+                break
+        else:
+            pytest.fail("".join(said))
+        threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would stop the server
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        deadline.cancel()
+        process.terminate()
+        process.wait()
