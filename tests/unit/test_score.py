@@ -1,0 +1,131 @@
+"""Scoring in bulk: the service's scores, each row once and in order, also after a kill, in the memory of a batch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from delivery.__main__ import main
+from delivery.evaluate import PREDICTION, features
+from delivery.service import runtime
+from problem import CATEGORIES, FEATURES, KEY
+
+GROUP = 500  # rows in a row group
+
+
+@pytest.fixture
+def rows(project: Path) -> pd.DataFrame:
+    """Rows that are all different, with gaps and a category that nobody knows."""
+    rows = pd.read_parquet("artifacts/prepare/test.parquet")[[*dict.fromkeys([*KEY, *FEATURES])]]
+    rows = pd.concat([rows] * 3, ignore_index=True).iloc[: 12 * GROUP + 7]
+    numbers = [name for name in FEATURES if name not in CATEGORIES and name not in KEY]
+    rows.loc[::7, numbers[-1]] = np.nan
+    rows.loc[::11, next(name for name in CATEGORIES if name not in KEY)] = "XXX"
+    rows.loc[5, next(name for name in CATEGORIES if name not in KEY)] = None
+    rows["flight"] = np.arange(len(rows))  # part of the key: the number of the row
+    return rows
+
+
+@pytest.fixture
+def source(rows: pd.DataFrame) -> Path:
+    """Two files, the second with a remainder."""
+    folder = Path("source")
+    folder.mkdir()
+    rows[: 6 * GROUP].to_parquet(folder / "a.parquet", row_group_size=GROUP)
+    rows[6 * GROUP :].to_parquet(folder / "b.parquet", row_group_size=GROUP)
+    return folder
+
+
+def expected(rows: pd.DataFrame) -> np.ndarray:
+    """What the service says of them."""
+    plain = [[None if pd.isna(value) else value for value in column] for column in features(rows)]
+    return runtime.load(Path("artifacts/export")).score(list(zip(*plain, strict=True)))
+
+
+def scored() -> pd.DataFrame:
+    return pd.concat([pd.read_parquet(part) for part in sorted(Path("out").glob("*.parquet"))], ignore_index=True)
+
+
+def test_the_scores_are_the_services_and_every_row_is_there_once(
+    source: Path, rows: pd.DataFrame, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["score", "source", "out"]) == 0
+    assert capsys.readouterr().out.startswith(f"score: {len(rows):,} rows are in out, {len(rows):,} of them new, ")
+    found = scored()
+    pd.testing.assert_frame_equal(found[list(KEY)], rows[list(KEY)], check_dtype=False, check_categorical=False)
+    np.testing.assert_array_equal(found[PREDICTION], expected(rows))
+
+
+# The command line itself with small batches, killed while it writes its fifth file.
+KILLED = """
+import itertools, os, signal, sys
+from delivery import score
+from delivery.__main__ import main
+
+score.BATCH, calls, scored = 200, itertools.count(1), score.scored
+
+def killed(*words):
+    if next(calls) == 14:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return scored(*words)
+
+score.scored = killed
+sys.exit(main(["score", "source", "out"]))
+"""
+
+
+def test_a_killed_run_goes_on_and_loses_and_doubles_nothing(source: Path, rows: pd.DataFrame) -> None:
+    assert subprocess.run([sys.executable, "-c", KILLED], check=False).returncode == -9
+    before = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.parquet")}
+    assert len(before) == 4
+    assert [path for path in Path("out").iterdir() if path.is_dir()], "it was killed in the middle of a file"
+    assert main(["score", "source", "out"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before, "what was done is not done again"
+    assert not [path for path in Path("out").iterdir() if path.is_dir()]
+    found = scored()
+    assert found["flight"].tolist() == list(range(len(rows)))
+    np.testing.assert_array_equal(found[PREDICTION], expected(rows))
+
+
+def test_scores_of_another_source_are_not_mixed_in(source: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["score", "source", "out"]) == 0
+    rows = pd.read_parquet(source / "b.parquet")
+    rows["distance"] += 1
+    rows.to_parquet(source / "b.parquet", row_group_size=GROUP)
+    assert main(["score", "source", "out"]) == 1
+    assert capsys.readouterr().err == (
+        "error: out holds the scores of another model or source; name another folder, or delete it\n"
+    )
+
+
+def test_a_part_that_is_cut_or_too_many_is_found(
+    source: Path, rows: pd.DataFrame, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["score", "source", "out"]) == 0
+    part = Path("out/part-000002.parquet")
+    pd.read_parquet(part)[:-1].to_parquet(part)
+    assert main(["score", "source", "out"]) == 1
+    assert "part-000002.parquet has not the rows of its source" in capsys.readouterr().err
+    part.rename("out/part-000099.parquet")
+    assert main(["score", "source", "out"]) == 1
+    assert "out also holds part-000099.parquet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda rows: rows.drop(columns="distance"), "source/a.parquet lacks distance"),
+        (lambda rows: rows.assign(distance="far"), "distance is large_string, expected numbers"),
+        (lambda rows: rows[:0], "source holds no rows"),
+    ],
+    ids=["absent", "text", "empty"],
+)
+def test_what_cannot_be_scored_is_refused(source: Path, spoil, says: str, capsys: pytest.CaptureFixture) -> None:
+    spoil(pd.read_parquet(source / "a.parquet")).to_parquet(source / "a.parquet")
+    (source / "b.parquet").unlink()
+    assert main(["score", "source", "out"]) == 1
+    assert says in capsys.readouterr().err
+    assert not list(Path("out").glob("*.parquet"))
