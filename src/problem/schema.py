@@ -142,6 +142,7 @@ SEGMENTS = ("origin", "carrier")  # no value of these may get clearly worse
 CATEGORIES = ("carrier", "origin", "dest")  # a value that training never saw counts as missing
 # Move with the calendar by nature: their drift is evidence, never an alarm.
 SEASONAL = (
+    "month",  # no feature, but a column of two tables
     "day_of_week",
     "hour",
     "temp",

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import sample
 
@@ -48,16 +49,22 @@ def killed(project: Path, moment: str, *words: str) -> None:
     assert "crash at" in done.stdout
 
 
+def children() -> set[int]:
+    return {child.pid for child in psutil.Process().children()}
+
+
 @contextmanager
 def adopting() -> Iterator[None]:
     """What a killed child leaves running becomes ours, and is waited for at the end: it must end by itself."""
     kernel = ctypes.CDLL(None)
+    before = children()  # those of other tests in this worker stay
     kernel.prctl(PR_SET_CHILD_SUBREAPER, 1)
     try:
         yield
-        with suppress(ChildProcessError):
-            while True:
-                os.waitpid(-1, 0)
+        while ours := children() - before:
+            for pid in ours:
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
     finally:
         kernel.prctl(PR_SET_CHILD_SUBREAPER, 0)
 

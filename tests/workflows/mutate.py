@@ -30,7 +30,7 @@ SCENARIOS = {
                   "test_summer.py",
                   "test_drift.py::test_with_an_apps_token_the_pull_request_starts_its_checks_itself"],
     "pages.yml": ["test_operations.py::test_the_documentation_becomes_a_site"],
-    "promote.yml": ["test_promote.py"],
+    "promote.yml": ["test_promotion.py"],
     "report.yml": ["test_pull_request.py::test_an_improvement_gets_its_results_committed_and_says_so",
                    "test_pull_request.py::test_with_an_apps_token_the_committed_results_start_their_checks_themselves",
                    "test_pull_request.py::test_a_fork_is_told_what_to_run",

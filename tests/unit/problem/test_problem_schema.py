@@ -52,7 +52,9 @@ def test_what_is_required_is_missed(name: str) -> None:
 
 def test_names_belong_together(examples) -> None:
     assert {*KEY, *SEGMENTS, BLOCK, PERIOD, LABEL, TIME} <= set(examples.columns)
-    assert {*CATEGORIES, *SEASONAL} <= set(FEATURES)
+    raw = {name for table in TABLES.values() for name in table.row.__struct_fields__}
+    assert set(CATEGORIES) <= set(FEATURES)
+    assert set(SEASONAL) <= raw | set(FEATURES)
     for table in TABLES.values():
         assert set(table.key) <= set(table.row.__struct_fields__)
 
