@@ -22,7 +22,8 @@ from delivery.deploy.state import Slot
 from delivery.errors import Failure
 from delivery.service.log import read
 
-pytestmark = pytest.mark.xdist_group("docker")
+# With those of tests/deploy in one worker: a build beside them takes the cores that their load needs.
+pytestmark = pytest.mark.xdist_group("registry")
 PACKAGES = "python3,python3-venv,ca-certificates"
 OTHERS = 125e6  # bytes of the base image that is meant: python:3.11-slim
 

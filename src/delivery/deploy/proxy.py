@@ -25,6 +25,8 @@ defaults
     timeout connect 2s
     timeout client 60s
     timeout server 60s
+    # Patience for a service on a busy machine: it is slow then, not gone. A process that is gone refuses at once.
+    timeout check 5s
     # A server that has gone is found out by a request: that one goes to the other slot, and nobody sees it.
     retries 3
     option redispatch 1
