@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
+import pytest
 from sample import change
 
 from delivery import __main__ as command
@@ -21,6 +23,7 @@ from delivery import registry
 from delivery.deploy import proxy, slots, state
 
 CLIENTS = 3
+needs_haproxy = pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is missing")
 PACE = 0.02  # seconds between two requests of a client
 NAME = "staging"
 
@@ -62,6 +65,15 @@ class Site:
             finally:
                 os._exit(code)
         return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+
+    def reload(self) -> None:
+        """HAProxy reads its file again, as an operator has it do; what the old worker has under way is finished."""
+        file = str(self.home / "haproxy.cfg")
+        before = slots.having(file)
+        (master,) = (pid for pid in before if _parent(pid) not in before)
+        (worker,) = set(before) - {master}
+        os.kill(master, signal.SIGUSR2)
+        wait_for(lambda: worker not in slots.having(file) and proxy.running(self.home))
 
     # What is seen
 
@@ -137,6 +149,10 @@ class Site:
         proxy.stop(self.home)
         for name in proxy.SLOTS:
             slots.stop(self.home, name, engine=False)
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def asked(port: int, rows: list[dict], stop: threading.Event) -> None:

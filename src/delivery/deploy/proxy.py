@@ -3,7 +3,6 @@
 import csv
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -37,6 +36,8 @@ frontend public
     option idle-close-on-response
     default_backend slots
 backend slots
+    # By lot. In turns, HAProxy may pass a server over for hundreds of requests after a change of weights.
+    balance random(1)
     option httpchk GET /health/ready
     default-server check inter 500ms fall 2 rise 1
 {servers}
@@ -60,13 +61,12 @@ def apply(folder: Path, port: int, weights: Weights, image: str = "") -> None:
         files.write(folder / "haproxy.cfg", config(port, weights))
         _start(folder, port, image)
         return
+    # The most first and nothing last, so that there is always one that answers.
+    for name, (own, weight) in sorted(weights.items(), key=lambda item: -item[1][1]):
+        tell(folder, f"set server slots/{name} addr 127.0.0.1 port {own}")
+        tell(folder, f"set server slots/{name} weight {weight}")
+        tell(folder, f"set server slots/{name} state ready")  # only now: it may still have the weight of another day
     for name in SLOTS:
-        if name in weights:
-            own, weight = weights[name]
-            tell(folder, f"set server slots/{name} addr 127.0.0.1 port {own}")
-            tell(folder, f"set server slots/{name} state ready")
-            tell(folder, f"set server slots/{name} weight {weight}")
-    for name in SLOTS:  # last, so that there is always one that answers
         if name not in weights:
             tell(folder, f"set server slots/{name} state maint")
     files.write(folder / "haproxy.cfg", config(port, weights))
@@ -106,14 +106,6 @@ def _start(folder: Path, port: int, image: str) -> None:
         time.sleep(slots.TICK)
 
 
-def reload(folder: Path) -> None:
-    """Reads its file again; the old one's connections are finished, the new one has its listener."""
-    if image_of(folder):
-        subprocess.run(["docker", "kill", "--signal", "USR2", _name(folder)], capture_output=True, check=False)
-    for pid in _masters(folder):
-        os.kill(pid, signal.SIGUSR2)
-
-
 def stop(folder: Path) -> None:
     if image_of(folder):
         subprocess.run(["docker", "rm", "--force", _name(folder)], capture_output=True, check=False)
@@ -131,12 +123,6 @@ def image_of(folder: Path) -> bool:
 
 def _name(folder: Path) -> str:
     return slots.container(folder, "proxy")
-
-
-def _masters(folder: Path) -> list[int]:
-    """Those whose parent is not one of them."""
-    pids = slots.having(str(folder / "haproxy.cfg"))
-    return [pid for pid in pids if int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) not in pids]
 
 
 def tell(folder: Path, command: str) -> str:
