@@ -4,7 +4,9 @@ import argparse
 import json
 
 from delivery import registry
+from delivery.deploy import history
 
+EVENT = ("time", "environment", "version", "how", "reason", "by", "run")
 EVIDENCE = (
     "git.commit",
     "pull.request",
@@ -15,6 +17,7 @@ EVIDENCE = (
     "model.digest",
     "data.digest",
 )
+HEAD = "| time | environment | version | how | why | by | commit | pull request | approved by | gate | image |"
 SHOWN = 12  # characters of a digest in the table; --json has them whole
 
 
@@ -29,31 +32,28 @@ def main(options: argparse.Namespace) -> None:
 
 
 def moves() -> list[dict[str, str]]:
-    """Oldest first; what is not on record is an empty string."""
+    """The events of `history` that succeeded, oldest first; what is not on record is an empty string."""
     if not registry.exists():
         return []
     versions = registry.versions(registry.connect())
-    environments = {name.removesuffix(".since") for v in versions for name in v.tags if name.endswith(".since")}
     tags = {str(version.version): version.tags for version in versions}
-    return sorted(
-        (
-            {"time": time, "environment": environment, "version": number}
-            | dict(zip(("how", "by"), registry.moved(tags[number], environment, time), strict=True))
-            | {name: tags[number].get(name, "") for name in EVIDENCE}
-            for environment in environments
-            for time, number in registry.history(versions, environment)
-        ),
-        key=lambda move: (move["time"], move["environment"], int(move["version"])),
-    )
+    return [
+        {name: getattr(event, name) for name in EVENT}
+        | {name: tags[event.version].get(name, "") for name in EVIDENCE}
+        | {"image.digest": event.image}  # the version may have got another one since
+        for event in history.events(versions)
+        if event.outcome == "succeeded"
+    ]
 
 
 def markdown(found: list[dict[str, str]]) -> str:
     if not found:
         return "Nothing was ever promoted or deployed."
-    head = ["time", "environment", "version", "how", "by", "commit", "pull request", "approved by", "gate", "image"]
     rows = [
         [
-            *(move[name] for name in ("time", "environment", "version", "how", "by")),
+            *(move[name] for name in ("time", "environment", "version", "how")),
+            history.plain(move["reason"]) or "-",
+            move["by"],
             f"`{move['git.commit'][:SHOWN]}`",
             f"#{move['pull.request']}" if move["pull.request"] else "none",
             move["approved.by"] or "nobody",
@@ -63,4 +63,4 @@ def markdown(found: list[dict[str, str]]) -> str:
         for move in found
     ]
     lines = ["| " + " | ".join(cell.replace("|", "/") or "not on record" for cell in row) + " |" for row in rows]
-    return "\n".join(["| " + " | ".join(head) + " |", "|---" * len(head) + "|", *lines])
+    return "\n".join([HEAD, "|---" * (HEAD.count("|") - 1) + "|", *lines])

@@ -32,7 +32,7 @@ def main(options: argparse.Namespace) -> None:
         return
     print(f"version {found['version']}" + "".join(f", {alias}" for alias in found["aliases"]))
     known = [name for name in ORDER if name in found["tags"]]
-    others = {name for name in found["tags"] if not name.endswith(".moved")} - set(known)  # `audit` lists those
+    others = {name for name in found["tags"] if ".event." not in name} - set(known)  # `history` lists those
     for name in [*known, *sorted(others)]:
         print(f"  {name:16} {found['tags'][name]}")
     for name, value in found["metrics"].items():

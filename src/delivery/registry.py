@@ -216,21 +216,22 @@ def forget(version: ModelVersion, spare: Collection[str]) -> None:
             path.unlink()
 
 
-def point(client: MlflowClient, alias: str, version: str, how: str = "by hand") -> None:
-    """Moves an alias; the history of an environment, and who made it and how, stay as tags of its versions.
+def point(
+    client: MlflowClient, alias: str, version: str, record: Callable[[str], Mapping[str, str]] = lambda _: {}
+) -> None:
+    """Moves an alias; the history of an environment stays as tags of its versions.
 
-    The history comes first and the alias follows its newest entry, until that is so: of several writers at once, on
-    a server, who sets the alias last sets it to what the history says.
+    `record` gives the tags that tell of this move, for its moment. They and the history come first and the alias
+    follows its newest entry, until that is so: of several writers at once, on a server, who sets the alias last sets it
+    to what the history says.
     """
-    from delivery.records import executor, now
+    from delivery.records import now
 
     found = versions(client)
     known = next(known.tags for known in found if str(known.version) == version)
     moment = max(now(), _after(history(found, alias)))
-    line = f"{moment}\t{' '.join(how.split())}\t{executor()}"
-    moves = f"{known.get(f'{alias}.moved', '')}\n{line}".strip()
-    moments = f"{known.get(f'{alias}.since', '')} {moment}".strip()
-    insist(lambda: tag(client, version, {f"{alias}.moved": moves, f"{alias}.since": moments}))
+    tags = {**record(moment), f"{alias}.since": f"{known.get(f'{alias}.since', '')} {moment}".strip()}
+    insist(lambda: tag(client, version, tags))
     serving = ""
     while serving != (newest := history(versions(client), alias)[-1][1]):
         insist(partial(client.set_registered_model_alias, MODEL, alias, newest))
@@ -242,12 +243,6 @@ def _after(moments: list[tuple[str, str]]) -> str:
     if not moments:
         return ""
     return (datetime.fromisoformat(moments[-1][0]) + timedelta(seconds=1)).isoformat(timespec="seconds")
-
-
-def moved(tags: Mapping[str, str], alias: str, time: str) -> tuple[str, str]:
-    """How and by whom a version came to an environment at that time; empty where it is not on record."""
-    lines = [line.split("\t") for line in tags.get(f"{alias}.moved", "").splitlines()]
-    return next(((how, who) for moment, how, who in lines if moment == time), ("", ""))
 
 
 def tag(client: MlflowClient, version: str, tags: Mapping[str, str]) -> None:

@@ -110,8 +110,8 @@ def store(clean: str, tables: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowCl
     for name in ("one", "two", "three"):
         number, _ = add(client, name)
         registry.describe(client, number, f"The card of {name}")
-        registry.point(client, "staging", number, "promote")
-    registry.point(client, "production", "1", "deploy")
+        registry.point(client, "staging", number)
+    registry.point(client, "production", "1")
     client.delete_model_version(registry.MODEL, "2")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", clean)
     return client

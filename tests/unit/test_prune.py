@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 
 from delivery import files, prune, registry
 from delivery.__main__ import main
+from delivery.deploy import history
 from delivery.errors import Failure
 
 pytestmark = pytest.mark.xdist_group("registry")
@@ -27,7 +28,7 @@ def client(repository: Path, fresh: Path) -> MlflowClient:
         tags = {registry.DIGEST: files.digest(Path(f"m{number}") / "export"), "git.commit": "abc"}
         registry.add(client, Path(f"m{number}"), tags, {"auc": 0.75})
     for served in ("1", "2", "3"):
-        registry.point(client, "production", served)
+        history.move(client, "production", served, "deploy")
     return client
 
 

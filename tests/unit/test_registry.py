@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from delivery import files, lineage, registry
 from delivery.__main__ import main
+from delivery.deploy import history
 from delivery.errors import Failure
 
 pytestmark = pytest.mark.xdist_group("registry")  # MLflow makes its tables once
@@ -235,7 +236,7 @@ def test_a_server_that_is_not_there_is_one_line(folder: Path, monkeypatch: pytes
 
 def test_lineage_leads_from_a_version_to_all_that_made_it(client: MlflowClient, capsys) -> None:
     add(client, "one", **{"data.until": "2013-05", "gate": "pass", "zebra": "last"})
-    registry.point(client, "staging", "1")
+    history.move(client, "staging", "1", "promote")
     assert main(["lineage", "staging"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "version 1, staging"

@@ -13,7 +13,7 @@ def point(environment: str, version: Callable[[], str], how: str, reason: str = 
     """Moves the alias, remembers how that came about, and pushes the store; returns the version that it points to.
 
     `version` is asked again on the newer store where another writer was faster: numbers may have moved.
-    `how`, the verb and its reason, is what the audit says of it.
+    `how` and `reason` are what history and audit say of it.
     """
     chosen = ""
 
@@ -22,9 +22,7 @@ def point(environment: str, version: Callable[[], str], how: str, reason: str = 
         chosen = version()
         client = registry.connect()
         if environment not in registry.find(client, chosen).aliases:  # the same again changes nothing
-            event = history.now(client, environment, chosen, how, reason, seconds)
-            registry.point(client, environment, chosen, f"{how}: {reason}" if reason else how)
-            history.remember(client, event)
+            history.move(client, environment, chosen, how, reason, seconds)
 
     move()
     if registry.address() is None:
@@ -50,7 +48,8 @@ def failed(environment: str, version: str, how: str, reason: str) -> None:
 
     def note() -> None:
         client = registry.connect()
-        history.remember(client, history.now(client, environment, version, how, reason, outcome="failed"))
+        event = history.now(client, environment, version, how, reason, outcome="failed")
+        registry.tag(client, version, history.tag(event))
 
     with suppress(Exception):  # what went wrong before is what a person must read
         note()

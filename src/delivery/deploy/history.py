@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from delivery import git, github, records, registry
 
@@ -27,7 +28,7 @@ class Event(Struct, frozen=True, omit_defaults=True):
     time: str
     environment: str
     version: str
-    how: str  # promote, deploy, canary, rollback
+    how: str  # the verb: promote, deploy, rollback, run, register; or canary
     by: str = ""
     outcome: str = "succeeded"  # or failed: what served before goes on
     before: str = ""  # the version that it took the place of
@@ -92,9 +93,18 @@ def now(
     )
 
 
-def remember(client: registry.MlflowClient, event: Event) -> None:
+def move(
+    client: registry.MlflowClient, environment: str, version: str, how: str, reason: str = "", seconds: float = 0.0
+) -> None:
+    """The environment's alias to the version, and the event with it."""
+    event = now(client, environment, version, how, reason, seconds)
+    # Never before the move that it came after, whatever this machine's clock says.
+    registry.point(client, environment, version, lambda moment: tag(replace(event, time=max(event.time, moment))))
+
+
+def tag(event: Event) -> dict[str, str]:
     stamp = event.time.translate(str.maketrans("", "", "-:.")).partition("+")[0]
-    registry.tag(client, event.version, {f"{event.environment}.event.{stamp}": msgspec.json.encode(event).decode()})
+    return {f"{event.environment}.event.{stamp}": msgspec.json.encode(event).decode()}
 
 
 def events(versions: Iterable[registry.ModelVersion]) -> list[Event]:
