@@ -17,15 +17,8 @@ from problem import FEATURES, LABEL, build, table
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nothing of the person's or the workflow's own."""
-    for name in os.environ:
-        if name.startswith(("GITHUB_", "GIT_", "MLFLOW_", "DELIVERY_", "SERVE_")):
-            monkeypatch.delenv(name)
-    home = tmp_path_factory.getbasetemp() / "home"
-    home.mkdir(exist_ok=True)
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+def always(alone: None) -> None:
+    """Every test of this folder is `alone`."""
 
 
 @pytest.fixture(scope="session")

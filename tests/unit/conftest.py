@@ -16,19 +16,8 @@ from problem import PRIMARY, table
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nothing of the person's or the workflow's own: no settings of git, no registry, no token."""
-    for name in os.environ:
-        if name.startswith(("GITHUB_", "GIT_", "MLFLOW_", "DELIVERY_", "DVC_")):
-            monkeypatch.delenv(name)
-    home = tmp_path_factory.getbasetemp() / "home"
-    home.mkdir(exist_ok=True)
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(home / "dvc"))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    for who in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{who}_NAME", "tester")
-        monkeypatch.setenv(f"GIT_{who}_EMAIL", "tester@example.com")
+def always(alone: None) -> None:
+    """Every test of this folder is `alone`."""
 
 
 @pytest.fixture
