@@ -43,9 +43,11 @@ class Table(NamedTuple):
     row: type[Struct]
     key: tuple[str, ...]  # no two rows share it
     periodic: bool  # one file per period, or one file for all
+    day: tuple[str, ...] = ()  # the columns that say a row's day, by which a part can be read; none: only whole
+    back: int | None = None  # so many days before its own an example looks at; None: all of them
 
 
-TABLES = {"patients": Table(Patient, ("patient",), periodic=True)}
+TABLES = {"patients": Table(Patient, ("patient",), periodic=True, day=("visited",), back=0)}
 KEY = ("patient",)  # names an example in every table of predictions
 LABEL = "progression"  # of the disease within a year, a measure of its own from 25 to 346
 CLASSES: tuple[str, ...] = ()  # a number is predicted

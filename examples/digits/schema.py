@@ -42,9 +42,11 @@ class Table(NamedTuple):
     row: type[Struct]
     key: tuple[str, ...]  # no two rows share it
     periodic: bool  # one file per period, or one file for all
+    day: tuple[str, ...] = ()  # the columns that say a row's day, by which a part can be read; none: only whole
+    back: int | None = None  # so many days before its own an example looks at; None: all of them
 
 
-TABLES = {"digits": Table(Digit, ("number",), periodic=True)}
+TABLES = {"digits": Table(Digit, ("number",), periodic=True, day=("written",), back=0)}
 KEY = ("number",)  # names an example in every table of predictions
 LABEL = "label"  # the digit's place in CLASSES
 CLASSES = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")

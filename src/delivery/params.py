@@ -125,6 +125,7 @@ class Drift(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Params(Struct, frozen=True, forbid_unknown_fields=True):
+    engine: Literal["memory", "stream"]
     fetch: Fetch
     validate: Validate
     prepare: Prepare

@@ -1,32 +1,114 @@
 """Stage `prepare`: raw tables to training and test rows, split by time, nothing from the future."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from delivery import tables, task
+from delivery import tables, task, windows
 from delivery.errors import Failure
 from delivery.files import ARTIFACTS, replacing
 from delivery.params import Params
+from delivery.windows import Window
 from problem import FEATURES, KEY, LABEL, PERIOD, TIME, known, table
 
 FOLDER = ARTIFACTS / "prepare"
+GROUP = 100_000  # rows in a row group: what is read at once where not everything is
 MOMENTS = 12  # looked back from, to see that no feature knows the future
+SEAMS, FURTHER = 3, 7  # days made again with so many more around them, to see that windows hold all that is looked at
+
+
+class Part(NamedTuple):
+    """Labelled rows in a file."""
+
+    path: Path
+    oldest: str  # periods
+    newest: str
+    rows: int
+    level: list[float]  # of the labels
 
 
 def run(params: Params) -> None:
-    raw = tables.read(params.fetch.until)
-    examples = table(raw)
-    refuse_leaks(raw, examples)
-    train, test = split(examples, params.prepare.test_periods)
+    make = whole if params.engine == "memory" else streamed
     with replacing(FOLDER) as folder:
         folder.mkdir()
-        train.to_parquet(folder / "train.parquet", index=False)
-        test.to_parquet(folder / "test.parquet", index=False)
-    for name, rows in (("train", train), ("test", test)):
-        span = f"{rows[PERIOD].min()} to {rows[PERIOD].max()}"
-        print(f"prepare: {len(rows):,} {name} rows, {span}, {task.worded(task.level(rows[LABEL].to_numpy(float)))}")
+        made = make(params, folder)
+    for name, parts in made.items():
+        rows = [part.rows for part in parts]
+        level = np.average([part.level for part in parts], axis=0, weights=rows).tolist()
+        print(f"prepare: {sum(rows):,} {name} rows, {parts[0].oldest} to {parts[-1].newest}, {task.worded(level)}")
+
+
+def whole(params: Params, folder: Path) -> dict[str, list[Part]]:
+    """Everything at once; a file each."""
+    raw = tables.read(params.fetch.until)
+    examples = windows.in_order(table(raw))
+    refuse_leaks(raw, examples)
+    train, test = split(examples, params.prepare.test_periods)
+    return {name: [written(rows, folder / f"{name}.parquet")] for name, rows in (("train", train), ("test", test))}
+
+
+def streamed(params: Params, folder: Path) -> dict[str, list[Part]]:
+    """The same rows, window by window; a folder of files each."""
+    cut = windows.cut(params.fetch.until, params.engine)
+    days = windows.by_day(cut)
+    seams = (windows.wider(day, FURTHER) for day in spread(days, SEAMS))
+    for _ in windows.each(refuse_unfit, [*spread(days, MOMENTS), *seams]):
+        pass
+    parts = [part for made in windows.each(partial(write, folder=folder), cut) for part in made]
+    first = first_tested((part.oldest for part in parts), params.prepare.test_periods)
+    out: dict[str, list[Part]] = {"train": [], "test": []}
+    for part in parts:
+        out["train" if part.oldest < first else "test"].append(part)
+    for name, some in out.items():
+        (folder / f"{name}.parquet").mkdir()
+        for part in some:
+            part.path.rename(folder / f"{name}.parquet" / part.path.name)
+    return out
+
+
+def write(window: Window, folder: Path) -> list[Part]:
+    """The window's labelled rows, a file for each period of theirs: one, unless PERIOD is not that of the raw file."""
+    rows = labelled(windows.features(window))
+    named = ((period, folder / f"{period}.{window.since}.parquet") for period in sorted(rows[PERIOD].unique()))
+    return [written(rows[rows[PERIOD] == period], path) for period, path in named]
+
+
+def written(rows: pd.DataFrame, path: Path) -> Part:
+    rows.to_parquet(path, index=False, row_group_size=GROUP)
+    level = task.level(rows[LABEL].to_numpy(float))
+    return Part(path, rows[PERIOD].min(), rows[PERIOD].max(), len(rows), level)
+
+
+def labelled(examples: pd.DataFrame) -> pd.DataFrame:
+    rows = examples.dropna(subset=[LABEL])
+    if len(wrong := task.impossible(rows[LABEL].to_numpy(float))):
+        raise Failure(
+            f"{LABEL} is {wrong[0]:g} in {len(wrong):,} row(s), expected {task.TASK.labels}; mend `table` in src/problem/features.py"
+        )
+    return rows
+
+
+def first_tested(periods: Iterable[str], test_periods: int) -> str:
+    """The oldest of the newest `test_periods`, of the periods with labels."""
+    found = sorted(set(periods))
+    if len(found) <= test_periods:
+        raise Failure(
+            f"prepare.test_periods is {test_periods} and the data hold {len(found)} period(s) with labels: "
+            "none is left to train on; lower it or fetch more"
+        )
+    return found[-test_periods]
+
+
+def split(examples: pd.DataFrame, test_periods: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Labelled rows: the newest `test_periods` periods are for the test, all before for training."""
+    rows = labelled(examples)
+    first = first_tested(rows[PERIOD], test_periods)
+    train, test = rows[rows[PERIOD] < first], rows[rows[PERIOD] >= first]
+    return train.reset_index(drop=True), test.reset_index(drop=True)
 
 
 def read(name: str) -> pd.DataFrame:
@@ -37,43 +119,57 @@ def read(name: str) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
-def split(examples: pd.DataFrame, test_periods: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Labelled rows: the newest `test_periods` periods are for the test, all before for training."""
-    labelled = examples.dropna(subset=[LABEL])
-    if len(wrong := task.impossible(labelled[LABEL].to_numpy(float))):
-        raise Failure(
-            f"{LABEL} is {wrong[0]:g} in {len(wrong):,} row(s), expected {task.TASK.labels}; mend `table` in src/problem/features.py"
-        )
-    periods = sorted(labelled[PERIOD].unique())
-    if len(periods) <= test_periods:
-        raise Failure(
-            f"prepare.test_periods is {test_periods} and the data hold {len(periods)} period(s) with labels: "
-            "none is left to train on; lower it or fetch more"
-        )
-    first = periods[-test_periods]
-    train, test = labelled[labelled[PERIOD] < first], labelled[labelled[PERIOD] >= first]
-    return train.reset_index(drop=True), test.reset_index(drop=True)
-
-
 def refuse_leaks(raw: Mapping[str, pd.DataFrame], examples: pd.DataFrame) -> None:
     """Raises Failure when a feature changes once everything later than its prediction is hidden.
 
     At moments spread over the data, the features of the hour's examples are computed again from
     the tables as they stood then (`problem.known`); what differs has seen the future.
     """
-    hour = examples[TIME].dt.floor("h")
-    hours = np.sort(hour.unique())
-    chosen = hours[np.linspace(len(hours) * 0.05, len(hours) - 1, MOMENTS).astype(int)]
-    for moment in pd.DatetimeIndex(chosen):
-        then = table(known(raw, moment.to_pydatetime()))
-        before = then[then[TIME].dt.floor("h") == moment]
-        after = examples[hour == moment]
-        leaked = differing(*(rows.set_index(list(KEY), drop=False) for rows in (before, after)))
-        if leaked:
-            raise Failure(
-                f"feature {', '.join(leaked)} is not known at prediction time: for {len(after)} rows of {moment} it "
-                "changes once later data are hidden; mend src/problem/features.py"
-            )
+    hours = np.sort(examples[TIME].dt.floor("h").unique())
+    for moment in pd.DatetimeIndex(spread(hours, MOMENTS)):
+        refuse_leak(raw, examples, moment)
+
+
+def spread(values: Sequence | np.ndarray, number: int) -> list:
+    return [values[place] for place in np.linspace(len(values) * 0.05, len(values) - 1, number).astype(int)]
+
+
+def refuse_leak(raw: Mapping[str, pd.DataFrame], examples: pd.DataFrame, moment: pd.Timestamp) -> None:
+    then = table(known(raw, moment.to_pydatetime()))
+    before, after = (rows[rows[TIME].dt.floor("h") == moment] for rows in (then, examples))
+    leaked = differing(*(rows.set_index(list(KEY), drop=False) for rows in (before, after)))
+    if leaked:
+        raise Failure(
+            f"feature {', '.join(leaked)} is not known at prediction time: for {len(after)} rows of {moment} it "
+            "changes once later data are hidden; mend src/problem/features.py"
+        )
+
+
+def refuse_unfit(window: Window) -> None:
+    """Raises Failure where a day's examples know the future, or are others when more days are read around it."""
+    if window.further:
+        refuse_seam(window)
+        return
+    raw = windows.raw(window)
+    examples = windows.kept(table(raw), window)
+    hours = np.sort(examples[TIME].dt.floor("h").unique())
+    if len(hours):  # another hour on another day
+        refuse_leak(raw, examples, pd.Timestamp(hours[window.since.toordinal() % len(hours)]))
+
+
+def refuse_seam(window: Window) -> None:
+    """`window` has further days around it: nothing in them may matter to its own examples."""
+    near, far = windows.features(window._replace(further=0)), windows.features(window)
+    if len(near) != len(far):
+        what = f"{len(far):,} examples of {window.since} are {len(near):,}"
+    elif changed := [str(name) for name in far if not near[name].equals(far[name])]:
+        what = f"{', '.join(changed)} of {window.since} changes"
+    else:
+        return
+    raise Failure(
+        f"{what} when only the days are read that TABLES in src/problem/schema.py says are looked at; raise `back` there, "
+        "or set engine: memory"
+    )
 
 
 def differing(before: pd.DataFrame, after: pd.DataFrame) -> list[str]:

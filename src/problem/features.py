@@ -40,29 +40,31 @@ def row(request: Request) -> tuple:
 
 def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """One row per flight: KEY, BLOCK, PERIOD, LABEL (NaN until known), REQUEST and FEATURES."""
+    import numpy as np
     import pandas as pd
 
     flights = tables["flights"]
     out = flights[list(KEY)].copy()
     date = pd.to_datetime(flights[["year", "month", "day"]])
-    out[BLOCK] = date.dt.strftime("%Y-%m-%d")
-    out[PERIOD] = date.dt.strftime("%Y-%m")
+    place, days = pd.factorize(date)  # a day is worded once: days are few, and rows may be millions
+    for name, form in ((BLOCK, "%Y-%m-%d"), (PERIOD, "%Y-%m")):
+        out[name] = pd.DatetimeIndex(days).strftime(form).take(place)
     out[LABEL] = (flights["arr_delay"] >= LATE).astype(float).where(flights["arr_delay"].notna())
 
     departure = _minutes(flights["sched_dep_time"])
     out["scheduled"] = date + pd.to_timedelta(departure, unit="min")
-    hours = out["scheduled"].dt.floor("h")
-    at = {hour: calendar(hour.to_pydatetime()) for hour in hours.unique()}
-    for position, name in enumerate(CALENDAR):
-        out[name] = hours.map({hour: values[position] for hour, values in at.items()})
+    place, hours = pd.factorize(out["scheduled"].dt.floor("h"))
+    at = [calendar(hour.to_pydatetime()) for hour in hours]
+    out[list(CALENDAR)] = np.reshape(at, (-1, len(CALENDAR)))[place]
 
     out["dest"] = flights["dest"]
     out["distance"] = flights["distance"]
     out["duration"] = (_minutes(flights["sched_arr_time"]) - departure) % 1440
     out["departures"] = flights.groupby(["origin", "time_hour"])["flight"].transform("size")
-    planes = tables["planes"].set_index("tailnum")
-    out["seats"] = flights["tailnum"].map(planes["seats"])
-    out["built"] = flights["tailnum"].map(planes["year"])
+    place, tails = pd.factorize(flights["tailnum"])
+    planes = tables["planes"].set_index("tailnum").reindex(tails)
+    for name, column in (("seats", "seats"), ("built", "year")):
+        out[name] = pd.api.extensions.take(planes[column].to_numpy(float), place, allow_fill=True)
 
     weather = tables["weather"][["origin", "time_hour", *WEATHER]].copy()
     weather["wind_speed"] = weather["wind_speed"].where(weather["wind_speed"] <= WIND_LIMIT)

@@ -74,11 +74,15 @@ class Table(NamedTuple):
     row: type[Struct]
     key: tuple[str, ...]  # no two rows share it
     periodic: bool  # one file per period, or one file for all
+    day: tuple[str, ...] = ()  # the columns that say a row's day, by which a part can be read; none: only whole
+    back: int | None = None  # so many days before its own an example looks at; None: all of them
 
+
+DAY = ("year", "month", "day")
 
 TABLES = {
-    "flights": Table(Flight, ("time_hour", "carrier", "flight", "origin"), periodic=True),
-    "weather": Table(Weather, ("origin", "time_hour"), periodic=True),
+    "flights": Table(Flight, ("time_hour", "carrier", "flight", "origin"), periodic=True, day=DAY, back=1),
+    "weather": Table(Weather, ("origin", "time_hour"), periodic=True, day=DAY, back=1),
     "planes": Table(Plane, ("tailnum",), periodic=False),
 }
 
