@@ -30,6 +30,7 @@ DATABASE = STORE / "mlflow" / "mlflow.db"
 ARTIFACTS = STORE / "mlflow" / "artifacts"
 SCHEME = "mlflow-artifacts:"
 EXPERIMENT = "delivery"
+TRIALS = "search"  # the experiment of the trials of model searches
 MODEL = "model"  # the registered model's name, and the folder of its files among a run's artifacts
 DIGEST = "model.digest"
 PRUNED = "files.pruned"
@@ -151,15 +152,41 @@ def _same(client: MlflowClient, of: str) -> str:
     return min((str(v.version) for v in versions(client) if v.tags.get(DIGEST) == of), key=int, default="")
 
 
-def experiment(client: MlflowClient) -> str:
-    """The id of the experiment that all runs are in; it is made where there is none."""
-    location = None if address() else f"{SCHEME}/{EXPERIMENT}"
+def experiment(client: MlflowClient, name: str = EXPERIMENT) -> str:
+    """The id of the experiment, of which `delivery` has the runs of all versions; it is made where there is none."""
+    location = None if address() else f"{SCHEME}/{name}"
 
     def get() -> str:
-        found = client.get_experiment_by_name(EXPERIMENT)
-        return found.experiment_id if found else client.create_experiment(EXPERIMENT, artifact_location=location)
+        found = client.get_experiment_by_name(name)
+        return found.experiment_id if found else client.create_experiment(name, artifact_location=location)
 
     return insist(get)
+
+
+def trials(client: MlflowClient, search: str) -> set[str]:
+    """The trials of a model search that are on record."""
+    found = client.search_runs([experiment(client, TRIALS)], f"tags.search = '{search}'", max_results=50_000)
+    return {run.data.tags["trial"] for run in found}
+
+
+def note(
+    client: MlflowClient,
+    name: str,
+    tags: Mapping[str, str],
+    settings: Mapping[str, object],
+    metrics: Mapping[str, float],
+) -> None:
+    """A trial of a model search, which is named by its tags `search` and `trial`, as a run of its own."""
+    from mlflow.entities import Metric, Param
+
+    run = client.create_run(experiment(client, TRIALS), tags=dict(tags), run_name=name)
+    now = int(time.time() * 1000)
+    client.log_batch(
+        run.info.run_id,
+        [Metric(key, value, now, 0) for key, value in metrics.items()],
+        [Param(key, str(value)) for key, value in settings.items()],
+    )
+    client.set_terminated(run.info.run_id, "FINISHED" if metrics else "FAILED")
 
 
 def _keep(client: MlflowClient, run_id: str, uri: str, files: Path) -> None:

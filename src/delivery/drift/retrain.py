@@ -5,12 +5,11 @@ has pushed to is theirs: it gets a comment and is left as it is.
 """
 
 import argparse
-import re
 
-from delivery import fetch, files, github, page, params, pictures, reproduce, store
-from delivery.drift import check, proposal
-from delivery.errors import Failure
+from delivery import fetch, files, github, page, params, pictures, proposal, reproduce, store
+from delivery.drift import check
 from delivery.params import PARAMS
+from delivery.proposal import RETRAINING
 from delivery.results import CHECKS
 
 PLOTS = {"drift.gains.png": "What a challenger would have gained", "drift.shift.png": "Drift per column"}
@@ -28,7 +27,7 @@ def main(options: argparse.Namespace) -> None:
     found = files.read_json(check.JSON, "drift")
     if found["retrain"]:
         said = propose(found["month"], found["why"], dispatch=options.dispatch)
-    elif found["withdraw"] and (pull := proposal.opened()):
+    elif found["withdraw"] and (pull := proposal.opened(RETRAINING)):
         said = withdraw(pull, found["month"], found["why"])
     else:
         said = f"no pull request for {found['month']}: {found['why']}"
@@ -38,41 +37,29 @@ def main(options: argparse.Namespace) -> None:
 
 def propose(month: str, why: str, *, dispatch: bool) -> str:
     """Data and model to the store, then the pull request. Returns what was done."""
-    title, pull = f"Retrain with {month}", proposal.opened()
-    branch = proposal.look(pull["head"]["ref"] if pull else proposal.PREFIX + month)
-    if not pull and (closed := proposal.refused(branch.name, title)):
-        return f"no pull request for {month}: #{closed['number']} was closed without being merged; reopen it there"
-    if branch.others and not pull:
-        raise Failure(f"{branch.name} has commits by {branch.others} and no pull request; open one, or rename it")
-    if pull and branch.others:
-        text = f"The check of {month} asks for a retraining: {why}."
-        return leave(pull, f"{text} This branch has commits by {branch.others}, so nothing is changed here.")
-    build(month, branch.name)
-    done = proposal.put(branch, title, body(month), pull)
-    if dispatch and done.moved:
+
+    def make(branch: str) -> str:
+        build(month, branch)
+        return body(month)
+
+    asks = f"The check of {month} asks for a retraining: {why}."
+    said, done = proposal.offer(RETRAINING, month, f"Retrain with {month}", asks, make)
+    if dispatch and done and done.moved:
         for workflow in CHECKS:
             inputs = {"number": str(done.number)} if workflow == "report.yml" else {}
-            github.ask("POST", f"/actions/workflows/{workflow}/dispatches", {"ref": branch.name, "inputs": inputs})
-    return f"#{done.number} {done.how}: {done.address}"
+            branch = {"ref": done.branch, "inputs": inputs}
+            github.ask("POST", f"/actions/workflows/{workflow}/dispatches", branch)
+    return said
 
 
 def withdraw(pull: dict, month: str, why: str) -> str:
     """Closes what no longer holds, with the reason."""
     text = f"The check of {month} no longer asks for this: {why}."
     if others := proposal.look(pull["head"]["ref"]).others:
-        return leave(pull, f"{text} This branch has commits by {others}, so it stays open.")
+        return proposal.leave(pull, f"{text} This branch has commits by {others}, so it stays open.")
     proposal.tell(pull["number"], f"{text} Reopen it if you know better; the branch is still there.")
     github.ask("PATCH", f"/pulls/{pull['number']}", {"state": "closed"})
     return f"#{pull['number']} is closed: {why}"
-
-
-def leave(pull: dict, text: str) -> str:
-    """A word to those who made the branch theirs."""
-    base = pull["base"]["ref"]
-    if github.ask("GET", f"/pulls/{pull['number']}").get("mergeable") is False:
-        text += f" It conflicts with `{base}`: merge `{base}` into it, and run `python -m delivery reproduce`."
-    proposal.tell(pull["number"], f"{text} Merge it or close it; no other is opened while it is open.")
-    return f"#{pull['number']} is left as it is: {text}"
 
 
 def build(month: str, branch: str) -> None:
@@ -87,10 +74,7 @@ def build(month: str, branch: str) -> None:
 
 def until(month: str) -> None:
     """fetch.until in params.yaml, the rest of the file untouched."""
-    text, changed = re.subn(r'(?m)^(  until: )"?[\w-]+"?', rf'\g<1>"{month}"', PARAMS.read_text(), count=1)
-    if not changed:
-        raise Failure("params.yaml has no line `  until: ...` under fetch")
-    files.write(PARAMS, text)
+    files.write(PARAMS, params.edited(PARAMS.read_text(), "fetch", {"until": month}))
     params.load()
 
 

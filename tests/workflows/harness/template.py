@@ -108,7 +108,7 @@ def build(folder: Path, source: Path, program: Path, settings: Mapping[str, str]
 
 def smaller(params: str, settings: Mapping[str, str]) -> str:
     for name, value in settings.items():
-        params, found = re.subn(rf"(?m)^( +{name}:) +[^ #\n]+", rf"\1 {value}", params)
+        params, found = re.subn(rf"(?m)^( +{name}:) +[^ #\n{{[]+", rf"\1 {value}", params)
         assert found, f"params.yaml has no {name}"
     return params
 

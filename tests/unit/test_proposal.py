@@ -6,9 +6,9 @@ from typing import Any
 import made
 import pytest
 
-from delivery import github, store
-from delivery.drift import proposal
+from delivery import github, proposal, store
 from delivery.errors import Failure
+from delivery.proposal import RETRAINING
 
 NAME = "retrain/2013-07"
 
@@ -62,15 +62,15 @@ def test_a_branch_is_ours_until_somebody_else_has_a_commit_on_it(hub: Path, comp
 
 
 def test_the_same_again_moves_nothing_and_a_change_does(hub: Path, compared: dict) -> None:
-    assert proposal.push(proposal.Branch(NAME), "Retrain")
+    assert proposal.push(RETRAINING, proposal.Branch(NAME), "Retrain")
     sha, parent, tree = made.git("log", "-1", "--format=%H %P %T").split()
     ours = proposal.Branch(NAME, sha, (tree, parent))
     again(NAME)
-    assert not proposal.push(ours, "Retrain")
+    assert not proposal.push(RETRAINING, ours, "Retrain")
     assert made.git("rev-parse", NAME, cwd=hub) == sha
     again(NAME)
     Path("params.yaml").write_text("until: 3\n")
-    assert proposal.push(ours, "Retrain")
+    assert proposal.push(RETRAINING, ours, "Retrain")
     assert made.git("show", f"{NAME}:params.yaml", cwd=hub) == "until: 3"
 
 
@@ -80,7 +80,7 @@ def test_who_pushes_while_the_model_is_trained_is_not_overwritten(hub: Path, com
     seen = proposal.look(NAME)
     theirs = pushed_by("Ada", "ada@example.org", hub)["sha"]
     with pytest.raises(Failure, match="git push"):
-        proposal.push(seen, "Retrain")
+        proposal.push(RETRAINING, seen, "Retrain")
     assert made.git("rev-parse", NAME, cwd=hub) == theirs
 
 

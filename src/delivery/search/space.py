@@ -1,0 +1,55 @@
+"""Settings to try: drawn at random from `search.space`, seeded, so that no trial waits for another one."""
+
+import warnings
+from typing import Any
+
+import msgspec
+
+from delivery.errors import Failure
+from delivery.params import Params, Span
+from problem import Train
+
+
+def candidates(settings: Params) -> list[Train]:
+    """The present settings, and what is drawn from `search.space`; each once."""
+    from sklearn.model_selection import ParameterSampler
+
+    space = settings.search.space
+    if unknown := sorted(space.keys() - set(Train.__struct_fields__)):
+        raise Failure(f"search.space: {', '.join(unknown)} is no key of train; mend params.yaml")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # lists alone have an end, and are then all tried
+        choices = {name: among(choice) for name, choice in space.items()}
+        drawn = list(ParameterSampler(choices, settings.search.trials, random_state=settings.search.seed))
+    tidied = [{name: tidy(value, space[name]) for name, value in draw.items()} for draw in drawn]
+    return list(dict.fromkeys([settings.train, *(changed(settings.train, values) for values in tidied)]))
+
+
+def among(choice: Span | list) -> Any:
+    """What scikit-learn draws from."""
+    from scipy.stats import loguniform, randint, uniform
+
+    if isinstance(choice, list):
+        return choice
+    if choice.log:
+        return loguniform(choice.low, choice.high)
+    if isinstance(choice.low, int) and isinstance(choice.high, int):
+        return randint(choice.low, choice.high + 1)
+    return uniform(choice.low, choice.high - choice.low)
+
+
+def tidy(value: Any, choice: Span | list) -> Any:
+    """A number that a person would write: whole, or of three digits."""
+    if isinstance(choice, list):
+        return value
+    if isinstance(choice.low, int) and isinstance(choice.high, int):
+        return round(float(value))
+    return min(max(float(f"{value:.3g}"), float(choice.low)), float(choice.high))
+
+
+def changed(train: Train, values: dict[str, Any]) -> Train:
+    """Raises Failure for a value that `train` does not take."""
+    try:
+        return msgspec.convert(msgspec.to_builtins(train) | values, Train)
+    except msgspec.ValidationError as error:
+        raise Failure(f"search.space: {error}; mend params.yaml") from None

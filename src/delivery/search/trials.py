@@ -1,0 +1,67 @@
+"""Trials: settings tried on folds of the training rows, and the journal that keeps each as it ends."""
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pandas as pd
+from msgspec import Struct
+from msgspec.structs import replace
+
+from delivery import files
+from delivery.drift import challenger
+from delivery.errors import Failure
+from delivery.params import Params
+from problem import BLOCK, FEATURES, LABEL, PRIMARY, Train, losses, predict
+
+
+class Trial(Struct, frozen=True):
+    """Settings and how they did: the sum of losses in each block of each fold, or why there is none."""
+
+    train: Train
+    sums: list[float]
+    seconds: float
+    failed: str = ""
+
+
+def attempt(train: Train, source: Path, folds: Sequence[str], settings: Params) -> Trial:
+    """Each fold's blocks with the losses of a model that has seen only the periods before."""
+    began = time.monotonic()
+    rows = pd.read_parquet(source)
+    sums: list[float] = []
+    failed = ""
+    try:
+        for period in folds:
+            model = challenger.fitted(rows, period, replace(settings, train=train))
+            fold = challenger.labelled(rows, period)
+            loss = losses(fold[LABEL].to_numpy(float), predict(model, fold[list(FEATURES)]))[PRIMARY]
+            sums += pd.Series(loss).groupby(fold[BLOCK].to_numpy()).sum().tolist()
+        if not np.isfinite(sums).all():
+            failed = f"its {PRIMARY} is not finite"
+    except Failure as failure:
+        failed = str(failure)
+    return Trial(train, [] if failed else sums, time.monotonic() - began, failed)
+
+
+def read(journal: Path) -> list[Trial]:
+    """The trials on disk. Of a line that a killed process has not finished nothing stays."""
+    lines = journal.read_bytes().splitlines() if journal.exists() else []
+    found = []
+    for line in lines:
+        with suppress(msgspec.DecodeError):
+            found.append(msgspec.json.decode(line, type=Trial))
+    if len(found) < len(lines):
+        files.write(journal, b"".join(msgspec.json.encode(trial) + b"\n" for trial in found))
+    return found
+
+
+def keep(journal: Path, trial: Trial) -> None:
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    with journal.open("ab") as file:
+        file.write(msgspec.json.encode(trial) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
