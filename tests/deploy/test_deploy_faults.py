@@ -2,6 +2,7 @@
 
 import resource
 import signal
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -151,8 +152,10 @@ def test_a_version_whose_files_are_gone(one: Site, capsys) -> None:
     assert one.serving() == one.alias() == "2"
 
 
-def test_a_full_disk(one: Site, capsys) -> None:
+def test_a_full_disk(one: Site, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     """No file may grow beyond 20 kB, as on a disk with no more room: the model does not fit."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Python would leave compiled modules cut off
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")  # nor its children
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))

@@ -54,7 +54,7 @@ def serving(model: Path, *words: str, file_bytes: int = 0, **environment: str) -
     process = subprocess.Popen(
         command(model, *words),
         cwd=ROOT,
-        env=os.environ | environment,
+        env=os.environ | environment | ({"PYTHONDONTWRITEBYTECODE": "1"} if file_bytes else {}),  # Python cuts them off
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

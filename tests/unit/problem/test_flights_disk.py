@@ -1,6 +1,7 @@
 """A disk that is full while the flights are prepared."""
 
 import resource
+import sys
 from pathlib import Path
 
 from delivery import __main__ as command
@@ -9,6 +10,7 @@ from delivery import files, prepare
 
 def test_a_full_disk_is_one_line_and_nothing_is_half_written(project: Path, monkeypatch, settings, capsys) -> None:
     """No file may grow beyond 50 kB, as on a disk with no more room."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Python would leave compiled modules cut off
     monkeypatch.setattr("delivery.params.load", lambda: settings)
     before = files.digest(prepare.FOLDER)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
