@@ -1,8 +1,10 @@
 """The load gate: what it measures, what it refuses, and that a slow candidate is found whatever the machine does."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from live import Service
 from test_contract import altered, spoiled
@@ -56,9 +58,11 @@ def test_a_real_run_against_a_real_service(service: Service, exported: Path) -> 
 
 
 def test_a_wrong_prediction_is_a_failure(service: Service, exported: Path, tmp_path: Path) -> None:
-    other = altered(
-        exported, tmp_path, "examples.json", lambda text: text.replace('"prediction": 0.', '"prediction": 0.9')
-    )
+    def wrong(text: str) -> str:
+        examples = json.loads(text)
+        return json.dumps([known | {"prediction": np.add(known["prediction"], 1).tolist()} for known in examples])
+
+    other = altered(exported, tmp_path, "examples.json", wrong)
     result = loadtest.run(service.url, other, change(seconds=1))
     assert result["failures"] > 0
     assert "a prediction of another row, or a wrong one" in loadtest.verdict(result, SETTINGS)[0]

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from live import Service, ask, call, command, serving
 from sample import ROOT
@@ -78,7 +79,7 @@ def test_requests_in_one_packet_are_answered_in_order(service: Service, examples
         line.sendall(b"".join(raw(json.dumps(example["request"]).encode()) for example in examples))
         with line.makefile("rb") as file:
             got = [json.loads(read_response(file)[2])["prediction"] for _ in examples]
-    assert got == pytest.approx([example["prediction"] for example in examples], abs=1e-9)
+    np.testing.assert_allclose(got, [example["prediction"] for example in examples], rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(
