@@ -1,6 +1,7 @@
 """Verb `adopt`: another problem takes the sample's place; nothing of the machinery is touched.
 
-What the former problem left goes: its data, results and tests. What git holds is the way back.
+What the former problem left goes: its data, results and tests. What git holds is the way back. The new source is tried
+first: while it refuses, nothing has changed.
 """
 
 import argparse
@@ -13,13 +14,14 @@ from pathlib import Path
 from delivery import git, reproduce
 from delivery.baseline import path_first
 from delivery.errors import Failure
-from delivery.files import ARTIFACTS, CACHE, DATA, REPORTS
+from delivery.files import ARTIFACTS, CACHE, DATA, REPORTS, replacing
 from delivery.params import PARAMS
 
 PROBLEM, TESTS = Path("src/problem"), Path("tests/problem")
 MODULES = ("source.py", "schema.py", "features.py", "model.py", "metrics.py")
 FILES = (*MODULES, PARAMS.name)
-LEFT = (DATA, Path("data.dvc"), Path("dvc.lock"), ARTIFACTS, REPORTS, CACHE / "drift", CACHE / "source")
+LEFT = (DATA, Path("data.dvc"), Path("dvc.lock"), ARTIFACTS, REPORTS, CACHE / "drift")
+SOURCE = CACHE / "source"
 NEXT = "git add --all && git commit --message 'Our problem', then make run"
 
 
@@ -32,14 +34,29 @@ def main(options: argparse.Namespace) -> None:
 
 
 def run(folder: Path) -> str:
-    """Files into place, then data/ from the new source. Raises Failure before anything is touched, or the source's own."""
+    """Data from the new source, then all into place. Raises Failure before anything but caches is touched."""
     if absent := [name for name in FILES if not (folder / name).is_file()]:
         raise Failure(f"{folder} is no problem: it has no {', '.join(absent)}; docs/new-problem.md says what they hold")
     if git.changed():
         raise Failure("there are uncommitted changes, and adopt removes files; commit or stash them first")
-    place(folder)
-    fetch()
+    shutil.rmtree(SOURCE, ignore_errors=True)  # the former one's downloads
+    with replacing(DATA) as fetched:
+        fetch(folder, fetched)
+        place(folder)
+    reproduce.dvc("add", "--quiet", str(DATA))
     return f"adopt: {folder} is in place; {NEXT}"
+
+
+def fetch(folder: Path, to: Path) -> None:
+    """The data of the problem in `folder`, in a process of its own: this one has the former problem in memory."""
+    trial = to.parent / PROBLEM.name
+    trial.mkdir()
+    for path in (PROBLEM / "__init__.py", *(folder / name for name in MODULES)):
+        shutil.copyfile(path, trial / path.name)
+    words = ["-m", "delivery", "fetch", "--params", str(folder / PARAMS.name), "--to", str(to)]
+    environment = os.environ | path_first() | {"PYTHONPATH": str(trial.parent.resolve())}
+    if subprocess.run([sys.executable, *words], env=environment, stdout=subprocess.DEVNULL, check=False).returncode:
+        raise Failure(f"{folder} gives no data yet, so nothing was changed; mend it and adopt it again")
 
 
 def place(folder: Path) -> None:
@@ -50,11 +67,3 @@ def place(folder: Path) -> None:
     shutil.copyfile(folder / PARAMS.name, PARAMS)
     if (folder / "tests").is_dir():
         shutil.copytree(folder / "tests", TESTS)
-
-
-def fetch() -> None:
-    """In a process of its own: this one has the former problem in memory."""
-    words = [sys.executable, "-m", "delivery", "fetch"]
-    if subprocess.run(words, env=os.environ | path_first(), check=False).returncode:
-        raise Failure("the files are in place and the source refuses; mend it, then `python -m delivery fetch`")
-    reproduce.dvc("add", "--quiet", str(DATA))

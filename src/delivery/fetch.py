@@ -11,11 +11,12 @@ from problem import fetch
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", metavar="PERIOD", help="instead of fetch.until of params.yaml")
+    parser.add_argument("--params", type=Path, default=params.PARAMS, metavar="FILE", help="instead of params.yaml")
     parser.add_argument("--to", type=Path, default=DATA, metavar="DIR", help="instead of data/")
 
 
 def main(options: argparse.Namespace) -> None:
-    print(into(options.to, options.until or params.load().fetch.until))
+    print(into(options.to, options.until or params.load(options.params).fetch.until))
 
 
 def into(folder: Path, until: str) -> str:

@@ -1,5 +1,6 @@
 """Another problem is taken whole or not at all, and never over work that git does not hold."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -26,6 +27,23 @@ def test_uncommitted_work_is_not_run_over(repository: Path) -> None:
     with pytest.raises(Failure, match="there are uncommitted changes, and adopt removes files"):
         adopt.run(EXAMPLES[0])
     assert Path("dvc.lock").read_text() == "mine"
+
+
+def test_a_source_that_refuses_leaves_all_as_it_was(repository: Path, capfd: pytest.CaptureFixture) -> None:
+    """And a second try needs no clean-up: the first one leaves no changes."""
+    shutil.copytree(made.ROOT / "src", repository / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(made.ROOT / "params.yaml", repository)
+    (repository / "data").mkdir()
+    theirs = shutil.copytree(EXAMPLES[0], repository / ".cache" / "theirs")
+    params = (theirs / "params.yaml").read_text()
+    made.commit("The template")
+    for spoilt, says in (("until: nothing", "there is no period nothing"), ("til: x", "unknown field `til`")):
+        (theirs / "params.yaml").write_text(re.sub(r"until: .*", spoilt, params))
+        with pytest.raises(Failure, match="theirs gives no data yet, so nothing was changed; mend it"):
+            adopt.run(theirs)
+        assert says in capfd.readouterr().err
+        assert made.git("status", "--porcelain") == ""
+        assert Path("data").is_dir()
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)

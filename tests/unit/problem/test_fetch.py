@@ -20,7 +20,7 @@ def asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_parameter_says_until_when(asked: Path, monkeypatch: pytest.MonkeyPatch, settings) -> None:
-    monkeypatch.setattr(params, "load", lambda: settings)
+    monkeypatch.setattr(params, "load", lambda _: settings)
     assert main(["fetch"]) == 0
     assert (asked / "planes.parquet").read_text() == "2013-02"
 
