@@ -13,7 +13,7 @@ from delivery.errors import Failure
 from delivery.files import ARTIFACTS, replacing
 from delivery.params import Params
 from delivery.windows import Window
-from problem import FEATURES, KEY, LABEL, PERIOD, TIME, known, table
+from problem import BLOCK, CATEGORIES, FEATURES, KEY, LABEL, PERIOD, SEGMENTS, TIME, known, table
 
 FOLDER = ARTIFACTS / "prepare"
 GROUP = 100_000  # rows in a row group: what is read at once where not everything is
@@ -45,7 +45,9 @@ def run(params: Params) -> None:
 def whole(params: Params, folder: Path) -> dict[str, list[Part]]:
     """Everything at once; a file each."""
     raw = tables.read(params.fetch.until)
-    examples = windows.in_order(table(raw))
+    examples = table(raw)
+    refuse_misfit(examples)
+    examples = windows.in_order(examples)
     refuse_leaks(raw, examples)
     train, test = split(examples, params.prepare.test_periods)
     return {name: [written(rows, folder / f"{name}.parquet")] for name, rows in (("train", train), ("test", test))}
@@ -119,6 +121,22 @@ def read(name: str) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
+def refuse_misfit(examples: pd.DataFrame) -> None:
+    """Raises Failure when the table has not what the names in schema.py promise."""
+    wanted = dict.fromkeys([*KEY, TIME, BLOCK, PERIOD, *SEGMENTS, *FEATURES, LABEL])
+    numbers = [name for name in (*FEATURES, LABEL) if name in examples and name not in CATEGORIES]
+    words = [name for name in numbers if not pd.api.types.is_numeric_dtype(examples[name])]
+    if absent := [name for name in wanted if name not in examples]:
+        found = f"lacks {', '.join(absent)}"
+    elif words:
+        found = f"has no numbers in {', '.join(words)}; a feature of words is one of CATEGORIES in schema.py"
+    elif twice := int(examples.duplicated(list(KEY)).sum()):
+        found = f"has {', '.join(KEY)} twice in {twice:,} row(s)"
+    else:
+        return
+    raise Failure(f"the table of features {found}; mend `table` in src/problem/features.py")
+
+
 def refuse_leaks(raw: Mapping[str, pd.DataFrame], examples: pd.DataFrame) -> None:
     """Raises Failure when a feature changes once everything later than its prediction is hidden.
 
@@ -137,7 +155,13 @@ def spread(values: Sequence | np.ndarray, number: int) -> list:
 def refuse_leak(raw: Mapping[str, pd.DataFrame], examples: pd.DataFrame, moment: pd.Timestamp) -> None:
     then = table(known(raw, moment.to_pydatetime()))
     before, after = (rows[rows[TIME].dt.floor("h") == moment] for rows in (then, examples))
-    leaked = differing(*(rows.set_index(list(KEY), drop=False) for rows in (before, after)))
+    before, after = (rows.set_index(list(KEY), drop=False) for rows in (before, after))
+    if hidden := len(after.index.difference(before.index)):
+        raise Failure(
+            f"`known` of {moment} lacks {hidden} of {len(after)} rows asked for in the hour that begins then: they are "
+            "there, only what comes later is not; mend it in src/problem/features.py"
+        )
+    leaked = differing(before, after)
     if leaked:
         raise Failure(
             f"feature {', '.join(leaked)} is not known at prediction time: for {len(after)} rows of {moment} it "
@@ -151,7 +175,9 @@ def refuse_unfit(window: Window) -> None:
         refuse_seam(window)
         return
     raw = windows.raw(window)
-    examples = windows.kept(table(raw), window)
+    examples = table(raw)
+    refuse_misfit(examples)
+    examples = windows.kept(examples, window)
     hours = np.sort(examples[TIME].dt.floor("h").unique())
     if len(hours):  # another hour on another day
         refuse_leak(raw, examples, pd.Timestamp(hours[window.since.toordinal() % len(hours)]))

@@ -1,7 +1,7 @@
 """Rows split by time, and no feature that knows the future."""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -91,6 +91,35 @@ def test_a_feature_that_only_adds_up_the_schedule_passes(some, monkeypatch: pyte
 
     monkeypatch.setattr(prepare, "table", honest)
     prepare.refuse_leaks(some, honest(some))
+
+
+def test_rows_that_known_hides_are_no_leak_but_a_fault_of_known(
+    some, examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_little(tables: Tables, when: datetime) -> Tables:
+        return {**tables, "flights": tables["flights"][tables["flights"]["time_hour"] < pd.Timestamp(when, tz="UTC")]}
+
+    monkeypatch.setattr(prepare, "known", too_little)
+    with pytest.raises(Failure, match=r"`known` of 2013-.* lacks (\d+) of \1 rows asked for in the hour"):
+        prepare.refuse_leaks(some, examples)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda rows: rows.drop(columns=[BLOCK, "seats"]), f"lacks {BLOCK}, seats; mend `table`"),
+        (lambda rows: rows.assign(seats="many"), "has no numbers in seats; a feature of words is one of CATEGORIES"),
+        (lambda rows: rows.assign(**{LABEL: "yes"}), f"has no numbers in {LABEL}"),
+        (lambda rows: pd.concat([rows, rows[:3]]), r"has time_hour, carrier, flight, origin twice in 3 row\(s\)"),
+    ],
+    ids=["absent", "feature", "label", "key"],
+)
+def test_a_table_that_is_not_as_the_schema_says_is_refused_and_named(
+    spoil: Callable[[pd.DataFrame], pd.DataFrame], says: str, examples: pd.DataFrame
+) -> None:
+    prepare.refuse_misfit(examples)
+    with pytest.raises(Failure, match=f"the table of features {says}"):
+        prepare.refuse_misfit(spoil(examples))
 
 
 def test_the_stage_refuses_a_leak_and_keeps_what_was_there(
