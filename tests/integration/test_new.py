@@ -14,7 +14,7 @@ def test_an_awkward_file_runs_as_it_is(tmp_path: Path, source: Path) -> None:
     project = tmp_path / "project"
     sample.copy(project, source)
     sample.commit(project, "The template")
-    orders.rows().to_csv(tmp_path / "orders.csv", sep=";", index=False)
+    orders.rows().to_csv(tmp_path / "orders.csv", sep=";", decimal=",", index=False)
     sample.run(project, "new", str(tmp_path / "orders.csv"), "--target", "Churned", "--adopt")
     sample.commit(project, "Our problem")
     sample.repro(project)

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from delivery.errors import Failure
-from delivery.new.rows import FORMATS, identifiers, moments, text
+from delivery.new.rows import FORMATS, identifiers, meant, moments, text
 
 TARGETS = ("target", "label", "y", "class", "outcome", "result")
-IDS = re.compile(r"(^|[_ ])(id|uuid|guid|key|index|number|no|nr)$", re.IGNORECASE)
+IDS = re.compile(r"((?i:(^|[_\W])(id|uuid|guid|key|index|number|no|nr))|[a-z](Id|ID|Key|No|Nr))\W*$")
 FEW = 12  # values of a category that are written down one by one; more are any text
 MANY = 200  # values of text beyond which it is no category
 CLASSES = 20
@@ -28,7 +28,7 @@ class Column:
 @dataclass(frozen=True)
 class Found:
     frame: pd.DataFrame  # as read
-    separator: str
+    reading: dict[str, str]  # of a CSV file: separator, decimal comma
     columns: list[Column]
     task: str  # regression, binary or multiclass
     classes: tuple[str, ...]
@@ -41,7 +41,7 @@ class Found:
         return next(iter(self.of(role)), None)
 
 
-def columns(frame: pd.DataFrame, separator: str, asked: dict[str, list[str]], task: str) -> Found:
+def columns(frame: pd.DataFrame, reading: dict[str, str], asked: dict[str, list[str]], task: str) -> Found:
     """Every column with its role. `asked`: target, time, key, segments, drop and keep, each by names of the file.
 
     Raises Failure for a name that is not there, and for a target that cannot be one.
@@ -58,8 +58,12 @@ def columns(frame: pd.DataFrame, separator: str, asked: dict[str, list[str]], ta
     ]
     key = asked["key"][0] if asked["key"] else _key(frame, {target, time})
     if key:
-        if frame[key].isna().any() or frame[key].duplicated().any():
-            raise Failure(f"{key} cannot be the key: it is missing or there twice in some row")
+        if (bad := frame[key].isna() | frame[key].duplicated()).any():
+            first = f"row {int(bad.argmax()) + 1}, {frame[key][bad].iloc[0]}"
+            fix = "without --key the place in the file names a row"
+            raise Failure(
+                f"{key} cannot be the key: it is missing or there twice in {bad.sum()} rows, first {first}; {fix}"
+            )
         found.append(Column(key, names[key], "key", "no two rows share it"))
     kind, classes = _task(frame[target], target, task)
     for raw in raws:
@@ -67,10 +71,12 @@ def columns(frame: pd.DataFrame, separator: str, asked: dict[str, list[str]], ta
             continue
         if raw in asked["drop"]:
             role, why = "out", "--drop"
+        elif why := _names(frame[raw], raw) if raw not in asked["keep"] else "":
+            role = "out"
         else:
             role, why = _role(frame[raw], raw in asked["segments"])
         found.append(Column(raw, names[raw], role, why))
-    result = Found(frame, separator, found, kind, classes, time_format)
+    result = Found(frame, reading, found, kind, classes, time_format)
     result = replace(result, columns=[_unless_it_tells(column, result, asked["keep"]) for column in found])
     if not result.of("number", "category"):
         told = "; ".join(f"{column.raw}: {column.why}" for column in result.of("out"))
@@ -94,7 +100,7 @@ def _time(frame: pd.DataFrame, asked: list[str], target: str) -> tuple[str, str,
         if not pd.api.types.is_string_dtype(values) or values.empty:
             continue
         for how in FORMATS:
-            if moments(values, how).notna().all():
+            if all(moments(part, how).notna().all() for part in (values.head(100), values)):
                 return raw, how, f"every value is a time, {how}"
     if asked:
         raise Failure(f"{asked[0]} holds no times that are understood; write them as 2024-01-31 or 2024-01-31 17:05")
@@ -121,8 +127,9 @@ def _task(values: pd.Series, target: str, asked: str) -> tuple[str, tuple[str, .
             raise Failure(f"{target} is no number that varies; --task binary or multiclass")
         return kind, ()
     if not 2 <= len(counts) <= CLASSES or counts.min() < 10:
-        said = f"{len(counts)} values, the rarest in {counts.min() if len(counts) else 0} rows"
-        raise Failure(f"{target} cannot be predicted: it has {said}; between 2 and {CLASSES}, each in ten rows or more")
+        said = f"{len(counts)} values" + (f", {counts.idxmin()!r} in {counts.min()} rows" if len(counts) else "")
+        fix = "join or remove the rare ones in the file"
+        raise Failure(f"{target} cannot be predicted: it has {said}; 2 to {CLASSES}, each in ten rows or more: {fix}")
     if len(counts) == 2:
         ordered = sorted(counts.index)
         yes = {"1", "true", "yes", "y", "t"} & {value.lower() for value in ordered}
@@ -135,6 +142,18 @@ def _natural(value: str) -> tuple:
     return (0, float(value), "") if re.fullmatch(r"-?\d+(\.\d+)?", value) else (1, 0.0, value)
 
 
+def _names(values: pd.Series, raw: str) -> str:
+    """Why a column only names or counts rows, and so says nothing of a new one; empty for any other."""
+    distinct = values.nunique()
+    if not pd.api.types.is_integer_dtype(values) or distinct <= MANY:
+        return ""
+    if values.is_unique and (values.is_monotonic_increasing or values.is_monotonic_decreasing):
+        return f"counts the rows; --keep {raw!r} takes it"
+    if IDS.search(raw):
+        return f"names things by {distinct:,} numbers; --keep {raw!r} takes it"
+    return ""
+
+
 def _role(values: pd.Series, segment: bool) -> tuple[str, str]:
     known = values.dropna()
     distinct = known.nunique()
@@ -145,6 +164,8 @@ def _role(values: pd.Series, segment: bool) -> tuple[str, str]:
     number = pd.api.types.is_numeric_dtype(values)
     if number and not segment:
         return "number", f"{known.astype(float).min():.6g} to {known.astype(float).max():.6g}"
+    if distinct > FEW and not segment and (why := meant(values)):
+        return "out", why
     if distinct > MANY or (distinct > FEW and distinct > len(known) / 2):
         return "out", f"text with {distinct:,} different values in {len(known):,} rows"
     return "category", f"{distinct} values"

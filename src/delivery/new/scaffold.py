@@ -51,8 +51,8 @@ def run(file: Path, to: Path, asked: dict[str, list[str]], task: str = "", *, fo
     for there in (to, kept):
         if there.exists() and not force and there.resolve() != file.resolve():
             raise Failure(f"{there} is there already; --force writes over it, or name another with --to")
-    frame, separator = rows.read(file)
-    found = look.columns(frame, separator, asked, task)
+    frame, reading = rows.read(file)
+    found = look.columns(frame, reading, asked, task)
     names = {column.raw: column.name for column in found.columns}
     plan = propose.proposal(found, [names[raw] for raw in asked["segments"]])
     content = write.files(found, plan, kept.as_posix())
@@ -83,7 +83,9 @@ def summary(found: look.Found, plan: propose.Proposal, to: Path, kept: Path) -> 
     lines = [f"new: {to} is a {found.task} problem of {len(found.frame):,} rows"]
     lines += [f"  {column.role:9} {column.raw}: {column.why}" for column in found.columns]
     if not found.one("time"):
-        lines.append("  no column of times: the order of the file is taken for the order of time")
+        lines.append(
+            "  no column of times: the order of the file is taken for it, with made-up days from 2000-01-03 on"
+        )
     tested = f"{plan.test_rows:,} to test: the newest {plan.test_periods} {plan.unit}(s) until {plan.until}"
     lines.append(f"  split     {plan.train_rows:,} rows to train on, {tested}")
     lines += [f"  floor     {name} {value}: {told}" for name, (value, told) in plan.floors.items()]
@@ -91,5 +93,5 @@ def summary(found: look.Found, plan: propose.Proposal, to: Path, kept: Path) -> 
     if (size := kept.stat().st_size) > LARGE:
         where = f"put it where the workflows can read it, and that address into FILE in {to}/source.py"
         lines.append(f"  {kept} has {size / 1e6:.0f} MB, too large for git: {where}")
-    lines.append(f"read {to}/schema.py and {to}/params.yaml; then `git add {kept}` and `python -m delivery adopt {to}`")
+    lines.append(f"read {to}/schema.py and {to}/params.yaml; then `python -m delivery adopt {to}`")
     return "\n".join(lines)

@@ -49,7 +49,7 @@ def question(found: Found, file: str) -> str:
 
 def source(found: Found, plan: Proposal, file: str) -> str:
     time, key = found.one("time"), found.one("key")
-    settings = [f"SEPARATOR = {quoted(found.separator)}"] if found.separator else []
+    settings = [f"READING = {json.dumps(found.reading)}"] if found.reading else []
     times = []
     if not key:
         times.append('    frame["row"] = range(len(frame))  # its place in the file: add new rows at the end')
@@ -66,8 +66,8 @@ def source(found: Found, plan: Proposal, file: str) -> str:
         times.append('    days = pd.to_timedelta([place // A_DAY for place in range(len(frame))], unit="D")')
         times.append('    frame[TIME] = (pd.Timestamp(FIRST) + days).as_unit("us")')
     read = "pd.read_parquet(FILE)"
-    if found.separator:
-        read = 'pd.read_csv(FILE, sep=SEPARATOR, encoding="utf-8-sig", low_memory=False)'
+    if found.reading:
+        read = 'pd.read_csv(FILE, **READING, encoding="utf-8-sig", low_memory=False)'
     used = found.of("key", "time", "number", "category", "target")
     return Template(_template("source.py")).substitute(
         question=question(found, file), file=quoted(file), settings="\n".join(settings), times="\n".join(times), read=read,

@@ -13,7 +13,7 @@ NOTHING: dict[str, list[str]] = {name: [] for name in ("target", "time", "key", 
 
 def found(frame: pd.DataFrame, task: str = "", **asked: list[str]) -> look.Found:
     churned = {"target": ["Churned"]} if "Churned" in frame else {}
-    return look.columns(frame, ",", NOTHING | churned | asked, task)
+    return look.columns(frame, {"sep": ","}, NOTHING | churned | asked, task)
 
 
 def roles(result: look.Found) -> dict[str, str]:
@@ -65,13 +65,50 @@ def test_what_is_predicted_follows_from_the_target(values, task: str, classes: t
     assert (found(frame).task, found(frame).classes) == (task, classes)
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "says"),
+    [
+        ("Unnamed: 0", np.arange(1000), "counts the rows"),
+        ("Booking No.", np.arange(1000) * 7 % 601, "names things by 601 numbers"),
+        ("customerId", np.arange(1000) * 7 % 601, "names things by 601 numbers"),
+        ("paid", [f"{number}%" for number in range(1000)], "numbers with signs, such as '0%'"),
+    ],
+)
+def test_what_says_nothing_of_a_new_row_stays_out_unless_it_is_kept(name: str, values, says: str) -> None:
+    frame = pd.DataFrame({name: values, "x": np.random.default_rng(0).normal(size=1000), "target": [1, 2, 2, 1] * 250})
+    (column,) = found(frame).of("out")
+    assert column.raw == name
+    assert column.why.startswith(says)
+    assert pd.api.types.is_string_dtype(frame[name]) or roles(found(frame, keep=[name]))[name] == "number"
+
+
+@pytest.mark.parametrize("name", ["PassengerId", "Order No.", "key"])
+def test_a_column_that_names_each_row_is_the_key(name: str) -> None:
+    frame = pd.DataFrame({name: np.arange(200), "x": np.random.default_rng(0).normal(size=200), "target": [1, 2] * 100})
+    assert roles(found(frame))[name] == "key"
+
+
+@pytest.mark.parametrize(("name", "times"), [("Casino", 3), ("store id", 9), ("rooms", 601)])
+def test_numbers_that_mean_something_stay(name: str, times: int) -> None:
+    frame = pd.DataFrame(
+        {
+            name: np.arange(1000) * 7 % times,
+            "x": np.random.default_rng(0).normal(size=1000),
+            "target": [1, 2, 2, 1] * 250,
+        }
+    )
+    assert roles(found(frame))[name] == "number"
+
+
 def test_a_task_may_be_asked_for() -> None:
     frame = pd.DataFrame({"x": np.random.default_rng(0).normal(size=200), "target": [1, 2, 3, 4] * 50})
     assert found(frame).task == "multiclass"
     assert found(frame, "regression").task == "regression"
 
 
-@pytest.mark.parametrize("written", ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%d.%m.%Y", "%m/%d/%Y %H:%M"])
+@pytest.mark.parametrize(
+    "written", ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%d.%m.%Y", "%m/%d/%Y %H:%M", "%m/%d/%y %I:%M %p"]
+)
 def test_times_are_found_however_they_are_written(written: str) -> None:
     when = pd.date_range("2024-01-01", periods=200, freq="D").strftime(written)
     frame = pd.DataFrame({"x": np.arange(200.0), "at": when, "target": np.arange(200.0) % 7})
@@ -85,8 +122,12 @@ def test_times_are_found_however_they_are_written(written: str) -> None:
     [
         (orders.rows(), {"target": ["nope"]}, "there is no column nope; the file has Order ID, Ordered at"),
         (orders.rows(), {"time": ["class"]}, "class holds no times that are understood"),
-        (orders.rows(), {"key": ["class"]}, "class cannot be the key"),
-        (orders.rows(), {"target": ["note"]}, "note cannot be predicted: it has 1500 values"),
+        (orders.rows(), {"key": ["class"]}, "class cannot be the key: .* twice in 1496 rows, first row "),
+        (
+            orders.rows(),
+            {"target": ["note"]},
+            "note cannot be predicted: it has 1500 values, 'text 0' in 1 rows; .* join or",
+        ),
         (orders.rows()[["Order ID", "Churned"]], {}, r"no column is left to predict Churned from"),
     ],
 )

@@ -13,7 +13,7 @@ NOTHING: dict[str, list[str]] = {name: [] for name in ("target", "time", "key", 
 
 def plan(frame: pd.DataFrame) -> propose.Proposal:
     asked = NOTHING | {"target": [str(frame.columns[-1])]}
-    return propose.proposal(look.columns(frame, ",", asked, ""), [])
+    return propose.proposal(look.columns(frame, {"sep": ","}, asked, ""), [])
 
 
 def timed(freq: str, count: int = 400) -> pd.DataFrame:
