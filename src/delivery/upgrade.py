@@ -45,7 +45,7 @@ def run(source: str, branch: str) -> str:
         raise Failure("there are uncommitted changes; commit or stash them first")
     git.git("fetch", "--quiet", source, branch)
     theirs = git.git("rev-parse", "FETCH_HEAD")
-    base = git.git("merge-base", "HEAD", theirs)
+    base = git.git("merge-base", "HEAD", theirs, check=False) or joined(theirs)
     if not git.git("rev-list", "--max-count=1", f"HEAD..{theirs}"):
         return "upgrade: nothing new"
     git.run("merge", "--no-commit", "--no-ff", theirs)  # its conflicts are looked at below
@@ -62,6 +62,23 @@ def run(source: str, branch: str) -> str:
         raise
     said = f"upgrade: merged {theirs[:8]}; now `make run`, commit what it changes, and push"
     return "\n".join([said, *(f"  first add to {SHARED}: {line}" for line in missing(base, theirs))])
+
+
+def joined(theirs: str) -> str:
+    """The template's commit that this repository began as, made its parent: `Use this template` copies files only.
+
+    Raises Failure when none of the template's commits has the same files as the first one here.
+    """
+    first = git.git("rev-list", "--max-parents=0", "HEAD").splitlines()[-1]
+    files = git.git("rev-parse", f"{first}^{{tree}}")
+    pairs = (line.split() for line in git.git("log", "--format=%H %T", theirs).splitlines())
+    origin = next((commit for commit, tree in pairs if tree == files), None)
+    if origin is None:
+        join = "git merge --strategy ours --allow-unrelated-histories <commit>"
+        raise Failure(f"no commit in common with the template; once: `{join}`, with the template's you began from")
+    message = f"Begun as {origin[:8]} of the template"
+    git.git("merge", "--quiet", "--strategy", "ours", "--allow-unrelated-histories", "--message", message, origin)
+    return origin
 
 
 def keep_ours() -> None:

@@ -68,6 +68,33 @@ def test_what_a_fork_owns_stays_and_the_machinery_arrives(fork: Path) -> None:
     assert upgrade.run("upstream", "main") == "upgrade: nothing new"
 
 
+def begun_anew(template: Path) -> None:
+    """What `Use this template` makes: the same files, and none of the template's commits."""
+    made.git("checkout", "--quiet", "--orphan", "own", "upstream/main")
+    made.commit("Initial commit")
+    Path("src/problem/model.py").write_text("the fork's\n")
+    made.commit("Our problem")
+    theirs(template, **{"src/problem/model.py": "new\n", "src/delivery/gate.py": "new machinery\n"})
+
+
+def test_a_copy_without_the_template_s_history_is_joined_to_it(fork: Path) -> None:
+    begun_anew(fork)
+    assert upgrade.run("upstream", "main").startswith("upgrade: merged ")
+    assert Path("src/problem/model.py").read_text() == "the fork's\n"
+    assert Path("src/delivery/gate.py").read_text() == "new machinery\n"
+    assert upgrade.run("upstream", "main") == "upgrade: nothing new"
+
+
+def test_a_copy_of_no_known_commit_is_told_how_to_join(fork: Path) -> None:
+    begun_anew(fork)
+    other = made.git("commit-tree", "-m", "Another beginning", "HEAD^{tree}")
+    made.git("reset", "--quiet", "--hard", other.strip())
+    with pytest.raises(Failure, match="no commit in common with the template; once: `git merge --strategy ours"):
+        upgrade.run("upstream", "main")
+    assert made.git("rev-parse", "HEAD") == other
+    assert made.git("status", "--porcelain") == ""
+
+
 def test_a_new_key_beside_a_line_of_ours_is_named(fork: Path) -> None:
     theirs(fork, **{"params.yaml": PARAMS.replace("until: a\n", "until: a\n  since: z\n")})
     assert upgrade.run("upstream", "main").endswith("\n  first add to params.yaml: fetch.since: z")
