@@ -13,6 +13,7 @@ from problem import PRIMARY
 
 FILE = "card.md"  # among the version's files
 NEEDED = ("Intended use", "Limits", "Licence")
+UNWRITTEN = "To be written"  # how `new` begins each sentence that only people can write
 LINEAGE = (
     "model.digest",
     "image.digest",

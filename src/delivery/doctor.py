@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from delivery import git, github, params, registry
+from delivery import card, git, github, params, registry
 from delivery.deploy import history, targets
 from delivery.errors import Failure
 from delivery.files import STORE
@@ -54,6 +54,16 @@ def pipeline() -> Finding:
             "pipeline", "missing", f"no {', '.join(absent)}", "`python -m delivery reproduce`, commit what it makes"
         )
     return Finding("pipeline", "ready", f"data until {params.load().fetch.until}")
+
+
+def model_card() -> Finding:
+    said = params.load().card
+    name, fix = "model card", f"a sentence for each under `card` in {params.PARAMS}"
+    if empty := [section for section in card.NEEDED if not said.get(section, "").strip()]:
+        return Finding(name, "missing", f"says nothing of {', '.join(empty)}: no version can be registered", fix)
+    if unwritten := [section for section, text in said.items() if text.startswith(card.UNWRITTEN)]:
+        return Finding(name, "optional", f"{', '.join(unwritten)}: to be written; versions are registered without", fix)
+    return Finding(name, "ready", ", ".join(said))
 
 
 def store_branch() -> Finding:
@@ -163,7 +173,7 @@ def tools() -> Finding:
 
 
 EXAMINATIONS: tuple[Callable[[], Finding], ...] = (
-    pipeline, store_branch, champion, remote, pulls, environments, protection, app, target, deliveries, tools,
+    pipeline, model_card, store_branch, champion, remote, pulls, environments, protection, app, target, deliveries, tools,
 )  # fmt: skip
 
 

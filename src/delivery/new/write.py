@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from string import Template
 
+from delivery.card import UNWRITTEN
 from delivery.new import schema
 from delivery.new.look import Found
 from delivery.new.propose import UNITS, Proposal, rounded
@@ -92,13 +93,17 @@ def params(found: Found, plan: Proposal, file: str) -> str:
         "segment_rows": max(20, plan.test_rows // 50), "floors": "\n".join(floors),
         "margin": f"{margin:.6f}".rstrip("0"), "min_gain": f"{margin / 2:.7f}".rstrip("0"),
         "gap": f"{plan.gap:.6g}", "why_gap": GAPS[found.task],
-        "intended": json.dumps(f"To be written: who asks for {target.raw}, when, and what is done with the answer.", ensure_ascii=False),
-        "limits": json.dumps(f"{len(found.frame):,} rows of {file}; not looked at by anybody yet.", ensure_ascii=False),
-        "licence": json.dumps(f"To be written: of the code, and of {file}.", ensure_ascii=False),
+        "intended": _unwritten(f"who asks for {target.raw}, when, and what is done with the answer."),
+        "limits": _unwritten(f"what it must not be trusted with. It has seen {len(found.frame):,} rows of {file}."),
+        "licence": _unwritten(f"of the code, and of {file}."),
         "min_rows": max(1, plan.a_period // 2), "min_days": min(14, blocks),
         "periods_per_year": UNITS[plan.unit][1],
     }  # fmt: skip
     return merged(Template(_template("params.yaml")).substitute(values), PARAMS.read_text(encoding="utf-8"))
+
+
+def _unwritten(what: str) -> str:
+    return json.dumps(f"{UNWRITTEN}: {what}", ensure_ascii=False)
 
 
 def merged(own: str, there: str) -> str:

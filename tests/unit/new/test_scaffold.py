@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from delivery import adopt
+from delivery import adopt, card
 from delivery.__main__ import main
 from delivery.new import write
 
@@ -39,6 +39,8 @@ def test_everything_is_written_and_nothing_is_left_to_fill_in(file: Path, capsys
         text = path.read_text()
         assert "$" not in text, "a place of the template was not filled"
         assert ast.parse(text) if path.suffix == ".py" else yaml.safe_load(text)
+    said = yaml.safe_load(Path("made/params.yaml").read_text())["card"]
+    assert {name: text.startswith(card.UNWRITTEN) for name, text in said.items()} == dict.fromkeys(card.NEEDED, True)
 
 
 def test_what_is_there_stays_unless_it_is_forced(file: Path, capsys) -> None:
