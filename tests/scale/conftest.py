@@ -8,6 +8,7 @@ from urllib.request import Request, urlopen
 
 import engines
 import pytest
+import tracking
 
 WANTED = ("dvc_s3", "moto", "psycopg")
 
@@ -35,7 +36,7 @@ def server(bucket: str) -> Iterator[str]:
     keys = engines.KEYS | {"MLFLOW_S3_ENDPOINT_URL": bucket}
     with (
         engines.postgresql() as database,
-        engines.mlflow(database, "--artifacts-destination", f"s3://{engines.BUCKET}/mlflow", **keys) as address,
+        tracking.server(database, "--artifacts-destination", f"s3://{engines.BUCKET}/mlflow", **keys) as address,
     ):
         yield address
 

@@ -2,11 +2,8 @@
 
 import os
 import shutil
-import socket
 import subprocess
-import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,15 +11,11 @@ from typing import Any
 
 import pytest
 
+from delivery.deploy.slots import free_port
+
 USERS = ("postgres", "nobody")  # PostgreSQL refuses to run as root
 BUCKET = "delivery"
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-
-
-def free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return asked.getsockname()[1]
 
 
 def programs() -> Path | None:
@@ -78,30 +71,3 @@ def s3() -> Iterator[str]:
         yield "http://{}:{}".format(*server.get_host_and_port())
     finally:
         server.stop()
-
-
-@contextmanager
-def mlflow(database: str, *words: str, **environment: str) -> Iterator[str]:
-    """`mlflow server` over the database; its address, once it answers."""
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", database, *words]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | environment
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    deadline = threading.Timer(120, process.kill)
-    deadline.start()
-    said = []
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            said.append(line)
-            if "Application startup complete" in line:
-                break
-        else:
-            pytest.fail("".join(said))
-        threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would stop the server
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        deadline.cancel()
-        process.terminate()
-        process.wait()

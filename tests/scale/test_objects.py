@@ -16,6 +16,7 @@ import sample
 
 from delivery import files, store
 from delivery.__main__ import main
+from delivery.deploy.slots import free_port
 
 MANY, SOME = 40, 5
 
@@ -139,7 +140,7 @@ def test_a_remote_that_cannot_be_reached_is_one_line(
     remote: Any, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept(b"right")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{engines.free_port()}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     assert main(["migrate", "objects"]) == 1
     said = capsys.readouterr().err

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from exposed import parse, samples
 from live import Service, ask, call
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.parser import text_string_to_metric_families
 
 from delivery.service import recorder as recorder_module
 from delivery.service.access import Tokens
@@ -15,22 +14,6 @@ from delivery.service.app import About, App
 from delivery.service.log import read
 from delivery.service.metrics import Histogram
 from delivery.service.predict import Limits
-
-
-def samples(app: App) -> dict[tuple[str, str], float]:
-    """Value by name and by the last label's value."""
-    registry = CollectorRegistry()
-    registry.register(app.recorder.metrics)
-    app.recorder.flush()
-    return parse(generate_latest(registry).decode())
-
-
-def parse(text: str) -> dict[tuple[str, str], float]:
-    return {
-        (sample.name, next(reversed(sample.labels.values()), "")): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
 
 
 @pytest.mark.parametrize(

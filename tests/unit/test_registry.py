@@ -1,23 +1,20 @@
 """The registry: a model is one version, an alias says what serves, and files are what was registered."""
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tracking
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from delivery import files, lineage, registry
 from delivery.__main__ import main
 from delivery.deploy import history
+from delivery.deploy.slots import free_port
 from delivery.errors import Failure
 
 pytestmark = pytest.mark.xdist_group("registry")  # MLflow makes its tables once
@@ -250,38 +247,13 @@ def test_lineage_leads_from_a_version_to_all_that_made_it(client: MlflowClient, 
     assert capsys.readouterr().err == "error: the registry has no version or alias 7; it has 1 (staging)\n"
 
 
-def free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return asked.getsockname()[1]
-
-
 @pytest.fixture
 def server(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A real `mlflow server` over a store that holds one version."""
     add(client, "one")
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{registry.DATABASE}"]
-    command += ["--artifacts-destination", str(registry.ARTIFACTS)]
-    quiet = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    process = subprocess.Popen(command, env=quiet, stderr=subprocess.PIPE, text=True)
-    deadline = threading.Timer(90, process.kill)
-    deadline.start()
-    said = []
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            said.append(line)
-            if "Application startup complete" in line:
-                break
-        else:
-            pytest.fail("".join(said))
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        deadline.cancel()
-        process.terminate()
-        process.communicate()
+    database = f"sqlite:///{registry.DATABASE}"
+    with tracking.server(database, "--artifacts-destination", str(registry.ARTIFACTS)) as address:
+        yield address
 
 
 def test_a_server_over_the_store_shows_its_files_and_is_used_as_it_is(
