@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from delivery import params
-from delivery.contract import Client
+from delivery.client import Client
 from delivery.errors import Failure
 from delivery.params import LoadTest
 

@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 
 from delivery import contract, files
+from delivery.client import TIMEOUT
 from delivery.deploy import canary, counts, host, proxy, slots, targets
 from delivery.deploy.host import Host
 from delivery.deploy.state import Slot
@@ -70,7 +71,7 @@ def compare(there: Host, old: Slot, new: Slot) -> dict[str, Any]:
     headers = {"content-type": "application/json"}
     if token := os.environ.get("SERVE_TOKEN"):
         headers["authorization"] = f"Bearer {token}"
-    connection = HTTPConnection("127.0.0.1", new.port, timeout=contract.TIMEOUT)
+    connection = HTTPConnection("127.0.0.1", new.port, timeout=TIMEOUT)
     pairs: list[tuple[np.ndarray, np.ndarray]] = []
     copies = failed = 0
     for line in followed(there.folder, old, seconds):
