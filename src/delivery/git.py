@@ -36,9 +36,10 @@ def head() -> str | None:
 
 def changed() -> list[str]:
     """Paths among OWNED that differ from the last commit."""
-    # With -z a path with spaces or accents comes as it is; without renames an entry is one path.
+    # With -z a path with spaces or accents comes as it is; without renames an entry is one path. What is staged as
+    # deleted and there again has two.
     entries = run("status", "--porcelain", "--no-renames", "-z", "--", *OWNED).stdout.split("\0")
-    return [entry[3:] for entry in entries if entry]
+    return list(dict.fromkeys(entry[3:] for entry in entries if entry))
 
 
 def show(revision: str, path: str) -> str | None:

@@ -26,6 +26,13 @@ def test_a_changed_file_is_named_as_it_is(name: str, repository: Path) -> None:
     assert git.changed() == [f"src/{name}"]
 
 
+def test_a_file_that_is_staged_as_deleted_and_there_again_is_named_once(repository: Path) -> None:
+    (repository / "dvc.lock").write_text("one")
+    made.commit()
+    made.git("rm", "--quiet", "--cached", "dvc.lock")
+    assert git.changed() == ["dvc.lock"]
+
+
 def test_every_kind_of_change_is_seen(repository: Path) -> None:
     for name in ("params.yaml", "dvc.yaml", "dvc.lock", "data.dvc"):
         (repository / name).write_text(name)
