@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from host import Site, die, failures
+from host import Site, die, failures, wait_for
 
 from delivery import registry
-from delivery.deploy import environment, host, proxy, release, slots, state
+from delivery.deploy import canary, counts, environment, host, proxy, release, shadow, slots, state
 
 pytestmark = pytest.mark.xdist_group("registry")
 
@@ -110,6 +110,29 @@ def test_killed_at_every_step_and_run_again(one: Site) -> None:
             assert one.deploy(new) == 0, step
             one.settled(new)
     assert failures(seen) == {}
+
+
+@pytest.mark.parametrize("step", [after(counts, "of"), after(canary, "step")], ids=["within a step", "after a step"])
+def test_killed_in_a_canary_and_run_again(step: Callable[[], None], one: Site) -> None:
+    one.canary()
+    with one.load() as seen:
+        assert one.killed(step, "deploy", "2", "staging", "--canary", "20%")
+        assert one.alias() == "1"
+        assert one.deploy("2", "--canary", "20%") == 0
+        one.settled("2")
+    assert failures(seen) == {}
+
+
+@pytest.mark.parametrize("step", [after(counts, "of"), after(shadow, "compare")], ids=["within it", "after it"])
+def test_killed_in_a_shadow_and_run_again(step: Callable[[], None], one: Site, capsys) -> None:
+    one.canary(requests=20)
+    with one.load() as seen:
+        assert one.killed(step, "deploy", "2", "staging", "--shadow")
+        assert one.deploy("2", "--shadow") == 0
+        one.settled("1")
+    assert "version 2 was left half-way; it is removed" in capsys.readouterr().out
+    assert set(seen) == {"1"}
+    wait_for(lambda: not slots.having(shadow.FOLLOW))  # who read the log ends with who asked it to
 
 
 def test_killed_in_a_rollback_and_run_again(one: Site, capsys) -> None:

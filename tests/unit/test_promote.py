@@ -1,12 +1,20 @@
-"""The release of a promotion: one for a version, where it is asked for, and never in a delivery's way."""
+"""A promotion to a lasting target; its release: one for a version, where it is asked for, and never in a delivery's way."""
 
+import json
 import shutil
+import socket
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import made
 import pytest
+from msgspec import to_builtins
+from sample import change
 
 from delivery import github, params, promote, register, registry
+from delivery.__main__ import main
+from delivery.deploy import history, proxy, slots
 from delivery.errors import Failure
 from delivery.params import Params
 
@@ -56,3 +64,39 @@ def test_outside_a_workflow_there_is_none(asked: list[dict], monkeypatch: pytest
     monkeypatch.setattr(github, "inside", lambda: False)
     assert promote.release("staging", "1") == ""
     assert asked == []
+
+
+@pytest.fixture
+def lasting(project: Path, fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[params.Place]:
+    """The project with a lasting target for `staging`, where nothing serves yet."""
+    if not shutil.which("haproxy"):
+        pytest.skip("haproxy is missing: no promotion to a lasting target is tested")
+    registry.DATABASE.parent.mkdir(parents=True)
+    shutil.copy(fresh, registry.DATABASE)
+    home = tmp_path_factory.mktemp("lasting")
+    place = params.Place(target="process", port=slots.free_port(), folder=str(home))
+    of_load = {"users": 1, "seconds": 1, "max_p95_ms": 5000, "min_rps": 1}
+    change(project, {f"loadtest.{name}": value for name, value in of_load.items()})
+    change(project, {"deploy.environments": {"staging": to_builtins(place)}, "deploy.watch_seconds": 0.2})
+    shutil.copytree(made.ROOT / "tests" / "load", project / "tests" / "load")
+    made.commit("A lasting target")
+    yield place
+    proxy.stop(home / "staging")
+    for name in proxy.SLOTS:
+        slots.stop(home / "staging", name, engine=False)
+
+
+def test_a_promotion_to_a_lasting_target_serves_there(lasting: params.Place, capsys) -> None:
+    words = ["promote", "apply", "--branch", "main"]
+    with socket.create_server(("127.0.0.1", lasting.port)):
+        assert main(words) == 1
+    assert f"the proxy cannot have port {lasting.port}" in capsys.readouterr().err
+    assert registry.find(registry.connect(), "1").aliases == []  # it is registered, and serves nowhere
+    assert main(words) == 0
+    assert f"Version 1 serves `staging` at http://127.0.0.1:{lasting.port}" in capsys.readouterr().out
+    with urllib.request.urlopen(f"http://127.0.0.1:{lasting.port}/version", timeout=10) as reply:
+        about = json.loads(reply.read())
+    assert about["version"] == "1"
+    assert registry.find(registry.connect(), "1").aliases == ["staging"]
+    found = history.events(registry.versions(registry.connect()))
+    assert [(event.how, event.outcome) for event in found] == [("promote", "failed"), ("promote", "succeeded")]
