@@ -102,7 +102,8 @@ def _start(folder: Path, port: int, image: str) -> None:
         if started.poll() is not None or time.monotonic() > deadline:
             lines = (folder / "proxy.log").read_text().strip().splitlines() or ["it said nothing"]
             stop(folder)
-            raise Failure(f"the proxy did not start: {next((line for line in lines if 'ALERT' in line), lines[-1])}")
+            telling = (line for line in lines if "ALERT" in line or "rror" in line)  # HAProxy's words, or the engine's
+            raise Failure(f"the proxy did not start: {next(telling, lines[-1])}")
         time.sleep(slots.TICK)
 
 
