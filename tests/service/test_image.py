@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -234,48 +234,79 @@ def test_a_model_that_the_image_cannot_serve_fails_the_build(context: Path, base
     assert "is not the file that manifest.json describes" in done.stdout + done.stderr
 
 
-def test_it_takes_the_place_of_another_on_a_host_and_gives_it_back(
-    image: str, exported: Path, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Slots as containers behind the real proxy; an engine or an image that is gone leaves what serves."""
+@pytest.fixture
+def trial(image: str, exported: Path, port: int, tmp_path: Path) -> Iterator[tuple[host.Host, Callable[..., None]]]:
+    """An environment of containers behind the real proxy, and what starts a version there beside what serves."""
     if not shutil.which("haproxy"):
         pytest.skip("haproxy is missing: the target docker is not tested")
-    name = json.loads(docker("image", "inspect", image).stdout)[0]["Id"]
+    mine = json.loads(docker("image", "inspect", image).stdout)[0]["Id"]
     place = params.Place(target="docker", port=port, folder=str(tmp_path))
-    settings = params.load(ROOT / "params.yaml").deploy
+    with host.opened("trial", place, params.load(ROOT / "params.yaml").deploy) as there:
 
-    def slot(version: str, image: str = name) -> Slot:
-        return Slot("", 0, version, "digest", image)
+        def start(version: str, image: str = mine) -> None:
+            with host.returning(there):
+                there.begin(Slot("", 0, version, "digest", image), exported)
+                assert contract.check(slots.url(there.candidate), exported, None, version)
+                there.share(100)
+            there.keep()
 
-    with host.opened("trial", place, settings) as there:
         try:
-            for version in ("1", "2"):
-                with host.returning(there):
-                    there.begin(slot(version), exported)
-                    assert contract.check(slots.url(there.candidate), exported, None, version)
-                    there.share(100)
-                there.keep()
-                assert ask(f"{there.url}/version").json["version"] == version
-            with (
-                pytest.raises(Failure, match="cannot be had: .*; version 2 goes on serving trial"),
-                host.returning(there),
-            ):
-                there.begin(slot("3", "127.0.0.1:9/gone@sha256:" + "0" * 64), exported)
-            monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
-            with (
-                pytest.raises(Failure, match="engine does not answer: .*; version 2 goes on serving trial"),
-                host.returning(there),
-            ):
-                there.begin(slot("1"), exported)
-            monkeypatch.setenv("DOCKER_HOST", "ssh://elsewhere")
-            with pytest.raises(Failure, match="run this on the engine's host"), host.returning(there):
-                there.begin(slot("1"), exported)
-            monkeypatch.delenv("DOCKER_HOST")
-            assert ask(f"{there.url}/version").json["version"] == "2"
-            assert there.state.candidate is None
+            yield there, start
         finally:
-            monkeypatch.delenv("DOCKER_HOST", raising=False)
             proxy.stop(there.folder)
             for side in proxy.SLOTS:
                 slots.stop(there.folder, side, engine=True)
                 docker("volume", "rm", f"{slots.container(there.folder, side)}-log", code=None)
+
+
+def test_it_takes_the_place_of_another_on_a_host_and_gives_it_back(
+    trial: tuple[host.Host, Callable[..., None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine or an image that is not there leaves what serves."""
+    there, start = trial
+    for version in ("1", "2"):
+        start(version)
+        assert ask(f"{there.url}/version").json["version"] == version
+    with pytest.raises(Failure, match="cannot be had: .*; version 2 goes on serving trial"):
+        start("3", "127.0.0.1:9/gone@sha256:" + "0" * 64)
+    for engine, why in (
+        ("unix:///none", "engine does not answer: .*"),
+        ("ssh://elsewhere", "run this on the engine's"),
+    ):
+        with monkeypatch.context() as other:
+            other.setenv("DOCKER_HOST", engine)
+            with pytest.raises(Failure, match=f"{why}.*; version 2 goes on serving trial"):
+                start("1")
+    assert ask(f"{there.url}/version").json["version"] == "2"
+    assert there.state.candidate is None
+
+
+def test_an_engine_that_goes_away_in_the_middle_leaves_what_serves(
+    trial: tuple[host.Host, Callable[..., None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    there, start = trial
+    start("1")
+    engine = tmp_path / "engine"
+    engine.symlink_to("/var/run/docker.sock")
+    run = slots._run
+
+    def gone(folder: Path, slot: Slot) -> None:
+        run(folder, slot)
+        engine.unlink()
+
+    why = "version 2 did not become ready: .*; version 1 goes on serving trial; what is left of the other one "
+    with monkeypatch.context() as cut:
+        cut.setenv("DOCKER_HOST", f"unix://{engine}")
+        cut.setattr(slots, "_run", gone)
+        with pytest.raises(Failure, match=why):
+            start("2")
+    assert ask(f"{there.url}/version").json["version"] == "1"
+    there.settle(lambda: "1")
+    assert "version 2 was left half-way; it is removed" in capsys.readouterr().out
+    names = docker("ps", "--all", "--format", "{{.Names}}").stdout.split()
+    assert there.state.serving
+    assert [name for name in names if name.startswith(slots.container(there.folder, ""))] == [
+        slots.container(there.folder, there.state.serving.name)
+    ]
+    start("2")
+    assert ask(f"{there.url}/version").json["version"] == "2"

@@ -69,6 +69,8 @@ class Host:
         if warm and same and slots.ready(warm):
             self._write(replace(self.state, candidate=warm))
             return
+        if wanted.image:
+            slots.refuse_no_engine()
         name = proxy.SLOTS[1] if serving and serving.name == proxy.SLOTS[0] else proxy.SLOTS[0]
         wanted = replace(wanted, name=name, port=slots.free_port())
         self._write(State(serving=serving, candidate=wanted))

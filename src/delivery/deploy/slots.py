@@ -68,11 +68,16 @@ def staying() -> dict[str, str]:
     return os.environ | {"RUNNER_TRACKING_ID": ""}
 
 
-def _run(folder: Path, slot: Slot) -> None:
+def refuse_no_engine() -> None:
     if not os.environ.get("DOCKER_HOST", "unix:").startswith("unix:"):
-        raise Failure("the target docker is of this host, and DOCKER_HOST is another; run this on the engine's host")
+        raise Failure(
+            "the target docker is of this host, and DOCKER_HOST is another; run this on the engine's host (docs/deploy.md)"
+        )
     if (asked := docker("version", "--format", "{{.Server.Version}}")).returncode:
         raise Failure(f"the Docker engine does not answer: {_last(asked.stderr)}")
+
+
+def _run(folder: Path, slot: Slot) -> None:
     if (
         docker("image", "inspect", slot.image).returncode
         and (pulled := docker("pull", "--quiet", slot.image)).returncode
@@ -95,11 +100,15 @@ def _run(folder: Path, slot: Slot) -> None:
 
 
 def stop(folder: Path, name: str, *, engine: bool) -> None:
-    """Ends whatever runs in a slot, and removes what belongs to it but its predictions."""
+    """Ends whatever runs in a slot, and removes what belongs to it but its predictions.
+
+    Raises Failure when the engine does not say that its container is gone.
+    """
     end(str(model(folder, name)))
     if engine:
         docker("stop", "--time", str(STOP), container(folder, name))
-        docker("rm", "--force", container(folder, name))
+        if (gone := docker("rm", "--force", container(folder, name))).returncode:
+            raise Failure(_last(gone.stderr))
     shutil.rmtree(folder / name, ignore_errors=True)
     (folder / f"{name}.log").unlink(missing_ok=True)
 

@@ -4,7 +4,6 @@ import ctypes
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from delivery import files
+from delivery.deploy import slots
 from delivery.errors import Failure
 
 READY = 60  # seconds that a container may take to start
@@ -66,7 +66,7 @@ def process(model: Path, version: str = "") -> Iterator[str]:
 @contextmanager
 def container(image: str, version: str = "") -> Iterator[str]:
     """The address of a container of this machine's engine, with as little right as it needs; removed at the end."""
-    port = free_port()
+    port = slots.free_port()
     name = f"delivery-{os.getpid()}-{port}"
     command = ["docker", "run", "--rm", "--name", name, "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"]  # noqa: S108
     # The host's network, on loopback alone: it works where the engine has no bridge, too.
@@ -86,12 +86,6 @@ def engine() -> bool:
         bool(shutil.which("docker"))
         and not subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager
