@@ -2,14 +2,15 @@
 
     .venv/bin/python benchmarks/deploy.py     (needs haproxy and artifacts/export; prints a table and writes docs/benchmarks.md)
 
-64 connections ask at a fixed rate, in a process of their own; the verbs run as an operator runs them.
+64 connections ask at a fixed rate, in a process of their own session, as clients are; the verbs run as an operator runs
+them. Each request is a row at random: in turn, a proxy that takes turns too would show each version other rows.
 """
 
 import argparse
 import asyncio
-import itertools
 import json
 import os
+import random
 import shutil
 import statistics
 import subprocess
@@ -136,7 +137,7 @@ def verb(project: Path, *words: str) -> None:
 @contextmanager
 def load(port: int, file: Path, options: argparse.Namespace) -> Iterator:
     command = [sys.executable, __file__, "--connections", str(options.connections), "--rate", str(options.rate)]
-    with subprocess.Popen([*command, "--ask", str(port), str(file)]) as client:
+    with subprocess.Popen([*command, "--ask", str(port), str(file)], start_new_session=True) as client:
         try:
             while not file.exists() or not file.stat().st_size:
                 time.sleep(0.1)
@@ -156,7 +157,7 @@ def load(port: int, file: Path, options: argparse.Namespace) -> Iterator:
 async def ask(port: int, file: Path, connections: int, rate: float) -> None:
     """Each connection asks at its own beat until it is ended; what comes late is late, and the beat does not wait."""
     rows = json.loads((ROOT / "artifacts" / "export" / "examples.json").read_text())
-    bodies = itertools.cycle([json.dumps(row["request"]).encode() for row in rows])
+    bodies = [json.dumps(row["request"]).encode() for row in rows]
     with file.open("a", buffering=1) as out:
 
         async def one(number: int) -> None:
@@ -166,7 +167,7 @@ async def ask(port: int, file: Path, connections: int, rate: float) -> None:
             while True:
                 await asyncio.sleep(max(0, due - time.time()))
                 start, due = time.time(), due + beat
-                body = next(bodies)
+                body = random.choice(bodies)
                 head = f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
                 try:
                     if writer is None:

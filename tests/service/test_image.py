@@ -234,6 +234,10 @@ def test_a_model_that_the_image_cannot_serve_fails_the_build(context: Path, base
     assert "is not the file that manifest.json describes" in done.stdout + done.stderr
 
 
+def shares(container: str) -> str:
+    return docker("inspect", "--format", "{{.HostConfig.CpuShares}}", container).stdout.strip()
+
+
 @pytest.fixture
 def trial(image: str, exported: Path, port: int, tmp_path: Path) -> Iterator[tuple[host.Host, Callable[..., None]]]:
     """An environment of containers behind the real proxy, and what starts a version there beside what serves."""
@@ -267,6 +271,8 @@ def test_it_takes_the_place_of_another_on_a_host_and_gives_it_back(
     for version in ("1", "2"):
         start(version)
         assert ask(f"{there.url}/version").json["version"] == version
+        assert there.state.serving
+        assert shares(slots.container(there.folder, there.state.serving.name)) == slots.SHARES
     with pytest.raises(Failure, match="cannot be had: .*; version 2 goes on serving trial"):
         start("3", "127.0.0.1:9/gone@sha256:" + "0" * 64)
     for engine, why in (
@@ -292,6 +298,7 @@ def test_an_engine_that_goes_away_in_the_middle_leaves_what_serves(
 
     def gone(folder: Path, slot: Slot) -> None:
         run(folder, slot)
+        assert shares(slots.container(folder, slot.name)) == slots.FEW_SHARES  # what serves comes first
         engine.unlink()
 
     why = "version 2 did not become ready: .*; version 1 goes on serving trial; what is left of the other one "

@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from delivery import params, records
-from delivery.deploy import proxy, slots, state
+from delivery.deploy import priority, proxy, slots, state
 from delivery.deploy.state import Slot, State
 from delivery.errors import Failure
 
@@ -136,7 +136,7 @@ def folder(environment: str, place: params.Place) -> Path:
 def opened(environment: str, place: params.Place, settings: params.Deploy) -> Iterator[Host]:
     if not Path("/proc/self/cmdline").exists():
         raise Failure("the targets process and docker need Linux; elsewhere leave the environment without a target")
-    with state.locked(folder(environment, place)):
+    with state.locked(folder(environment, place)), priority.giving_way():
         yield Host(environment, place, settings)
 
 

@@ -50,25 +50,23 @@ def main(options: argparse.Namespace) -> None:
 
 def run(which: str, target: str, percent: int = 0, how: str = "deploy") -> str:
     """Returns what there is to tell. Raises Failure when the version does not serve; what ran before then runs."""
-    client = registry.connect()
-    version = registry.find(client, which)
     where = versions.place(target)
-    if where.target == "rehearsal":
-        return rehearsed(version, target, percent, how)
-    if where.target == "kubernetes":
-        return in_cluster(version, target, percent, how)
-    with host.opened(target, where, params.load().deploy) as there:
-        there.settle(lambda: versions.pointed(target))
-        return beside(there, version, percent, how)
+    if where.target in ("process", "docker"):
+        with host.opened(target, where, params.load().deploy) as there:  # first of all: the registry costs seconds
+            there.settle(lambda: versions.pointed(target))
+            return beside(there, registry.find(registry.connect(), which), percent, how)
+    version = registry.find(registry.connect(), which)
+    return (in_cluster if where.target == "kubernetes" else rehearsed)(version, target, percent, how)
 
 
 def compared(which: str, target: str) -> str:
     """The page of a version in the shadow of what serves."""
-    version, where = registry.find(registry.connect(), which), versions.place(target)
+    where = versions.place(target)
     if where.target not in ("process", "docker"):
         raise Failure(f"{target} is no target process or docker, so nothing of it can be shadowed; docs/deploy.md")
     with host.opened(target, where, params.load().deploy) as there:
         there.settle(lambda: versions.pointed(target))
+        version = registry.find(registry.connect(), which)
         return shadow.trial(there, versions.vouched(version, where), versions.download(version))
 
 

@@ -18,11 +18,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from delivery import files
+from delivery.deploy import priority
 from delivery.deploy.state import Slot
 from delivery.errors import Failure
 
 TICK = 0.02
 STOP = 15  # seconds from SIGTERM to SIGKILL
+SHARES, FEW_SHARES = "1024", "102"  # of the cores, for a container: the usual, and while it starts
 
 
 def free_port() -> int:
@@ -49,6 +51,7 @@ def start(folder: Path, slot: Slot, exported: Path, seconds: float) -> None:
         if not alive(folder, slot) or time.monotonic() > deadline:
             raise Failure(f"version {slot.version} did not become ready: {last_word(folder, slot)}")
         time.sleep(TICK)
+    _of_full_rank(folder, slot)
 
 
 def _spawn(folder: Path, slot: Slot) -> None:
@@ -59,8 +62,17 @@ def _spawn(folder: Path, slot: Slot) -> None:
         started = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=staying(), start_new_session=True
         )
+    priority.nice(started.pid, priority.LOW)
     while started.poll() is None and not having(str(model(folder, slot.name))):
         time.sleep(TICK)  # the kernel shows the arguments of a new program a moment after it has begun
+
+
+def _of_full_rank(folder: Path, slot: Slot) -> None:
+    """While it started it gave way to what serves."""
+    if slot.image and (told := docker("update", "--cpu-shares", SHARES, container(folder, slot.name))).returncode:
+        raise Failure(f"version {slot.version} cannot be given its share of the cores: {_last(told.stderr)}")
+    for pid in having(str(model(folder, slot.name))):
+        priority.nice(pid, priority.USUAL)
 
 
 def staying() -> dict[str, str]:
@@ -85,6 +97,7 @@ def _run(folder: Path, slot: Slot) -> None:
         raise Failure(f"the image {slot.image} of version {slot.version} cannot be had: {_last(pulled.stderr)}")
     words = ["--detach", "--name", container(folder, slot.name), "--restart", "unless-stopped", "--network", "host"]
     words += ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108
+    words += ["--cpu-shares", FEW_SHARES]
     words += ["--volume", f"{container(folder, slot.name)}-log:/log", "--env", "SERVE_LOG=/log"]
     words += [
         "--env",

@@ -1,0 +1,37 @@
+"""A version that starts beside another gives way to it; once it is ready it is worth as much."""
+
+from pathlib import Path
+
+import pytest
+from host import Site
+
+from delivery.deploy import priority, slots
+from delivery.deploy.state import Slot
+
+pytestmark = pytest.mark.xdist_group("registry")
+
+
+def nice(process: int | str) -> int:
+    """Of the session of a process, as in `/autogroup-12 nice 0`."""
+    return int(Path(f"/proc/{process}/autogroup").read_text().split()[-1])
+
+
+def test_a_version_gives_way_until_it_is_ready_and_the_verb_until_it_ends(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not Path("/proc/self/autogroup").exists():
+        pytest.skip("this kernel does not share the cores out by session: nothing gives way")
+    seen: list[int] = []
+    real = slots._of_full_rank
+
+    def look(folder: Path, slot: Slot) -> None:
+        (pid,) = slots.having(str(slots.model(folder, slot.name)))
+        seen.extend((nice("self"), nice(pid)))
+        real(folder, slot)
+        seen.append(nice(pid))
+
+    monkeypatch.setattr(slots, "_of_full_rank", look)
+    assert site.deploy("1") == 0
+    assert seen == [priority.LOW, priority.LOW, priority.USUAL]
+    assert nice("self") == priority.USUAL
+    assert {nice(pid) for pid in slots.having(str(site.home / "haproxy.cfg"))} == {priority.USUAL}
