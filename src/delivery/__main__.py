@@ -37,6 +37,7 @@ VERBS = {
     "loadtest": "requests per second, latency and errors of a running service",
     "drift": "would a model trained with the next month be better?",
     "backtest": "the drift policy over the whole year again: what it would have opened, and gained",
+    "engine": "where work is done: on this machine, or on a Dask cluster, and whether that answers",
     "search": "other settings of the model, tried on training rows; the winner as a pull request",
     "reproduce": "the model that the commit describes, from the store or made again",
     "review": "what a reviewer of a pull request sees: reproduce, compare, gate, page",

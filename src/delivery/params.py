@@ -21,6 +21,8 @@ Positive = Annotated[float, Meta(gt=0, le=1e9)]  # an infinite margin would be a
 Count = Annotated[int, Meta(ge=1)]
 # As `problem.periods` names them; also of files, folders and branches.
 Period = Annotated[str, Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]{0,31}$")]
+# In memory, in windows, on a Dask cluster of this machine, or on one at an address.
+Engine = Annotated[str, Meta(pattern=r"^(memory|stream|dask|(tcp|tls|ws|wss)://[^\s]{1,200})$")]
 
 
 class Fetch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,7 +153,7 @@ class Search(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Params(Struct, frozen=True, forbid_unknown_fields=True):
-    engine: Literal["memory", "stream"]
+    engine: Engine
     fetch: Fetch
     validate: Validate
     prepare: Prepare

@@ -58,9 +58,9 @@ def streamed(params: Params, folder: Path) -> dict[str, list[Part]]:
     cut = windows.cut(params.fetch.until, params.engine)
     days = windows.by_day(cut)
     seams = (windows.wider(day, FURTHER) for day in spread(days, SEAMS))
-    for _ in windows.each(refuse_unfit, [*spread(days, MOMENTS), *seams]):
+    for _ in windows.each(refuse_unfit, [*spread(days, MOMENTS), *seams], params.engine):
         pass
-    parts = [part for made in windows.each(partial(write, folder=folder), cut) for part in made]
+    parts = [part for made in windows.each(partial(write, folder=folder), cut, params.engine) for part in made]
     first = first_tested((part.oldest for part in parts), params.prepare.test_periods)
     out: dict[str, list[Part]] = {"train": [], "test": []}
     for part in parts:

@@ -10,6 +10,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from delivery import files, registry
+from delivery import engine, export, files, params, registry
 from delivery.errors import Failure
 from delivery.evaluate import PREDICTION
 from delivery.export import FOLDER as EXPORT
@@ -48,7 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
-    about = run(options.source, options.result, model_of(options.model))
+    about = run(options.source, options.result, model_of(options.model), params.load().engine)
     speed = f", {about['rows_scored'] / about['seconds']:,.0f} a second" if about["rows_scored"] else ""
     print(f"score: {about['rows']:,} rows are in {options.result}, {about['rows_scored']:,} of them new{speed}")
 
@@ -62,7 +63,7 @@ def model_of(which: str) -> Path:
     return registry.download(client, version, files.CACHE / "versions" / str(version.version)) / "export"
 
 
-def run(source: Path, result: Path, folder: Path) -> dict:
+def run(source: Path, result: Path, folder: Path, where: str = "memory") -> dict:
     """Scores what is not scored yet. Raises Failure when `result` holds the scores of another source or model."""
     model = runtime.load(folder)
     if model.matrix is None:
@@ -81,8 +82,8 @@ def run(source: Path, result: Path, folder: Path) -> dict:
     todo = [piece for piece in pieces if not (result / piece.part).exists()]
     began = time.monotonic()
     with progress(f"scoring {sum(piece.rows for piece in todo):,} rows"):
-        for piece in todo:
-            score(piece, model, result / piece.part)
+        for _ in engine.as_done(partial(scored_to, result, folder), todo, where):
+            pass
     seconds = time.monotonic() - began
     return finish(result, pieces) | {"rows_scored": sum(piece.rows for piece in todo), "seconds": seconds}
 
@@ -111,6 +112,16 @@ def fingerprint(file: Path) -> str:
         length = int.from_bytes(stream.read(4), "little")
         stream.seek(-min(size, FOOTER + length), os.SEEK_END)
         return f"{size} {hashlib.sha256(stream.read()).hexdigest()}"
+
+
+def scored_to(result: Path, folder: Path, piece: Piece) -> None:
+    """One piece, by the model in the folder."""
+    score(piece, loaded(folder, (folder / export.MANIFEST).stat().st_mtime_ns), result / piece.part)
+
+
+@lru_cache(1)
+def loaded(folder: Path, _: int) -> Model:
+    return runtime.load(folder)
 
 
 def score(piece: Piece, model: Model, to: Path) -> None:

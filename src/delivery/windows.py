@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeVar
 
 import pandas as pd
 
-from delivery import tables
+from delivery import engine, tables
 from delivery.errors import Failure
 from delivery.files import DATA
 from problem import TABLES, TIME, table
@@ -39,17 +39,17 @@ class Window(NamedTuple):
     further: int = 0  # days more are read on both sides, to see that they do not matter
 
 
-def cut(newest: str, engine: str, folder: Path = DATA) -> list[Window]:
+def cut(newest: str, where: str, folder: Path = DATA) -> list[Window]:
     """The windows of the data up to and including the period `newest`, oldest first.
 
     Raises Failure when a file is missing or stale, or the data cannot be cut.
     """
     wanted = tuple(tables.expected(newest))
-    if engine == "memory":
+    if where == "memory":
         return [Window(folder, newest, wanted)]
     if whole := [name for name, kind in TABLES.items() if kind.periodic and not tables.day_columns(name)]:
         raise Failure(
-            f"engine is {engine}, but {', '.join(whole)} cannot be read by days: name `day` in TABLES of "
+            f"engine is {where}, but {', '.join(whole)} cannot be read by days: name `day` in TABLES of "
             "src/problem/schema.py, or set engine: memory"
         )
     sizes = days(newest, folder)
@@ -149,11 +149,17 @@ def in_order(examples: pd.DataFrame) -> pd.DataFrame:
     return examples.reset_index(drop=True)
 
 
-def each(work: Callable[[Window], Done], windows: Iterable[Window], processes: int | None = None) -> Iterator[Done]:
-    """What `work` gives for each window, in their order; in as many processes as there are cores, up to PROCESSES.
+def each(
+    work: Callable[[Window], Done], windows: Iterable[Window], where: str = "stream", processes: int | None = None
+) -> Iterator[Done]:
+    """What `work` gives for each window, in their order: on a cluster if the engine is one, else in as many processes
+    as there are cores, up to PROCESSES.
 
     No more is started than there are processes, so that finished work does not pile up.
     """
+    if engine.cluster(where):
+        yield from engine.in_order(work, windows, where)
+        return
     windows = list(windows)
     processes = min(processes or len(os.sched_getaffinity(0)), PROCESSES, len(windows))
     if processes <= 1:

@@ -10,7 +10,7 @@ import engines
 import pytest
 import tracking
 
-WANTED = ("dvc_s3", "moto", "psycopg")
+WANTED = ("distributed", "dvc_s3", "moto", "psycopg")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,6 +38,13 @@ def server(bucket: str) -> Iterator[str]:
         engines.postgresql() as database,
         tracking.server(database, "--artifacts-destination", f"s3://{engines.BUCKET}/mlflow", **keys) as address,
     ):
+        yield address
+
+
+@pytest.fixture(scope="session")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Dask cluster of two workers, which come again when they are killed."""
+    with engines.dask(tmp_path_factory.mktemp("dask"), 2) as (address, _):
         yield address
 
 

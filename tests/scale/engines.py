@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,3 +73,42 @@ def s3() -> Iterator[str]:
         yield "http://{}:{}".format(*server.get_host_and_port())
     finally:
         server.stop()
+
+
+@contextmanager
+def dask(folder: Path, workers: int) -> Iterator[tuple[str, int]]:
+    """A scheduler and its workers, each a process that another one starts again when it dies; the scheduler's address and process."""
+    host, port = "127.0.0.1", free_port()
+    address = f"tcp://{host}:{port}"
+    cli, quiet = "distributed.cli.dask", subprocess.DEVNULL
+    scheduler = [f"{cli}_scheduler", "--host", host, "--port", str(port)]
+    worker = [f"{cli}_worker", address, "--nthreads", "1"]
+    settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1", "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"}
+    environment = os.environ | settings | {"PYTHONPATH": str(Path(__file__).parent)}  # for `dying`
+    running: list[subprocess.Popen] = []
+    try:
+        for words in [scheduler, *[worker] * workers]:
+            command = [sys.executable, "-m", *words, "--no-dashboard"]
+            running.append(subprocess.Popen(command, env=environment, cwd=folder, stdout=quiet, stderr=quiet))
+        yield address, running[0].pid
+    finally:
+        for process in reversed(running):
+            process.terminate()
+            process.wait()
+
+
+def dying(mark: str, after: int, work: Callable[[Any], Any], item: Any) -> Any:
+    """`work`, but the first process that comes to so manieth an item of its own is killed with it in its hands."""
+    count[mark] = count.get(mark, 0) + 1
+    if count[mark] == after and not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return work(item)
+
+
+def deadly(pid: int, item: Any) -> None:
+    """Kills a process, this one if it is 0."""
+    os.kill(pid or os.getpid(), signal.SIGKILL)
+
+
+count: dict[str, int] = {}  # items of this process

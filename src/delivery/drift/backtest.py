@@ -6,20 +6,23 @@ and serves from the next month on. Both are held against never and against alway
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from delivery import files, params, tables, task
+from delivery import engine, files, params, tables, task, windows
 from delivery.drift import challenger, plots, policy
 from delivery.errors import Failure
 from delivery.fetch import into
 from delivery.params import Params
-from problem import BLOCK, FEATURES, LABEL, PERIOD, PRIMARY, TIME, losses, predict, table
+from problem import BLOCK, FEATURES, LABEL, PERIOD, PRIMARY, TIME, losses, predict
 
 MODES = ("frozen", "replaced")
 REPORT = files.REPORTS / "drift.backtest.json"
@@ -54,7 +57,9 @@ def run(settings: Params, modes: tuple[str, ...] = MODES) -> dict[str, dict]:
     folder = files.CACHE / "drift" / last
     if not folder.is_dir():
         into(folder, last)
-    examples = table(tables.read(last, folder)).dropna(subset=[LABEL]).reset_index(drop=True)
+    cut = windows.cut(last, settings.engine, folder)
+    examples = pd.concat(windows.each(windows.features, cut, settings.engine), ignore_index=True)
+    examples = examples.dropna(subset=[LABEL]).reset_index(drop=True)
     replay = fit(examples, settings)
     return {mode: summary(mode, list(months(replay, mode, settings)), replay) for mode in modes}
 
@@ -72,15 +77,40 @@ def first(periods: list[str], settings: Params) -> int:
 
 def fit(examples: pd.DataFrame, settings: Params) -> Replay:
     periods = sorted(examples[PERIOD].unique())
-    scores, seconds = {}, {}
-    for count in range(first(periods, settings), len(periods)):
-        start = time.monotonic()
-        model = challenger.fitted(examples, periods[count], settings)
-        seconds[count] = time.monotonic() - start
-        unseen = (examples[PERIOD] >= periods[count]).to_numpy()
-        scores[count] = np.full(task.shape(len(examples)), np.nan)
-        scores[count][unseen] = predict(model, examples.loc[unseen, list(FEATURES)])
+    counts = range(first(periods, settings), len(periods))
+    with within_reach(examples, settings.engine) as source:
+        work = partial(unseen, source, settings)
+        done = list(engine.in_order(work, [periods[count] for count in counts], settings.engine))
+    scores = {count: scored for count, (scored, _) in zip(counts, done, strict=True)}
+    seconds = {count: took for count, (_, took) in zip(counts, done, strict=True)}
     return Replay(examples, periods, scores, seconds)
+
+
+@contextmanager
+def within_reach(examples: pd.DataFrame, where: str) -> Iterator[pd.DataFrame | Path]:
+    """The examples as they are, or on a cluster the path of a file of them for as long as it is needed."""
+    if not engine.cluster(where):
+        yield examples
+        return
+    path = files.CACHE / "drift" / f"examples.{os.getpid()}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    examples.to_parquet(path)
+    try:
+        yield path
+    finally:
+        path.unlink()
+
+
+def unseen(source: pd.DataFrame | Path, settings: Params, period: str) -> tuple[np.ndarray, float]:
+    """What a model of everything before the period says of all rows, NaN of those it knows, and how long it trained."""
+    examples = pd.read_parquet(source) if isinstance(source, Path) else source
+    start = time.monotonic()
+    model = challenger.fitted(examples, period, settings)
+    seconds = time.monotonic() - start
+    new = (examples[PERIOD] >= period).to_numpy()
+    scores = np.full(task.shape(len(examples)), np.nan)
+    scores[new] = predict(model, examples.loc[new, list(FEATURES)])
+    return scores, seconds
 
 
 def months(replay: Replay, mode: str, settings: Params) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import msgspec
 import pandas as pd
 
 import problem
-from delivery import files, github, params, prepare, registry
+from delivery import engine, files, github, params, prepare, registry
 from delivery.errors import Failure
 from delivery.params import Params
 from delivery.search.propose import propose
@@ -74,7 +75,8 @@ def run(settings: Params) -> dict[str, Any]:
             raise Failure(f"the present settings cannot be trained: {trial.failed}")
         keep(journal, trial)
         known[trial.train] = trial
-        record(client, search, trial, len(judged), settings)
+        if digest(trial.train) not in recorded:
+            record(client, search, trial, len(judged), settings)
         done = [known[train] for train in planned if train in known]
         told(done, len(planned), (len(left) - new) * (time.monotonic() - began) / new, settings)
     return judge([known[train] for train in planned], judged, settings) | {"folds": folds}
@@ -82,8 +84,9 @@ def run(settings: Params) -> dict[str, Any]:
 
 def tried(planned: Sequence[Train], folds: Sequence[str], settings: Params) -> Iterator[Trial]:
     """The trials, in the order in which they end."""
-    for train in planned:
-        yield attempt(train, prepare.FOLDER / "train.parquet", folds, settings)
+    work = partial(attempt, source=prepare.FOLDER / "train.parquet", folds=folds, settings=settings)
+    for _, trial in engine.as_done(work, planned, settings.engine):
+        yield trial
 
 
 def training(settings: Params) -> pd.DataFrame:

@@ -108,14 +108,14 @@ import os, pickle, signal, sys
 from delivery.search import run
 settings = pickle.load(sys.stdin.buffer)
 count, original = 0, run.attempt
-def attempt(*words):
+def attempt(*words, **named):
     global count
     count += 1
     if count == 3:
         with next(run.JOURNALS.glob("*")).open("ab") as journal:
             journal.write(b'{"train":{"model":')
         os.kill(os.getpid(), signal.SIGKILL)
-    return original(*words)
+    return original(*words, **named)
 run.attempt = attempt
 run.run(settings)
 """
@@ -130,9 +130,9 @@ def test_killed_in_mid_run_it_goes_on_and_ends_with_the_same(prepared: Params, m
     attempts = []
     original = search.attempt
 
-    def counted(*words: Any) -> Trial:
+    def counted(*words: Any, **named: Any) -> Trial:
         attempts.append(words)
-        return original(*words)
+        return original(*words, **named)
 
     monkeypatch.setattr(search, "attempt", counted)
     assert timeless(search.run(prepared)) == timeless(whole)

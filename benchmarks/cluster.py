@@ -1,0 +1,119 @@
+"""What a Dask cluster gains on one machine: features, scoring and a search here, on one worker and on more.
+
+    .venv/bin/python benchmarks/cluster.py --workers 2 --rounds 2      # after `make scale` and `dvc repro`
+
+Each worker is a process of one thread on a core of its own. The rows are the source's whole year; to score, as many as
+asked for are drawn from the test rows, seeded. Times are the best of the rounds, workers and files warm.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from msgspec.structs import replace
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+from delivery import engine, params, prepare, score, tables, windows
+from delivery.fetch import into
+from delivery.search import run as search
+from delivery.search.space import candidates
+from problem import FEATURES, KEY
+
+PORT = 18786
+TRIALS = 8
+
+
+def nothing(item: int) -> int:
+    return item
+
+
+def made(window: windows.Window) -> int:
+    """The features of a window, of which only the number of rows comes back, as `prepare` does it with files."""
+    return len(windows.features(window))
+
+
+@contextmanager
+def cluster(workers: int) -> Iterator[str]:
+    address = f"tcp://127.0.0.1:{PORT}"
+    cli, quiet = "distributed.cli.dask", subprocess.DEVNULL
+    words = [[f"{cli}_scheduler", "--host", "127.0.0.1", "--port", str(PORT)]]
+    words += [[f"{cli}_worker", address, "--nthreads", "1", "--no-nanny"]] * workers
+    running = [
+        subprocess.Popen([sys.executable, "-m", *each, "--no-dashboard"], stdout=quiet, stderr=quiet) for each in words
+    ]
+    try:
+        with engine.connected(address) as client:
+            client.wait_for_workers(workers, 60)
+        yield address
+    finally:
+        for process in reversed(running):
+            process.terminate()
+            process.wait()
+
+
+def jobs(folder: Path, rows: int) -> dict[str, Callable[[str], object]]:
+    settings = params.load()
+    last = tables.periods()[-1]
+    into(folder / "data", last)
+    cut = windows.cut(last, "stream", folder / "data")
+    test = prepare.read("test")[[*dict.fromkeys([*KEY, *FEATURES])]]
+    test.sample(rows, replace=True, random_state=1).to_parquet(folder / "rows.parquet", row_group_size=50_000)
+    planned = candidates(replace(settings, search=replace(settings.search, trials=TRIALS - 1)))
+    folds = search.periods(prepare.read("train"), settings.search.folds)
+
+    def scored(where: str) -> None:
+        shutil.rmtree(folder / "scores", ignore_errors=True)
+        score.run(folder / "rows.parquet", folder / "scores", score.EXPORT, where)
+
+    return {
+        f"features of {len(cut)} windows": lambda where: list(engine.as_done(made, cut, where)),
+        f"scores of {rows:,} rows": scored,
+        f"search, {len(planned)} trials": lambda where: list(
+            search.tried(planned, folds, replace(settings, engine=where))
+        ),
+        "1,000 tasks that do nothing": lambda where: list(engine.as_done(nothing, range(1000), where)),
+    }
+
+
+def best(job: Callable[[str], object], where: str, rounds: int) -> float:
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        job(where)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rows", type=int, default=3_000_000)
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    windows.ROWS = 30_000
+    table: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory(prefix="cluster.", dir=Path.cwd()) as place:
+        todo = jobs(Path(place), options.rows)
+        for name, job in todo.items():
+            table[name] = {"here": best(job, "memory", options.rounds)}
+        for workers in range(1, options.workers + 1):
+            with cluster(workers) as address:
+                for name, job in todo.items():
+                    table[name][f"{workers} worker(s)"] = best(job, address, options.rounds)
+    for name, times in table.items():
+        print(f"{name}: " + ", ".join(f"{where} {seconds:.1f} s" for where, seconds in times.items()))
+    print(json.dumps({name: {k: float(np.round(v, 3)) for k, v in times.items()} for name, times in table.items()}))
+
+
+if __name__ == "__main__":
+    main()
