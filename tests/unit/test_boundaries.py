@@ -71,8 +71,11 @@ def _assigned(path: Path, variable: str) -> ast.expr:
     raise AssertionError(f"{path} has no {variable}")
 
 
-def test_the_service_loads_nothing_heavy() -> None:
-    modules = [f"delivery.service.{path.stem}" for path in sorted((SOURCE / "delivery" / "service").glob("*.py"))]
+SERVICE = [f"delivery.service.{path.stem}" for path in sorted((SOURCE / "delivery" / "service").glob("*.py"))]
+
+
+@pytest.mark.parametrize("modules", [SERVICE, ["delivery.deploy.rollback"]], ids=["the service", "a rollback"])
+def test_what_must_start_quickly_loads_nothing_heavy(modules: list[str]) -> None:
     heavy = ("pandas", "mlflow", "dvc", "sklearn", "scipy", "matplotlib", "pyarrow", "skops")
     code = f"import sys, problem, {', '.join(modules)}; print(*[m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -7,11 +7,10 @@ from pathlib import Path
 from delivery import contract, loadtest, params
 from delivery.deploy import targets
 from delivery.errors import Failure
-from delivery.export import FOLDER as EXPORT
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, default=EXPORT, metavar="DIR", help="exported model")
+    parser.add_argument("--model", type=Path, default=Path("artifacts/export"), metavar="DIR", help="exported model")
     parser.add_argument("--image", default="", help="run this image instead of a process, where there is an engine")
     parser.add_argument("--contract", action="store_true", help="the contract alone, no load")
 
