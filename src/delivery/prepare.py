@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from delivery import tables, task, windows
+from delivery import processes, tables, task, windows
 from delivery.errors import Failure
 from delivery.files import ARTIFACTS, replacing
 from delivery.params import Params
@@ -18,7 +18,7 @@ from problem import BLOCK, CATEGORIES, FEATURES, KEY, LABEL, PERIOD, SEGMENTS, T
 FOLDER = ARTIFACTS / "prepare"
 GROUP = 100_000  # rows in a row group: what is read at once where not everything is
 MOMENTS = 12  # looked back from, to see that no feature knows the future
-SEAMS, FURTHER = 3, 7  # days made again with so many more around them, to see that windows hold all that is looked at
+SEAMS, FURTHER = 2, 7  # days made again with so many more around them, to see that windows hold all that is looked at
 
 
 class Part(NamedTuple):
@@ -58,9 +58,9 @@ def streamed(params: Params, folder: Path) -> dict[str, list[Part]]:
     cut = windows.cut(params.fetch.until, params.engine)
     days = windows.by_day(cut)
     seams = (windows.wider(day, FURTHER) for day in spread(days, SEAMS))
-    for _ in windows.each(refuse_unfit, [*spread(days, MOMENTS), *seams], params.engine):
+    for _ in processes.each(refuse_unfit, [*spread(days, MOMENTS), *seams], params.engine):
         pass
-    parts = [part for made in windows.each(partial(write, folder=folder), cut, params.engine) for part in made]
+    parts = [part for made in processes.each(partial(write, folder=folder), cut, params.engine) for part in made]
     first = first_tested((part.oldest for part in parts), params.prepare.test_periods)
     out: dict[str, list[Part]] = {"train": [], "test": []}
     for part in parts:
@@ -75,8 +75,10 @@ def streamed(params: Params, folder: Path) -> dict[str, list[Part]]:
 def write(window: Window, folder: Path) -> list[Part]:
     """The window's labelled rows, a file for each period of theirs: one, unless PERIOD is not that of the raw file."""
     rows = labelled(windows.features(window))
-    named = ((period, folder / f"{period}.{window.since}.parquet") for period in sorted(rows[PERIOD].unique()))
-    return [written(rows[rows[PERIOD] == period], path) for period, path in named]
+    periods = sorted(rows[PERIOD].unique())
+    parts = (rows[rows[PERIOD] == period] if len(periods) > 1 else rows for period in periods)
+    paths = (folder / f"{period}.{window.since}.parquet" for period in periods)
+    return list(map(written, parts, paths))
 
 
 def written(rows: pd.DataFrame, path: Path) -> Part:

@@ -4,13 +4,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from delivery.errors import Failure
 from delivery.files import DATA
 from problem import TABLES, periods
+
+ROWS = 400_000  # in a piece
 
 
 def expected(until: str) -> list[str]:
@@ -51,6 +53,44 @@ def read(until: str, folder: Path = DATA) -> dict[str, pd.DataFrame]:
     Raises Failure when a file is missing, unreadable, or newer than `until` (a stale folder).
     """
     return {name: together([whole(path) for path in files(name, until, folder)]) for name in TABLES}
+
+
+class Piece(NamedTuple):
+    """Row groups of a table's file."""
+
+    name: str
+    path: Path
+    groups: tuple[int, ...]
+    first: int  # place of its first row in the table
+    rows: int
+
+    def read(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """With the rows' places in the table as index."""
+        import pyarrow.parquet as pq
+
+        with readable(self.path), pq.ParquetFile(self.path) as file:
+            rows = file.read_row_groups(list(self.groups), columns and list(columns)).to_pandas()
+        return rows.set_axis(pd.RangeIndex(self.first, self.first + self.rows))
+
+
+def pieces(name: str, until: str, folder: Path = DATA) -> Iterator[Piece]:
+    """A table in pieces of about ROWS, or of one row group where these are larger."""
+    import pyarrow.parquet as pq
+
+    first = 0
+    for path in files(name, until, folder):
+        with readable(path):
+            about = pq.read_metadata(path)
+        if not about.num_rows:
+            raise empty(path)
+        groups: list[int] = []
+        size = 0
+        for group in range(about.num_row_groups):
+            groups.append(group)
+            size += about.row_group(group).num_rows
+            if size >= ROWS or group == about.num_row_groups - 1:
+                yield Piece(name, path, tuple(groups), first, size)
+                groups, first, size = [], first + size, 0
 
 
 def together(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:

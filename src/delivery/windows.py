@@ -5,27 +5,20 @@ memory that is one window of everything. A window says what to read and may be s
 all windows, one after the other, are those of everything at once.
 """
 
-import multiprocessing
-import os
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from itertools import accumulate, groupby, pairwise
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import pandas as pd
 
-from delivery import engine, tables
+from delivery import tables
 from delivery.errors import Failure
 from delivery.files import DATA
 from problem import TABLES, TIME, table
 
 ROWS = 400_000  # raw ones in a window, about: half a GB while its features are made
-PROCESSES = 4  # at most: each holds a window
-Done = TypeVar("Done")
 
 
 class Window(NamedTuple):
@@ -56,7 +49,7 @@ def cut(newest: str, where: str, folder: Path = DATA) -> list[Window]:
     for earlier, later in pairwise(wanted):
         if max(sizes[earlier]) >= min(sizes[later]):
             raise Failure(f"{later} begins on {min(sizes[later])}, before {earlier} ends; set engine: memory")
-    cuts = [(part[0], part[-1]) for period in wanted for part in parts(sizes[period])]
+    cuts = [(part[0], part[-1]) for period in wanted for part in divided(sizes[period])]
     return [Window(folder, newest, reached(sizes, *ends), *ends) for ends in cuts]
 
 
@@ -70,7 +63,7 @@ def days(newest: str, folder: Path) -> dict[str, dict[date, int]]:
     return {period: dict(sorted(found.items())) for period, found in out.items()}
 
 
-def parts(sizes: dict[date, int]) -> Iterator[list[date]]:
+def divided(sizes: dict[date, int]) -> Iterator[list[date]]:
     """The days of a period in parts that follow one another, of about ROWS each, as even as days allow."""
     total = sum(sizes.values())
     number = max(1, round(total / ROWS))
@@ -139,6 +132,9 @@ def kept(examples: pd.DataFrame, window: Window) -> pd.DataFrame:
             f"{len(late):,} examples made of the days until {until:%Y-%m-%d} have a {TIME} on {late.iloc[0]:%Y-%m-%d}: "
             "made by days they would be lost; set engine: memory"
         )
+    if day.is_monotonic_increasing:  # then it is a slice, which copies nothing
+        own = slice(*day.searchsorted([pd.Timestamp(window.since), until + timedelta(days=1)]))
+        return examples[own].reset_index(drop=True)
     return in_order(examples[(day >= pd.Timestamp(window.since)) & (day <= until)])
 
 
@@ -147,41 +143,3 @@ def in_order(examples: pd.DataFrame) -> pd.DataFrame:
     if not day.is_monotonic_increasing:
         examples = examples.loc[day.sort_values(kind="stable").index]
     return examples.reset_index(drop=True)
-
-
-def each(
-    work: Callable[[Window], Done], windows: Iterable[Window], where: str = "stream", processes: int | None = None
-) -> Iterator[Done]:
-    """What `work` gives for each window, in their order: on a cluster if the engine is one, else in as many processes
-    as there are cores, up to PROCESSES.
-
-    No more is started than there are processes, so that finished work does not pile up.
-    """
-    if engine.cluster(where):
-        yield from engine.in_order(work, windows, where)
-        return
-    windows = list(windows)
-    processes = min(processes or len(os.sched_getaffinity(0)), PROCESSES, len(windows))
-    if processes <= 1:
-        yield from map(work, windows)
-        return
-    context = multiprocessing.get_context("spawn")  # a fork may inherit a lock that one of Arrow's threads holds
-    with ProcessPoolExecutor(processes, context, _end_with_parent) as pool:
-        ahead: deque[Future[Done]] = deque()
-        for window in windows:
-            ahead.append(pool.submit(work, window))
-            if len(ahead) > processes:
-                yield ahead.popleft().result()
-        yield from (done.result() for done in ahead)
-
-
-def _end_with_parent() -> None:
-    """A process that waits for work does not notice that who gives it was killed."""
-
-    def follow() -> None:
-        parent = multiprocessing.parent_process()
-        assert parent is not None
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()

@@ -14,12 +14,13 @@ from delivery.params import Params
 
 SOURCE = sample.ROOT / "src"
 DVC = yaml.safe_load((sample.ROOT / "dvc.yaml").read_text())["stages"]
-PACKAGES = ("delivery", "delivery.service", "problem")
+PACKAGES = ("delivery", "delivery.drift", "delivery.service", "problem")
 # What a stage runs through without its outcome depending on it, and why.
 EXEMPT = {
     "delivery.engine": "where work is done; that its outcome is the same is tests/scale's",
     "delivery.errors": "words of a refusal; a refused stage has no outcome",
     "delivery.params": "reads params.yaml, whose values DVC follows one by one",
+    "delivery.processes": "how many parts are made at once",
     "delivery.progress": "prints to the terminal",
 }
 HOW = {"engine"}  # decides how a stage works; that the rows are the same is tests/unit/problem/test_windows.py's

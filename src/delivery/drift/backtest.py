@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from delivery import engine, files, params, tables, task, windows
+from delivery import engine, files, params, processes, tables, task, windows
 from delivery.drift import challenger, plots, policy
 from delivery.errors import Failure
 from delivery.fetch import into
@@ -58,7 +58,7 @@ def run(settings: Params, modes: tuple[str, ...] = MODES) -> dict[str, dict]:
     if not folder.is_dir():
         into(folder, last)
     cut = windows.cut(last, settings.engine, folder)
-    examples = pd.concat(windows.each(windows.features, cut, settings.engine), ignore_index=True)
+    examples = pd.concat(processes.each(windows.features, cut, settings.engine), ignore_index=True)
     examples = examples.dropna(subset=[LABEL]).reset_index(drop=True)
     replay = fit(examples, settings)
     return {mode: summary(mode, list(months(replay, mode, settings)), replay) for mode in modes}

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delivery.skew import BINS, SMALLEST
-
+BINS = 10  # of a column of numbers
+SMALLEST = 1e-4  # share given to an empty bin, so that the logarithm exists
 CUT_ROWS = 20_000  # of the reference, evenly spread: deciles do not need more
 BATCH_ROWS = 1 << 17  # read at a time: fits the processor's cache, column by column
 
@@ -64,6 +64,10 @@ def count(frame: pd.DataFrame, where: Mapping[str, Bins]) -> Counts:
             found = frame[name].value_counts(dropna=False)
             out[name] = _names(found.index, found.to_numpy(), own)
     return out
+
+
+def added(first: Counts, second: Counts) -> Counts:
+    return {name: counts + second[name] for name, counts in first.items()}
 
 
 def _numbers(values: np.ndarray, cuts: np.ndarray) -> np.ndarray:

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delivery import validate
+from delivery import processes, schemas, tables, validate
+from delivery.drift import shift
 from delivery.errors import Failure
 from delivery.params import Params
 from problem import TABLES
@@ -90,12 +91,12 @@ def test_every_break_is_named_at_once(some: dict[str, pd.DataFrame]) -> None:
 
 
 def test_missing_values_where_they_may_be_pass(some: dict[str, pd.DataFrame]) -> None:
-    assert validate.violations("weather", some["weather"].assign(temp=np.nan)) == []
+    assert schemas.violations("weather", some["weather"].assign(temp=np.nan)) == []
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_column_of_the_schema_is_checked(name: str, some: dict[str, pd.DataFrame]) -> None:
-    assert set(validate.schema(name).columns) == set(some[name].columns) == set(TABLES[name].row.__struct_fields__)
+    assert set(schemas.schema(name).columns) == set(some[name].columns) == set(TABLES[name].row.__struct_fields__)
 
 
 def spoilt(data: Path, share: float) -> None:
@@ -131,3 +132,68 @@ def test_the_first_month_has_nothing_to_be_compared_with(data: Path, settings: P
         (data / name / "2013-02.parquet").unlink()
     validate.run(made.changed(settings, fetch__until="2013-01"))
     assert json.loads(validate.REPORT.read_text())["skew"] == {"flights": [], "weather": []}
+
+
+@pytest.fixture
+def streaming(settings: Params, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """Pieces of about 700 rows, in this process."""
+    monkeypatch.setattr(tables, "ROWS", 700)
+    monkeypatch.setattr(processes, "PROCESSES", 1)
+    return made.changed(settings, engine="stream")
+
+
+def in_pieces(data: Path) -> None:
+    for path in data.rglob("*.parquet"):
+        pd.read_parquet(path).to_parquet(path, index=False, row_group_size=300)
+
+
+def test_a_stream_finds_what_memory_finds(
+    data: Path, settings: Params, streaming: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    in_pieces(data)
+    monkeypatch.setattr(shift, "CUT_ROWS", 500)  # so that the sample has steps
+    validate.run(settings)
+    said, report = capsys.readouterr().out, validate.REPORT.read_bytes()
+    validate.REPORT.unlink()
+    validate.run(streaming)
+    assert (capsys.readouterr().out, validate.REPORT.read_bytes()) == (said, report)
+    assert len(json.loads(report)["skew"]["flights"]) > 8
+
+
+MIXED = ("missing column", "text for a number", "time without a zone")  # put together, months of two kinds are a third
+STREAMED = {kind: found for kind, found in BREAKS.items() if kind != "empty table"}  # a file without rows is refused
+
+
+@pytest.mark.parametrize("kind", STREAMED)
+def test_a_stream_says_of_a_break_what_memory_says(kind: str, data: Path, settings: Params, streaming: Params) -> None:
+    """In the second of two months, so that rows are counted on from the first."""
+    name, broken, _ = BREAKS[kind]
+    path = data / name / "2013-02.parquet" if TABLES[name].periodic else data / f"{name}.parquet"
+    broken(pd.read_parquet(path)).to_parquet(path, index=False)
+    in_pieces(data)
+    said = []
+    for each in (settings, streaming):
+        with pytest.raises(Failure) as failure:
+            validate.run(each)
+        said.append(str(failure.value))
+    if kind in MIXED:
+        assert STREAMED[kind][2] in said[1]
+    else:
+        assert said[0] == said[1]
+
+
+def test_a_key_that_another_month_has_too_is_found(data: Path, settings: Params, streaming: Params) -> None:
+    path = data / "flights" / "2013-02.parquet"
+    january = pd.read_parquet(data / "flights" / "2013-01.parquet")
+    pd.concat([pd.read_parquet(path), january[40:42]]).to_parquet(path, index=False)
+    in_pieces(data)
+    for each in (settings, streaming):
+        with pytest.raises(Failure, match="duplicate key time_hour, carrier, flight, origin: 4 rows, first at row 40"):
+            validate.run(each)
+
+
+def test_keys_that_only_share_a_hash_are_no_duplicates(
+    data: Path, streaming: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pd.util, "hash_pandas_object", lambda rows, index: pd.Series(np.zeros(len(rows), np.uint64)))
+    validate.run(streaming)

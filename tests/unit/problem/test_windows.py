@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery import files, prepare, tables, windows
+from delivery import files, prepare, processes, tables, windows
 from delivery.errors import Failure
 from delivery.params import Params
 from problem import TABLES, TIME, table
@@ -29,7 +29,7 @@ NEWEST = "2013-02"
 def streaming(settings: Params, monkeypatch: pytest.MonkeyPatch) -> Params:
     """Windows of about two days, in this process."""
     monkeypatch.setattr(windows, "ROWS", 1800)
-    monkeypatch.setattr(windows, "PROCESSES", 1)
+    monkeypatch.setattr(processes, "PROCESSES", 1)
     return made.changed(settings, engine="stream")
 
 
@@ -68,7 +68,7 @@ def test_a_problem_that_is_silent_is_given_all_that_came_before(
 @given(st.lists(st.integers(1, 9_000_000), min_size=1, max_size=40))
 def test_parts_are_all_the_days_in_order_and_about_even(rows: list[int]) -> None:
     sizes = {date.fromordinal(1 + at): count for at, count in enumerate(rows)}
-    parts = list(windows.parts(sizes))
+    parts = list(windows.divided(sizes))
     assert [day for part in parts for day in part] == list(sizes)
     for part in parts:
         assert len(part) == 1 or sum(sizes[day] for day in part) <= 1.5 * windows.ROWS + 2 * max(
@@ -93,8 +93,8 @@ def test_processes_give_what_one_gives_byte_for_byte(
 ) -> None:
     prepare.run(streaming)
     before = files.digest(prepare.FOLDER)
-    monkeypatch.setattr(windows, "PROCESSES", 2)
-    monkeypatch.setattr(windows.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(processes, "PROCESSES", 2)
+    monkeypatch.setattr(processes.os, "sched_getaffinity", lambda _: {0, 1})
     prepare.run(streaming)
     assert files.digest(prepare.FOLDER) == before
 
@@ -200,16 +200,16 @@ def test_days_of_moments_are_read_like_days_of_numbers(zone: str | None, folder:
 
 ENDLESS = """
 import sys, time
-from delivery import windows
+from delivery import processes
 
 def wait(window):
     print("started", flush=True)
     time.sleep(600)
 
 if __name__ == "__main__":
-    windows.PROCESSES = 2
-    windows.os.sched_getaffinity = lambda _: {0, 1}
-    list(windows.each(wait, ["a", "b"]))
+    processes.PROCESSES = 2
+    processes.os.sched_getaffinity = lambda _: {0, 1}
+    list(processes.each(wait, ["a", "b"]))
 """
 
 
