@@ -1,6 +1,7 @@
 """params.yaml as frozen structs, one per section; an unknown, missing or wrong key fails and says which."""
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -10,11 +11,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 import yaml
 from msgspec import Meta, Struct, inspect
+from msgspec.structs import replace
 
 from delivery.errors import Failure
 from problem import Train
 
 PARAMS = Path("params.yaml")
+ENGINE = "DELIVERY_ENGINE"
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]  # an infinite margin would be a rule switched off
@@ -172,9 +175,15 @@ class Params(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load(path: Path = PARAMS) -> Params:
-    """Raises Failure for a missing file, broken YAML, or a key that is unknown, missing or out of range."""
+    """Raises Failure for a missing file, broken YAML, or a key that is unknown, missing or out of range.
+
+    Where work is done is this machine's affair too: ENGINE of the environment goes before the file's.
+    """
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        settings = parse(path.read_text(encoding="utf-8"))
+        return replace(settings, engine=msgspec.convert(os.environ.get(ENGINE) or settings.engine, Engine))
+    except msgspec.ValidationError as error:
+        raise Failure(f"{ENGINE}: {error}") from None
     except UnicodeDecodeError as error:
         raise Failure(f"{path} is not UTF-8: {error}") from None
     except FileNotFoundError:

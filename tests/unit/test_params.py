@@ -4,6 +4,7 @@ from pathlib import Path
 
 import made
 import pytest
+from msgspec.structs import replace
 
 from delivery import params
 from delivery.errors import Failure
@@ -118,3 +119,21 @@ def test_a_key_without_a_line_of_its_own_is_named() -> None:
         params.edited(TEXT, "train", {"depth": 1})
     with pytest.raises(Failure, match="no line `  alpha: ...` under train"):
         params.edited("train: {alpha: 10.0}\nsearch:\n  alpha: 3\n", "train", {"alpha": 1})
+
+
+def test_a_machine_may_have_an_engine_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = made.ROOT / "params.yaml"
+    alone = params.load(path)
+    monkeypatch.setenv(params.ENGINE, "tcp://scheduler:8786")
+    assert params.load(path) == replace(alone, engine="tcp://scheduler:8786")
+    monkeypatch.setenv(params.ENGINE, "")
+    assert params.load(path) == alone
+    monkeypatch.setenv(params.ENGINE, "spark")
+    with pytest.raises(Failure, match=r"^DELIVERY_ENGINE: Expected `str` matching regex"):
+        params.load(path)
+
+
+@pytest.mark.parametrize("engine", ["spark", "tcp://", "tcp://a b:1", "http://scheduler:8786", "dask "])
+def test_an_engine_that_nobody_knows_is_refused(engine: str) -> None:
+    with pytest.raises(Failure, match=r"\$\.engine"):
+        params.parse(GOOD.replace("\nengine: memory", f'\nengine: "{engine}"'))
