@@ -84,7 +84,8 @@ def dask(folder: Path, workers: int) -> Iterator[tuple[str, int]]:
     scheduler = [f"{cli}_scheduler", "--host", host, "--port", str(port)]
     worker = [f"{cli}_worker", address, "--nthreads", "1"]
     settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1", "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"}
-    environment = os.environ | settings | {"PYTHONPATH": str(Path(__file__).parent)}  # for `dying`
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])  # for `dying`
+    environment = os.environ | settings | {"PYTHONPATH": path}
     running: list[subprocess.Popen] = []
     try:
         for words in [scheduler, *[worker] * workers]:

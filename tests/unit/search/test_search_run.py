@@ -11,7 +11,8 @@ import made
 import pandas as pd
 import pytest
 
-from delivery import registry
+from delivery import files, params, registry
+from delivery.__main__ import main
 from delivery.errors import Failure
 from delivery.params import Params, Search
 from delivery.search import run as search
@@ -101,6 +102,28 @@ def test_rows_that_would_be_the_gates_by_now_are_refused(prepared: Params) -> No
 def test_too_few_periods_say_so(prepared: Params) -> None:
     with pytest.raises(Failure, match=r"search\.folds is 2 and there are 2 periods to train on"):
         search.run(made.changed(prepared, search__folds=2))
+
+
+def test_the_verb_writes_its_report_and_proposes_only_what_is_better(
+    prepared: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    found = search.run(prepared)
+    asked = []
+
+    def proposed(result: dict) -> str:
+        asked.append(result["best"])
+        return "#7 is opened"
+
+    monkeypatch.setattr(search, "propose", proposed)
+    monkeypatch.setattr(params, "load", lambda: prepared)
+    for better in (False, True):
+        monkeypatch.setattr(search, "run", lambda _, better=better: found | {"better": better})
+        assert not main(["search", "--propose"])
+    assert asked == [found["best"]]
+    out = capsys.readouterr().out
+    assert out.endswith("search: #7 is opened\n")
+    assert out.count(f"Tried on {found['folds'][0]}, each from what was before it") == 2
+    assert files.read_json(search.REPORT, "search")["better"]
 
 
 DYING = """
