@@ -94,6 +94,8 @@ def meant(values: pd.Series) -> str:
     """What text was meant to be, and how it has to be written for that; nothing where it is just text."""
     known = values.dropna().drop_duplicates().head(1000)
     number = pd.to_numeric(known, errors="coerce").notna()
+    if number.all():
+        return ""  # codes, in a file that knows types
     if number.mean() >= MOST:
         return f"numbers, but for {known[~number].iloc[0]!r}; leave that empty in the file"
     parsed = [moments(known, how).notna() for how in FORMATS]

@@ -49,6 +49,7 @@ def test_a_decimal_comma_is_read_where_commas_do_not_separate(tmp_path: Path) ->
         (["2024-01-05T10:00:00Z", "28/02/2024 10:00"], "times, but not all written one way: .* write them as 2024"),
         (["192.168.0.1", "10.0.0.7"], ""),
         (["north", "south", "1"], ""),
+        (["01234", "99999"], ""),
         (["4-2", "555-1234"], ""),
     ],
 )
