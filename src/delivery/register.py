@@ -81,7 +81,7 @@ def refuse_unfit() -> None:
         raise Uncommitted("there is no commit yet; commit first, so that the version can name it")
     if changed := git.changed():
         raise Uncommitted(
-            f"{', '.join(changed)} differ from the last commit; commit them, so that the version can name it"
+            f"changed since the last commit: {', '.join(changed)}; commit, so that the version can name it"
         )
 
 

@@ -83,7 +83,7 @@ def test_a_warning_is_no_refusal(ready: Path) -> None:
 
 def test_what_is_not_committed_cannot_be_named(ready: Path) -> None:
     Path("params.yaml").write_text(Path("params.yaml").read_text() + "# changed\n")
-    with pytest.raises(register.Uncommitted, match=r"params\.yaml differ from the last commit; commit them"):
+    with pytest.raises(register.Uncommitted, match=r"changed since the last commit: params\.yaml; commit"):
         register.run()
 
 

@@ -70,10 +70,10 @@ def test_data_that_are_there_are_not_fetched_again(
 
 def test_what_is_not_committed_is_not_registered_and_the_run_goes_on(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     def refuse() -> dict:
-        raise register.Uncommitted("params.yaml differ from the last commit")
+        raise register.Uncommitted("changed since the last commit: params.yaml")
 
     monkeypatch.setattr(run.register, "run", refuse)
-    assert run.registered() == ("", "not registered: params.yaml differ from the last commit")
+    assert run.registered() == ("", "not registered: changed since the last commit: params.yaml")
 
 
 def test_a_failed_gate_registers_and_serves_nothing(
