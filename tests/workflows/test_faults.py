@@ -72,6 +72,15 @@ def test_without_cml_the_report_is_posted_all_the_same(proposed):
     assert len(proposed.comments(proposed.number)) == 1
 
 
+def test_half_of_cml_is_none_and_is_not_kept(proposed):
+    machine = proposed.router.machine
+    proposed.router.machine = replace(machine, environment=machine.environment | {"HUB_NPM": "broken"})
+    comment = comment_again(proposed)
+    assert comment.conclusion == "success"
+    assert "without CML (CML: it is not installed)" in comment.summary
+    assert "rm -rf .cml" in comment.log  # else a cache would bring it back for ever
+
+
 def test_a_long_conversation_keeps_one_report(proposed):
     for _ in range(35):
         ident = proposed.hub.number()
