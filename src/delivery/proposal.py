@@ -42,7 +42,7 @@ class Done(NamedTuple):
     number: int
     address: str
     how: str
-    moved: bool  # whether its branch has a new commit, which wants checks
+    commit: str  # the head of its branch, which wants checks
 
 
 def opened(kind: Kind) -> dict[str, Any] | None:
@@ -117,18 +117,17 @@ def put(kind: Kind, branch: Branch, title: str, body: str, pull: dict[str, Any] 
     """Its changes as one commit on top of the checked-out branch, and a pull request: the open one, else a new one."""
     base = git.git("branch", "--show-current")
     if pull:
-        moved = push(kind, branch, title)
+        how = "is brought up to date" if push(kind, branch, title) else "is up to date"
         github.ask("PATCH", f"/pulls/{pull['number']}", {"title": title, "body": body})
-        how = "is brought up to date" if moved else "is up to date"
     else:
         why = "its branch was there" if branch.head else by_cml(kind, branch.name, title, body, base)
-        moved, pull = True, opened(kind)
+        pull = opened(kind)
         if not pull:
             push(kind, branch, title)
             pull = create(branch.name, title, body, base)
         how = f"is opened without CML ({why})" if why else "is opened by CML"
     github.ask("POST", f"/issues/{pull['number']}/labels", {"labels": [kind.label]})
-    return Done(branch.name, pull["number"], pull["html_url"], how, moved)
+    return Done(branch.name, pull["number"], pull["html_url"], how, remote_head(branch.name))
 
 
 def push(kind: Kind, branch: Branch, title: str) -> bool:

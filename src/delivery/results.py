@@ -22,6 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("push",))
     parser.add_argument("folder", type=Path, help="what `review` left in reports/results")
     parser.add_argument("--branch", required=True, help="that gets the commit")
+    parser.add_argument("--of", required=True, metavar="SHA", help="the commit that the results are of")
     parser.add_argument("--number", type=int, default=0, metavar="N", help="of the pull request, for its comment")
     parser.add_argument(
         "--dispatch", action=argparse.BooleanOptionalAction, help="start the checks: our token's push starts none"
@@ -29,13 +30,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
-    commit = push(options.folder, options.branch)
+    commit = push(options.folder, options.branch, options.of)
     if options.dispatch:
-        for workflow in CHECKS:
-            inputs = {"number": str(options.number)} if workflow == "report.yml" else {}
-            body = {"ref": options.branch, "inputs": inputs}
-            github.ask("POST", f"/actions/workflows/{workflow}/dispatches", body)
+        start_checks(options.branch, commit, options.number)
     github.summary(f"Results committed to `{options.branch}` as {commit[:8]}.")
+
+
+def start_checks(branch: str, commit: str, number: int) -> None:
+    """By dispatch, those that were not yet started so for this commit: what failed half-way is made good by a rerun."""
+    runs = github.ask("GET", f"/actions/runs?event=workflow_dispatch&head_sha={commit}&per_page=100")["workflow_runs"]
+    started = {Path(run["path"].partition("@")[0]).name for run in runs}
+    for workflow in (name for name in CHECKS if name not in started):
+        inputs = {"number": str(number)} if workflow == "report.yml" else {}
+        github.ask("POST", f"/actions/workflows/{workflow}/dispatches", {"ref": branch, "inputs": inputs})
 
 
 def collect(folder: Path) -> None:
@@ -50,12 +57,14 @@ def collect(folder: Path) -> None:
             _copy(Path(name), folder / name)
 
 
-def push(folder: Path, branch: str) -> str:
+def push(folder: Path, branch: str, of: str) -> str:
     """Store first, then the branch, so that no lock names what cannot be had. Returns the commit.
 
-    Raises Failure when a file is not what its name says, or when the last commit is ours already.
+    Raises Failure when a file is not what its name says, or when the last commit is ours already, of another one.
     """
     parent = git.git("log", "-1", "--format=%H %(trailers:key=" + MARK + ",valueonly)").split()
+    if parent[1:] == [of]:  # this run's own, before it was started again
+        return parent[0]
     if len(parent) > 1:
         raise Failure(
             f"the results of {parent[1][:8]} came out different a second time: the pipeline is not deterministic"

@@ -40,6 +40,11 @@ def check_again(there: World):
     return run(there, "drift")
 
 
+def started(there: World) -> list[str]:
+    """What has been dispatched so far; these workflows are switched off here."""
+    return [path.split("/")[-2] for method, path, *_ in there.hub.calls if path.endswith("/dispatches")]
+
+
 def test_one_pull_request_by_cml_and_its_commit_is_known_again(once_proposed):
     (pull,) = once_proposed.repo.pulls.values()
     assert (pull["head"]["ref"], pull["title"]) == (BRANCH, "Retrain with 2013-04")
@@ -84,17 +89,25 @@ def test_what_somebody_pushed_to_is_left_to_them(proposed):
     assert len(proposed.repo.pulls) == 1
 
 
-def test_one_that_conflicts_is_made_again_on_the_new_main(proposed):
+def test_one_that_conflicts_is_made_again_on_the_new_main_and_a_rerun_starts_the_checks_that_failed(proposed):
     (pull,) = proposed.repo.pulls.values()
-    first = pull["head"]["sha"]
+    first, before = pull["head"]["sha"], started(proposed)
     commit = proposed.pushed_reproduced(proposed.clone(), edits.params(l2_regularization=0.1))
     assert proposed.hub.merged(proposed.repo, pull) is None
-    check_again(proposed)
-    assert pull["head"]["sha"] != first
+    proposed.hub.fail("POST", "/actions/workflows/report.yml/dispatches", 403)
+    assert check_again(proposed).conclusion == "failure"
+    assert "GitHub refused POST" in run(proposed, "drift").summary
+    head = pull["head"]["sha"]
+    assert head != first
     assert proposed.hub.merged(proposed.repo, pull)
     assert git(proposed.repo.path, "rev-parse", f"{BRANCH}^") == commit
     assert "l2_regularization: 0.1" in proposed.repo.file(BRANCH, "params.yaml")
-    assert f"#{pull['number']} is brought up to date" in run(proposed, "drift").summary
+    assert started(proposed) == [*before, "ci.yml"]
+    ci = {"id": 1, "name": "ci", "event": "workflow_dispatch", "head_sha": head, "path": ".github/workflows/ci.yml"}
+    proposed.repo.runs[1] = ci
+    assert check_again(proposed).conclusion == "success"
+    assert (pull["head"]["sha"], started(proposed)) == (head, [*before, "ci.yml", "report.yml"])
+    assert f"#{pull['number']} is up to date" in run(proposed, "drift").summary
     assert len(proposed.repo.pulls) == 1
 
 

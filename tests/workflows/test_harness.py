@@ -29,7 +29,7 @@ def test_the_stand_in_speaks_as_github_does(fresh: World, described):
         ("GET", f"/issues/{number}/comments", {}), ("PATCH", "/issues/comments/LAST", {"body": "c"}),
         ("POST", f"/issues/{number}/labels", {"labels": ["l"]}),
         ("POST", "/check-runs", {"name": "n", "head_sha": sha}), ("GET", f"/commits/{sha}/check-runs", {}),
-        ("POST", "/actions/workflows/ci.yml/dispatches", {"ref": "main"}), ("GET", "/actions/runs/5", {}),
+        ("POST", "/actions/workflows/ci.yml/dispatches", {"ref": "main"}), ("GET", "/actions/runs", {}), ("GET", "/actions/runs/5", {}),
         ("GET", "/actions/runs/5/artifacts", {}), ("POST", "/deployments", {"ref": "main", "environment": "staging"}),
         ("GET", "/deployments", {}), ("POST", "/deployments/LAST/statuses", {"state": "success"}),
     ]  # fmt: skip

@@ -6,11 +6,10 @@ has pushed to is theirs: it gets a comment and is left as it is.
 
 import argparse
 
-from delivery import fetch, files, github, page, params, pictures, proposal, reproduce, store
+from delivery import fetch, files, github, page, params, pictures, proposal, reproduce, results, store
 from delivery.drift import check
 from delivery.params import PARAMS
 from delivery.proposal import RETRAINING
-from delivery.results import CHECKS
 
 PLOTS = {"drift.gains.png": "What a challenger would have gained", "drift.shift.png": "Drift per column"}
 
@@ -44,11 +43,8 @@ def propose(month: str, why: str, *, dispatch: bool) -> str:
 
     asks = f"The check of {month} asks for a retraining: {why}."
     said, done = proposal.offer(RETRAINING, month, f"Retrain with {month}", asks, make)
-    if dispatch and done and done.moved:
-        for workflow in CHECKS:
-            inputs = {"number": str(done.number)} if workflow == "report.yml" else {}
-            branch = {"ref": done.branch, "inputs": inputs}
-            github.ask("POST", f"/actions/workflows/{workflow}/dispatches", branch)
+    if dispatch and done:
+        results.start_checks(done.branch, done.commit, done.number)
     return said
 
 

@@ -212,6 +212,13 @@ def dispatch(call: Call) -> Answer:
     return 204, None
 
 
+@route("GET", f"{REPO}/actions/runs", "actions:read")
+def runs(call: Call) -> Answer:
+    wanted = {name: call.query[name] for name in ("event", "head_sha") if name in call.query}
+    found = [run for run in call.repo.runs.values() if all(run[name] == value for name, value in wanted.items())]
+    return 200, {"total_count": len(found), "workflow_runs": found}
+
+
 @route("GET", f"{REPO}/actions/runs/{{run_id}}", "actions:read")
 def run(call: Call) -> Answer:
     found = call.repo.runs.get(int(call.names["run_id"]))
