@@ -105,6 +105,7 @@ STEPS = {
     ("ci.yml", "lint"): ["make check"],
     ("ci.yml", "test"): [
         "command -v haproxy || sudo apt-get install --yes --no-install-recommends haproxy",
+        "make scale",
         'suite "$SUITE"',
     ],
     ("ci.yml", "model"): ["reproduce", 'suite "$SUITE"'],
@@ -127,7 +128,7 @@ STEPS = {
     ("promote.yml", "image"): ['echo "name=ghcr.io/${GITHUB_REPOSITORY,,}" >> "$GITHUB_OUTPUT"'],
     ("promote.yml", "apply"): ['promote apply --branch "$GITHUB_REF_NAME" --image "$IMAGE"'],
     ("report.yml", "report"): ['review --base "$BASE" --number "$NUMBER" "$PUSHES"'],
-    ("report.yml", "push"): ['results push .cache/results --branch "$BRANCH" --number "$NUMBER" "$CHECKS"'],
+    ("report.yml", "push"): ['results push .cache/results --branch "$BRANCH" --of "$OF" --number "$NUMBER" "$CHECKS"'],
     ("report.yml", "tell"): ['comment start --run "$GITHUB_RUN_ID"'],
     ("rollback.yml", "rollback"): [
         'rollback "$ENVIRONMENT" --to "$TO" --reason "$REASON"',
@@ -136,7 +137,8 @@ STEPS = {
 }
 # Steps that are left out at times, by what they use or run; what fails a job stays unconditional.
 MAYBE = {
-    ("ci.yml", "test"): {"command -v haproxy || sudo apt-get install --yes --no-install-recommends haproxy": "matrix.suite == 'deploy'"},
+    ("ci.yml", "test"): {"command -v haproxy || sudo apt-get install --yes --no-install-recommends haproxy": "matrix.suite == 'deploy'",
+                         "make scale": "matrix.suite == 'scale'"},
     ("report.yml", "report"): {"review": "${{ !cancelled() }}",
                                "results": "${{ !cancelled() && steps.review.outputs.stale == 'true' }}"},
     ("report.yml", "push"): {"app": "vars.APP_CLIENT_ID != ''"},
@@ -297,6 +299,17 @@ def test_secrets_are_few_and_kept_in_an_environment():
         else:
             assert used <= {"APP_PRIVATE_KEY"}
             assert not used or job(file, name)["environment"]["name"] == "bot"
+
+
+def test_only_what_may_be_missing_may_fail_in_silence_and_it_says_why():
+    lenient = [(where, step) for where, step in steps() if "continue-on-error" in step]
+    assert {where for where, _ in lenient} == {"cml/action.yml"}  # test_faults.py sees the summary name what is missing
+    assert not [key for key in JOBS if "continue-on-error" in job(*key)]
+    lines = [
+        line for path in [*FILES, *ACTIONS] for line in path.read_text().splitlines() if "continue-on-error" in line
+    ]
+    assert len(lines) == len(lenient)
+    assert all(" # " in line for line in lines)
 
 
 def test_inputs_have_types_and_words():

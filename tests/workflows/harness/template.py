@@ -15,7 +15,7 @@ MONTHS = [f"2013-{month:02d}" for month in range(1, 8)]
 SPRING = 4  # of the months are there for all scenarios but those of a drifting summer
 SHARE = 0.05  # of the flights
 # Tests of the scenario's repository: the suites are there, each with next to nothing in it.
-SUITES = ("unit", "convergence", "service", "workflows", "artifacts", "integration", "deploy")
+SUITES = ("unit", "convergence", "service", "workflows", "artifacts", "integration", "deploy", "scale")
 SMALL = {
     "until": '"2013-02"', "max_iter": "20", "min_samples_leaf": "10", "resamples": "200", "score_resamples": "50",
     "importance_rows": "200", "importance_repeats": "1", "users": "2", "seconds": "2", "min_rows": "100",
@@ -30,6 +30,8 @@ MAKEFILE = """setup:
 \t@ln -sfn "$$HUB_VENV" .venv && echo "$$GITHUB_JOB" >> "$$HUB_FOLDER/installed"
 check:
 \t@python3 -m compileall -q src
+scale:
+\t@true
 docs:
 \t@mkdir site && echo A page > site/index.html
 """
