@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Where it is set, as in many images, each of a hundred processes compiles pandas and scikit-learn anew: 3 s each.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup run serve test check docs drift lock scale ui
+.PHONY: help setup run serve test check docs drift lay lock scale ui
 .DEFAULT_GOAL := help
 
 help:  ## this list, and the verbs
@@ -44,6 +44,13 @@ docs: setup  ## the pages of docs/ as a site, in site/
 
 ui: setup  ## MLflow's pages over the store, on http://127.0.0.1:5000
 	@$(BIN)/mlflow server --backend-store-uri sqlite:///.store/mlflow/mlflow.db --artifacts-destination .store/mlflow/artifacts
+
+# What a repository of callers, or the folder of a model among several, does not hold (docs/many.md).
+LAID := .dockerignore .pre-commit-config.yaml Dockerfile Makefile benchmarks deploy dvc.yaml pyproject.toml requirements \
+	src/delivery src/problem/__init__.py tests
+
+lay:  ## the machinery beside a problem that has none of its own: INTO=folder
+	@tar --create --exclude 'tests/*problem' --exclude __pycache__ $(LAID) | tar --extract --no-same-owner --directory "$(INTO)"
 
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock'

@@ -15,6 +15,7 @@ import yaml
 from filelock import FileLock
 from msgspec.structs import replace
 
+from delivery.baseline import LAID
 from problem import Train, periods
 
 ROOT = Path(__file__).parents[1]
@@ -66,8 +67,12 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], obje
 
 def copy(to: Path, source: Path) -> None:
     """This repository's files as they are now, made small, in a git repository of their own without a commit."""
-    for name in git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
-        if (ROOT / name).is_file():
+    held = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
+    laid = git(
+        ROOT, "ls-files", "--others", "--ignored", "--exclude-standard", "--", *LAID
+    ).splitlines()  # docs/many.md
+    for name in [*held, *laid]:
+        if (ROOT / name).is_file() and not name.endswith(".pyc"):
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, to / name)
     shutil.copytree(source, to / ".cache" / "source")

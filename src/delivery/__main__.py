@@ -52,6 +52,8 @@ VERBS = {
     "batch": "a month scored with the model that serves",
     "score": "rows of features in parquet, however many, with the exported model",
     "retrain": "a pull request with a newly trained model, if drift found that worth it",
+    "runner": "where a pull request's pipeline runs, by its labels",
+    "models": "which folders of a repository of several models a change concerns",
     "suite": "one folder of tests/, with its outcome in the summary of the run",
     "new": "a problem of your own from a CSV or parquet file, ready to run",
     "adopt": "another problem takes the sample's place",

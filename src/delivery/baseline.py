@@ -22,6 +22,7 @@ from delivery.train import MODEL
 from problem import FEATURES, KEY, LABEL, PERIOD, predict
 
 LOCK = "dvc.lock"
+LAID = ("src/delivery", "src/problem/__init__.py", "requirements")  # what a stage depends on; docs/many.md
 
 
 @dataclass(frozen=True)
@@ -137,10 +138,14 @@ def _from_cache(commit: str, to: Path) -> bool:
 
 def _reproduce(commit: str, to: Path) -> None:
     """`dvc repro` with the commit's own code, in a worktree that shares this machine's DVC cache."""
-    tree = to.parent / "tree"  # goes with the temporary folder, should this process be killed
+    root = to.parent / "tree"  # goes with the temporary folder, should this process be killed
     git.git("worktree", "prune")
     try:
-        git.git("worktree", "add", "--quiet", "--force", "--detach", str(tree), commit)
+        git.git("worktree", "add", "--quiet", "--force", "--detach", str(root), commit)
+        tree = root / git.inside()
+        for laid in map(Path, LAID):  # where git does not hold the machinery, its present state will do
+            if not (tree / laid).exists():
+                _share(laid, tree / laid)
         (tree / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {Path('.dvc/cache').resolve()}\n")
         _share(CACHE / "source", tree / CACHE / "source")
         for words in (["-m", "delivery", "fetch"], ["-m", "dvc", "repro", "--quiet"]):
@@ -155,12 +160,14 @@ def _reproduce(commit: str, to: Path) -> None:
             _made((to / path).parent)
             shutil.copy(tree / path, to / path)
     finally:
-        git.git("worktree", "remove", "--force", str(tree), check=False)
+        git.git("worktree", "remove", "--force", str(root), check=False)
 
 
 def _share(folder: Path, copy: Path) -> None:
     if folder.is_dir():
         shutil.copytree(folder, copy)
+    elif folder.is_file():
+        shutil.copyfile(folder, copy)
 
 
 def path_first() -> dict[str, str]:

@@ -15,7 +15,9 @@ from delivery.errors import Failure
 
 TITLE = "report"  # the comment's own watermark: another workflow's comments are not touched
 # What CML writes and looks for, so that its comment is found again whoever posted it.
-WATERMARK = re.compile(r'!\[\]\(https://cml\.dev/watermark\.png#[0-9a-fA-F]+ "CML watermark report"\)')
+WATERMARK = r'!\[\]\(https://cml\.dev/watermark\.png#[0-9a-fA-F]+ "CML watermark {}"\)'
+SUFFIX = r"(-[\w.-]{1,100})?"  # of one model among several in a repository; nothing tells more of a stranger's word
+MOST = 20  # reports of one run that become comments
 FIRST_PAGE = 30  # CML looks no further
 COMMENT = files.CACHE / "comment.md"
 
@@ -33,25 +35,36 @@ def main(options: argparse.Namespace) -> None:
         github.ask("POST", "/actions/workflows/comment.yml/dispatches", body)
         return
     run = github.ask("GET", f"/actions/runs/{options.run}")
-    claim = read_claim(options.folder / "review.json")
-    number = proven(claim, run)
+    # One artifact lies in the folder itself, those of several models each in one of its own.
+    folders = sorted(path.parent for path in options.folder.glob("*/review.json")) or [options.folder]
+    for folder in folders[:MOST]:
+        github.summary(one(folder, run))
+    if folders[MOST:]:
+        github.summary(f"{len(folders) - MOST} more reports are among the artifacts of {run['html_url']} only.")
+
+
+def one(folder: Path, run: dict[str, Any]) -> str:
+    """Posts the report in the folder; what came of it."""
+    claim = read_claim(folder / "review.json")
+    number, suffix = proven(claim, run), claim.get("suffix", "")
     if number is None:
-        github.summary("Nothing posted: the report is of an older commit, or of no pull request.")
-        return
-    addresses = pictures.publish(sorted((options.folder / "plots").glob("*.png")), run["head_sha"])
-    whole = f"The whole page is in the artifact `review` of {run['html_url']}."
-    text = page.safe(read(options.folder / "page.md"), addresses, whole)
-    head = f"Report on {run['head_sha'][:8]}, [run {run['id']}]({run['html_url']})"
+        return "Nothing posted: the report is of an older commit, or of no pull request."
+    addresses = pictures.publish(sorted((folder / "plots").glob("*.png")), run["head_sha"] + suffix)
+    whole = f"The whole page is in the artifact `review{suffix}` of {run['html_url']}."
+    text = page.safe(read(folder / "page.md"), addresses, whole)
+    what = f" of {suffix[1:]}" if suffix else ""
+    head = f"Report{what} on {run['head_sha'][:8]}, [run {run['id']}]({run['html_url']})"
     files.write(COMMENT, f"{head}\n\n{text}\n")
-    how = post(number, run["head_sha"])
-    github.summary(f"Report posted to #{number} {how}.")
+    how = post(number, run["head_sha"], TITLE + suffix)
+    return f"Report{what} posted to #{number} {how}."
 
 
 def read_claim(path: Path) -> dict[str, Any]:
     """The artifact's word for its pull request and commit. Raises Failure when it is not of that form."""
     try:
         claim = json.loads(path.read_bytes()[:10_000])
-        if type(claim["number"]) is int and re.fullmatch(r"[0-9a-f]{40}", claim["sha"]):
+        known = re.fullmatch(r"[0-9a-f]{40}", claim["sha"]) and re.fullmatch(SUFFIX, claim.get("suffix", ""), re.ASCII)
+        if type(claim["number"]) is int and known:
             return claim
     except (OSError, ValueError, KeyError, TypeError):
         pass
@@ -87,17 +100,18 @@ def read(path: Path) -> str:
         return file.read(4 * page.LIMIT).decode("utf-8", "replace")
 
 
-def post(number: int, sha: str) -> str:
+def post(number: int, sha: str, title: str) -> str:
     """CML posts or updates; where it cannot, the API does the same. Returns how, for the summary."""
     earlier = github.pages(f"/issues/{number}/comments")
-    known = next((entry for entry in reversed(earlier) if WATERMARK.search(entry["body"])), None)
+    mark = re.compile(WATERMARK.format(re.escape(title)))
+    known = next((entry for entry in reversed(earlier) if mark.search(entry["body"])), None)
     if known in earlier[FIRST_PAGE:]:
         why = f"CML sees {FIRST_PAGE} comments, there are more"
-    elif why := by_cml(number):
+    elif why := by_cml(number, title):
         why = f"CML: {why}"
     else:
         return "by CML"
-    body = {"body": f'{COMMENT.read_text()}\n\n![](https://cml.dev/watermark.png#{sha} "CML watermark {TITLE}")'}
+    body = {"body": f'{COMMENT.read_text()}\n\n![](https://cml.dev/watermark.png#{sha} "CML watermark {title}")'}
     if known:
         github.ask("PATCH", f"/issues/comments/{known['id']}", body)
     else:
@@ -105,7 +119,7 @@ def post(number: int, sha: str) -> str:
     return f"without CML ({why})"
 
 
-def by_cml(number: int) -> str:
+def by_cml(number: int, title: str) -> str:
     """CML's reason for failing, or nothing. It never publishes files: its default host is open to everybody."""
-    options = ["--update", "--publish=false", f"--target=pr/{number}", f"--watermark-title={TITLE}"]
+    options = ["--update", "--publish=false", f"--target=pr/{number}", f"--watermark-title={title}"]
     return cml.run("comment", "create", *options, str(COMMENT))

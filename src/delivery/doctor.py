@@ -8,11 +8,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from delivery import card, git, github, params, registry
+from delivery import card, git, github, params, registry, store
 from delivery.deploy import history, targets
 from delivery.errors import Failure
 from delivery.files import STORE
-from delivery.store import BRANCH
 
 SIGN = {"ready": "✅", "optional": "➖", "missing": "❌", "unknown": "❔"}
 RULESET = "gh api repos/{owner}/{repo}/rulesets --input .github/rulesets/main.json"
@@ -69,12 +68,12 @@ def model_card() -> Finding:
 def store_branch() -> Finding:
     if not git.remote():
         return Finding("store", "optional", "no remote; records stay on this machine", "`git remote add origin ...`")
-    if git.git("ls-remote", "--heads", "origin", BRANCH, check=False):
-        return Finding("store", "ready", f"branch `{BRANCH}`")
+    if git.git("ls-remote", "--heads", "origin", store.branch(), check=False):
+        return Finding("store", "ready", f"branch `{store.branch()}`")
     return Finding(
         "store",
         "optional",
-        f"no branch `{BRANCH}` yet",
+        f"no branch `{store.branch()}` yet",
         "made by the first promote, or `python -m delivery store push`",
     )
 

@@ -43,8 +43,18 @@ def changed() -> list[str]:
 
 
 def show(revision: str, path: str) -> str | None:
-    """A file as of a revision, or None where there is none."""
-    return git("show", f"{revision}:{path}", check=False) or None
+    """A file of this folder as of a revision, or None where there is none."""
+    return git("show", f"{revision}:./{path}", check=False) or None
+
+
+def inside() -> Path:
+    """This folder within its repository: `models/digits` where that has several models, else `.`"""
+    return Path(git("rev-parse", "--show-prefix", check=False))
+
+
+def suffix() -> str:
+    """What tells this model's names on GitHub from those of others in the repository: `-models-digits`, mostly nothing."""
+    return "".join(f"-{part}" for part in inside().parts)
 
 
 def resolve(revision: str) -> str:

@@ -120,7 +120,8 @@ def refuse_unattested(image: str) -> None:
     """
     if not (inside() and image):
         return
-    command = ["gh", "attestation", "verify", f"oci://{image}", "--repo", repository()]
+    signer = ["--signer-repo", name] if (name := os.environ.get("SIGNER")) else []
+    command = ["gh", "attestation", "verify", f"oci://{image}", "--repo", repository(), *signer]
     told = os.environ | {"GH_TOKEN": os.environ.get("GITHUB_TOKEN", "")}
     done = subprocess.run(command, env=told, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -39,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> None:
     target = of_branch(options.branch)
     if options.action == "measure":
-        github.output(environment=target, data=reproduce.wanted())
+        github.output(environment=target, data=reproduce.wanted(), suffix=git.suffix())
         measure()
         return
     said = apply(target, options.image)

@@ -19,8 +19,8 @@ from delivery.fetch import into
 from delivery.files import DATA, STORE
 
 DATA_FILE = Path("data.dvc")
-# What a run of the pipeline changes among the files that git keeps.
-RESULTS = (LOCK, "reports/metrics.json", "reports/validate.json")
+# What a run of the pipeline changes among the files that git keeps; dvc.yaml where another machinery was laid over it.
+RESULTS = ("dvc.yaml", LOCK, "reports/metrics.json", "reports/validate.json")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

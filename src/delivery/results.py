@@ -62,10 +62,11 @@ def push(folder: Path, branch: str, of: str) -> str:
 
     Raises Failure when a file is not what its name says, or when the last commit is ours already, of another one.
     """
+    suffix = git.suffix()
     parent = git.git("log", "-1", "--format=%H %(trailers:key=" + MARK + ",valueonly)").split()
-    if parent[1:] == [of]:  # this run's own, before it was started again
+    if parent[1:] == [of + suffix]:  # this run's own, before it was started again
         return parent[0]
-    if len(parent) > 1:
+    if len(parent) > 1 and parent[1][40:] == suffix:
         raise Failure(
             f"the results of {parent[1][:8]} came out different a second time: the pipeline is not deterministic"
         )
@@ -75,10 +76,23 @@ def push(folder: Path, branch: str, of: str) -> str:
         if (folder / name).is_file() and not (folder / name).is_symlink():
             _copy(folder / name, Path(name))
     git.git("add", "--force", "--", *[name for name in RESULTS if Path(name).exists()])
-    message = f"Results of {parent[0][:8]}\n\n{MARK}: {parent[0]}"
+    message = f"Results of {parent[0][:8]}\n\n{MARK}: {of}{suffix}"
     git.git(*store.IDENTITY, "commit", "--quiet", "--message", message)
-    git.git("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+    _push(branch)
     return git.head() or ""
+
+
+def _push(branch: str) -> None:
+    """After what jobs of other models have pushed meanwhile, if that is all. Raises Failure when somebody else has."""
+    for _ in range(store.TRIES):
+        done = git.run("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+        if not done.returncode:
+            return
+        git.git("fetch", "--quiet", "origin", f"refs/heads/{branch}")
+        if set(git.git("log", "--format=%ae", "HEAD..FETCH_HEAD").splitlines()) != {store.EMAIL}:
+            break
+        git.git(*store.IDENTITY, "rebase", "--quiet", "FETCH_HEAD")
+    raise Failure(f"{branch} was not pushed to: {git.reason(done)}")
 
 
 def admit(folder: Path) -> None:

@@ -29,6 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
+    github.output(suffix=git.suffix())
     found = run(options.base, options.number, pushes=options.pushes)
     github.output(stale=json.dumps(bool(found["stale"])), verdict=found["verdict"])
     github.summary(PAGE.read_text())
@@ -39,7 +40,13 @@ def main(options: argparse.Namespace) -> int:
 def run(base: str, number: int, *, pushes: bool) -> dict:
     """The claim: pull request, commit, verdict, and which committed results are stale. Writes FOLDER."""
     shutil.rmtree(FOLDER, ignore_errors=True)
-    claim: dict[str, Any] = {"number": number, "sha": git.head(), "verdict": "fail", "stale": []}
+    claim: dict[str, Any] = {
+        "number": number,
+        "sha": git.head(),
+        "suffix": git.suffix(),
+        "verdict": "fail",
+        "stale": [],
+    }
     try:
         claim["stale"] = reproduce.run()
         compare.run(params.load().compare, base)

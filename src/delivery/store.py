@@ -17,9 +17,9 @@ from pathlib import Path
 from delivery import github
 from delivery.errors import Failure
 from delivery.files import STORE, replacing, write
-from delivery.git import git, reason, remote, run
+from delivery.git import git, reason, remote, run, suffix
 
-BRANCH = "store"
+NAMED = "store"
 TRIES = 6
 # What git says to who comes second; a hook or a protection says "[remote rejected]" and means it.
 SECOND = ("[rejected]", "cannot lock", "failed to update ref", "incorrect old value")
@@ -43,11 +43,16 @@ def main(options: argparse.Namespace) -> None:
     print(pull() if options.action == "pull" else push("push by hand"))
 
 
+def branch() -> str:
+    """Of this folder's model: `store`, in a repository of several `store-models-digits`."""
+    return NAMED + suffix()
+
+
 def pull() -> str:
     """Makes .store/ the newest store that can be had: the remote's branch, or a new and empty one."""
     _unlock()
     url = remote()
-    asked = run("ls-remote", "origin", f"refs/heads/{BRANCH}") if url else None
+    asked = run("ls-remote", "origin", f"refs/heads/{branch()}") if url else None
     if asked and asked.returncode:
         return _unanswered(reason(asked))
     there = bool(asked and asked.stdout)
@@ -55,7 +60,7 @@ def pull() -> str:
         return _clone(url or "", there)
     if not there:
         return "store: local only; `python -m delivery store push` makes the branch" if url else "store: local only"
-    git("fetch", "--quiet", "--depth", "1", "origin", BRANCH, cwd=STORE)
+    git("fetch", "--quiet", "--depth", "1", "origin", branch(), cwd=STORE)
     if git("rev-parse", "HEAD", cwd=STORE, check=False) == git("rev-parse", "FETCH_HEAD", cwd=STORE):
         return "store: up to date"
     if ahead():
@@ -81,9 +86,9 @@ def _unanswered(reason: str) -> str:
 def _clone(url: str, there: bool) -> str:
     with replacing(STORE) as scratch:
         if there:
-            git("clone", "--quiet", "--depth", "1", "--single-branch", "--branch", BRANCH, url, str(scratch))
+            git("clone", "--quiet", "--depth", "1", "--single-branch", "--branch", branch(), url, str(scratch))
         else:
-            git("init", "--quiet", "--initial-branch", BRANCH, str(scratch))
+            git("init", "--quiet", "--initial-branch", branch(), str(scratch))
             if url:
                 git("remote", "add", "origin", str(Path(url).resolve()) if Path(url).exists() else url, cwd=scratch)
         if STORE.is_dir():  # DVC or the registry wrote before there was a store
@@ -168,7 +173,7 @@ def push(message: str, redo: Callable[[], object] | None = None) -> str:
             return "store: pushed"
         if not any(word in refused for word in SECOND):
             break
-        git("fetch", "--quiet", "origin", BRANCH, cwd=STORE)
+        git("fetch", "--quiet", "origin", branch(), cwd=STORE)
         _replay(message, redo)
         time.sleep(random.uniform(0, 0.2 * 2**attempt))  # noqa: S311  # two that met once should not meet again
     raise Failure(f"the store could not be pushed: {refused}; it is kept in {STORE}, push again later")
@@ -176,7 +181,7 @@ def push(message: str, redo: Callable[[], object] | None = None) -> str:
 
 def _push() -> str:
     """git's reason for refusing, or nothing."""
-    done = run("push", "--porcelain", "origin", f"HEAD:{BRANCH}", cwd=STORE)
+    done = run("push", "--porcelain", "origin", f"HEAD:{branch()}", cwd=STORE)
     if not done.returncode:
         return ""
     said = (done.stdout + done.stderr).splitlines()

@@ -49,7 +49,7 @@ def put(name: str, content: str | bytes = "content") -> None:
 
 
 def pushed(remote: Path) -> set[str]:
-    return set(made.git("ls-tree", "-r", "--name-only", store.BRANCH, cwd=remote).splitlines())
+    return set(made.git("ls-tree", "-r", "--name-only", store.NAMED, cwd=remote).splitlines())
 
 
 def test_without_a_remote_the_store_is_local(repository: Path) -> None:

@@ -13,6 +13,11 @@ def quiet(settled):
     return settled
 
 
+def placed(there) -> str:
+    """The summary of the newest report that a pull request's labels have placed."""
+    return [one.summary for one in there.router.runs if one.jobs.get("place") == "success"][-1]
+
+
 def test_an_improvement_gets_its_results_committed_and_says_so(quiet):
     number = quiet.propose("slower", edits.BETTER)
     first = quiet.head(number)
@@ -60,15 +65,22 @@ def test_a_worse_model_cannot_be_merged(quiet):
 
 
 def test_a_difference_within_noise_is_called_that_and_a_second_push_updates_the_comment(quiet):
+    quiet.repo.variables["RUNNERS"] = "gpu"
     number = quiet.propose("leaf", edits.SAME)
+    labels = quiet.repo.pulls[number]["labels"]
+    labels += [{"name": "bug"}, {"name": "runner:huge"}]
     quiet.settle()
+    assert "runs on ubuntu-latest; `runner:huge` is ignored" in placed(quiet)
     (comment,) = quiet.comments(number)
     assert "within noise" in comment
     folder = quiet.clone()
     git(folder, "checkout", "--quiet", "leaf")
     edits.written("NOTES.md", "why")(folder)
     second = quiet.push(folder, "Say why", "leaf")
+    labels.append({"name": "runner:gpu"})
+    quiet.repo.runners.append("gpu")  # a machine that takes jobs with this label
     quiet.settle()
+    assert "runs on self-hosted gpu; `runner:huge` is ignored" in placed(quiet)
     (comment,) = quiet.comments(number)
     assert second[:8] in comment
     assert quiet.checks(second)["report"] == "success"
@@ -104,7 +116,9 @@ def test_a_broken_schema_stops_everything_and_names_the_column(quiet):
 
 
 def test_a_fork_is_told_what_to_run(quiet):
+    quiet.repo.variables["RUNNERS"] = "gpu"
     number = quiet.propose("leaf", edits.SAME, login="grace", fork=True)
+    quiet.repo.pulls[number]["labels"].append({"name": "runner:gpu"})  # there is no such machine: it would be red
     before = quiet.repo.files("store")
     quiet.settle()
     (comment,) = quiet.comments(number)
@@ -114,7 +128,7 @@ def test_a_fork_is_told_what_to_run(quiet):
     assert not quiet.mergeable(number)
     assert "by CML" in run(quiet, "comment").summary
     report = run(quiet, "report")
-    assert report.jobs == {"report": "failure", "push": "skipped", "tell": "skipped"}
+    assert report.jobs == {"place": "skipped", "report": "failure", "push": "skipped", "tell": "skipped"}
     assert "python -m delivery reproduce" in report.summary
     assert {path for path in quiet.stored() if not path.startswith("plots/")} == set(before)
 

@@ -57,6 +57,7 @@ RIGHTS = {
     },
     ("promote.yml", "image"): {"contents": "read", "packages": "write", "id-token": "write", "attestations": "write"},
     ("promote.yml", "measure"): {"contents": "read"},
+    ("report.yml", "place"): {"contents": "read"},
     ("report.yml", "push"): {"contents": "write", "actions": "write"},
     ("report.yml", "report"): {"contents": "read"},
     ("report.yml", "tell"): {"contents": "read", "actions": "write"},
@@ -72,18 +73,25 @@ ENVIRONMENTS = {
 }
 # What may have to run on the host that it deploys to.
 LASTING = {("deploy.yml", "deploy"), ("promote.yml", "apply"), ("rollback.yml", "rollback")}
+# What may run elsewhere than on GitHub's machines.
+RUNNERS = dict.fromkeys(LASTING, "${{ vars.DEPLOY_RUNNER || 'ubuntu-latest' }}") | {
+    (
+        "report.yml",
+        "report",
+    ): """${{ fromJSON(needs.place.result == 'success' && needs.place.outputs.labels || '["ubuntu-latest"]') }}""",
+}
 # Group of runs of which one runs at a time, and whether a newer one ends it.
 QUEUES = {
     ("batch.yml", ""): ("batch", False),
-    ("ci.yml", ""): ("ci-${{ github.ref }}", "${{ github.event_name == 'pull_request' }}"),
+    ("ci.yml", ""): ("ci-${{ github.ref }}${{ inputs.directory }}", "${{ github.event_name == 'pull_request' }}"),
     ("comment.yml", ""): ("comment", False),
     ("deploy.yml", "deploy"): ("registry", False),
     ("doctor.yml", ""): ("doctor", True),
     ("drift.yml", ""): ("drift", False),
     ("pages.yml", ""): ("pages", False),
-    ("promote.yml", ""): ("promote-${{ github.ref }}", False),
-    ("promote.yml", "apply"): ("registry", False),
-    ("report.yml", ""): ("report-${{ github.event.pull_request.number || github.ref }}", True),
+    ("promote.yml", ""): ("promote-${{ github.ref }}${{ inputs.directory }}", False),
+    ("promote.yml", "apply"): ("registry${{ inputs.directory }}", False),
+    ("report.yml", ""): ("report-${{ github.event.pull_request.number || github.ref }}${{ inputs.directory }}", True),
     ("rollback.yml", "rollback"): ("registry", False),
 }
 CONDITIONS = {
@@ -97,6 +105,9 @@ CONDITIONS = {
         "push",
     ): "${{ !cancelled() && needs.report.outputs.stale == 'true' && github.event_name == 'pull_request' "
     "&& github.event.pull_request.head.repo.full_name == github.repository && github.actor != 'dependabot[bot]' }}",
+    ("report.yml", "place"): "${{ contains(toJSON(github.event.pull_request.labels.*.name), '\"runner:') "
+    "&& github.event.pull_request.head.repo.full_name == github.repository && github.actor != 'dependabot[bot]' }}",
+    ("report.yml", "report"): "${{ !cancelled() }}",
     ("report.yml", "tell"): "${{ !cancelled() && github.event_name == 'workflow_dispatch' && inputs.number != 0 }}",
 }
 # What each job does, command by command: a step that is passed over is missed here.
@@ -125,8 +136,9 @@ STEPS = {
     ("pages.yml", "build"): ["make docs"],
     ("pages.yml", "publish"): [],
     ("promote.yml", "measure"): ['promote measure --branch "$GITHUB_REF_NAME"'],
-    ("promote.yml", "image"): ['echo "name=ghcr.io/${GITHUB_REPOSITORY,,}" >> "$GITHUB_OUTPUT"'],
+    ("promote.yml", "image"): ['echo "name=ghcr.io/${GITHUB_REPOSITORY,,}${SUFFIX,,}" >> "$GITHUB_OUTPUT"'],
     ("promote.yml", "apply"): ['promote apply --branch "$GITHUB_REF_NAME" --image "$IMAGE"'],
+    ("report.yml", "place"): [],
     ("report.yml", "report"): ['review --base "$BASE" --number "$NUMBER" "$PUSHES"'],
     ("report.yml", "push"): ['results push .cache/results --branch "$BRANCH" --of "$OF" --number "$NUMBER" "$CHECKS"'],
     ("report.yml", "tell"): ['comment start --run "$GITHUB_RUN_ID"'],
@@ -139,8 +151,8 @@ STEPS = {
 MAYBE = {
     ("ci.yml", "test"): {"command -v haproxy || sudo apt-get install --yes --no-install-recommends haproxy": "matrix.suite == 'deploy'",
                          "make scale": "matrix.suite == 'scale'"},
-    ("report.yml", "report"): {"review": "${{ !cancelled() }}",
-                               "results": "${{ !cancelled() && steps.review.outputs.stale == 'true' }}"},
+    ("report.yml", "report"): {"review${{ steps.review.outputs.suffix }}": "${{ !cancelled() }}",
+                               "results${{ steps.review.outputs.suffix }}": "${{ !cancelled() && steps.review.outputs.stale == 'true' }}"},
     ("report.yml", "push"): {"app": "vars.APP_CLIENT_ID != ''"},
     ("drift.yml", "drift"): {"app": "vars.APP_CLIENT_ID != ''"},
 }  # fmt: skip
@@ -149,19 +161,20 @@ NEEDS = {
     ("pages.yml", "publish"): "build",
     ("promote.yml", "image"): "measure",
     ("promote.yml", "apply"): ["measure", "image"],
+    ("report.yml", "report"): "place",
     ("report.yml", "push"): "report",
     ("report.yml", "tell"): "report",
 }
 TRIGGERS = {
     "batch.yml": {"schedule", "workflow_dispatch"},
-    "ci.yml": {"push", "pull_request", "workflow_dispatch"},
-    "comment.yml": {"workflow_run", "workflow_dispatch"},
+    "ci.yml": {"push", "pull_request", "workflow_dispatch", "workflow_call"},
+    "comment.yml": {"workflow_run", "workflow_dispatch", "workflow_call"},
     "deploy.yml": {"workflow_dispatch"},
     "doctor.yml": {"push", "workflow_dispatch"},
     "drift.yml": {"schedule", "workflow_dispatch"},
     "pages.yml": {"workflow_dispatch"},
-    "promote.yml": {"push", "workflow_dispatch"},
-    "report.yml": {"pull_request", "workflow_dispatch"},
+    "promote.yml": {"push", "workflow_dispatch", "workflow_call"},
+    "report.yml": {"pull_request", "workflow_dispatch", "workflow_call"},
     "rollback.yml": {"workflow_dispatch"},
 }
 
@@ -215,8 +228,7 @@ def test_every_job_has_a_name_a_limit_and_a_runner_that_is_known():
     for file, name in JOBS:
         about = job(file, name)
         assert 0 < about["timeout-minutes"] <= 60, (file, name)
-        own = "${{ vars.DEPLOY_RUNNER || 'ubuntu-latest' }}"
-        assert about["runs-on"] == (own if (file, name) in LASTING else "ubuntu-latest")
+        assert about["runs-on"] == RUNNERS.get((file, name), "ubuntu-latest")
         assert about["name"] in (name, "${{ matrix.suite }}")
 
 
@@ -256,7 +268,7 @@ def test_whoever_writes_the_registry_waits_for_the_others():
     for where, step in steps():
         if any(verb in step.get("run", "") for verb in writers):
             file, _, name = where.partition(": ")
-            assert QUEUES[file, name] == ("registry", False)
+            assert QUEUES[file, name] in (("registry", False), ("registry${{ inputs.directory }}", False))
 
 
 def test_steps_are_short_and_no_expression_reaches_a_shell():
@@ -272,6 +284,36 @@ def test_results_are_pushed_to_whose_branch_may_be_pushed_to():
     for part in ("pull_request.head.repo.full_name == github.repository", "github.actor != 'dependabot[bot]'"):
         assert part in said
         assert part in CONDITIONS["report.yml", "push"]
+
+
+def test_own_runners_are_for_pull_requests_of_this_repository_only():
+    """The one job that a label may place elsewhere is placed by a job that no fork and no Dependabot sets off."""
+    assert {key for key in RUNNERS if "DEPLOY" not in RUNNERS[key]} == {("report.yml", "report")}
+    for part in ("pull_request.head.repo.full_name == github.repository", "github.actor != 'dependabot[bot]'"):
+        assert part in CONDITIONS["report.yml", "place"]
+    assert job("report.yml", "place")["outputs"] == {"labels": "${{ steps.runner.outputs.labels }}"}
+    (step,) = job("report.yml", "place")["steps"]  # no checkout: no code of the branch but this repository's workflows
+    assert step["uses"] == "$/.github/actions/runner"
+    assert step["with"]["known"] == "${{ vars.RUNNERS }}"
+
+
+def test_what_a_model_in_a_folder_needs_is_said_everywhere():
+    """A job of a workflow that others call works in the model's folder, and so do its set-up and what it hands over."""
+    for file in (file for file, doc in WORKFLOWS.items() if "directory" in str(doc["on"].get("workflow_call"))):
+        for name, about in WORKFLOWS[file]["jobs"].items():
+            verbs = [step for step in about["steps"] if "delivery" in step.get("run", "")]
+            where = {"run": {"working-directory": "${{ inputs.directory || '.' }}"}}
+            assert about.get("defaults") == where or not verbs, (file, name)
+            for step in about["steps"]:
+                if "setup" in (uses := step.get("uses", "")) and "$/" in uses:
+                    assert "directory" in step["with"] or (file, name) == ("ci.yml", "lint"), (file, name)
+                if "artifact@" in uses:
+                    paths = step["with"].get("path", "").split("\n")
+                    assert all(path.startswith("${{ inputs.directory || '.' }}") for path in paths if path), (
+                        file,
+                        name,
+                    )
+                    assert "suffix" in step["with"]["name"], (file, name)
 
 
 def test_no_checkout_keeps_its_token():
@@ -314,9 +356,11 @@ def test_only_what_may_be_missing_may_fail_in_silence_and_it_says_why():
 
 def test_inputs_have_types_and_words():
     for file, document in WORKFLOWS.items():
-        for name, about in ((document["on"].get("workflow_dispatch") or {}).get("inputs") or {}).items():
-            assert about["type"] in ("string", "choice", "boolean", "number"), (file, name)
-            assert about["description"]
+        for event in ("workflow_dispatch", "workflow_call"):
+            for name, about in ((document["on"].get(event) or {}).get("inputs") or {}).items():
+                assert about["type"] in ("string", "choice", "boolean", "number"), (file, name)
+                assert about["description"]
+                assert event == "workflow_dispatch" or "default" in about, "a caller says only what differs"
 
 
 def test_schedules_are_explained_and_off_the_full_hour():

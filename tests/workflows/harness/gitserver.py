@@ -14,7 +14,7 @@ while read -r old new ref; do
   [ "$new" = 0000000000000000000000000000000000000000 ] && continue
   for base in "$old" $(git rev-parse --verify -q HEAD); do git cat-file -e "$base" 2>/dev/null && break; done
   if git diff-tree -r --name-only "$base" "$new" -- .github/workflows 2>/dev/null | grep -q .; then
-    [ "$ref" = refs/heads/store ] && continue
+    case "$ref" in refs/heads/store*) continue ;; esac
     echo "refusing to allow a GitHub App to create or update workflow without workflows permission"; exit 1
   fi
 done

@@ -70,6 +70,7 @@ class Repo:
     deployments: dict[int, Json] = field(default_factory=dict)
     reviews: dict[int, list[Json]] = field(default_factory=dict)  # by the pull request's number
     releases: list[Json] = field(default_factory=list)
+    runners: list[str] = field(default_factory=list)  # labels of own ones; a job that asks for another never runs
     environments: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)

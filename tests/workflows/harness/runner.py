@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import rules
+from harness import callers, rules
 from harness.gitserver import environment, git
 from harness.hub import Event, Hub, Json, Repo
 
@@ -54,16 +54,26 @@ def run(hub: Hub, repo: Repo, file: str, event: Event, machine: Machine, run_id:
     path = checkout / ".github" / "workflows" / file
     document = rules.load(path.read_text())
     fork = event.name == "pull_request" and event.payload["pull_request"]["head"]["repo"]["full_name"] != repo.name
-    tokens = {
-        job: hub.token("github-actions[bot]", repo.name, "job", rules.rights(document, job, fork=fork))
-        for job in document["jobs"]
-    }
+    shared = callers.bring(hub, checkout, place)
+    here = callers.Shared(repo.name, event.sha, checkout)  # `$/` needs no checkout
+    called = callers.called(document, shared)
+    granted = {job: rules.rights(document, job, fork=fork) for job in document["jobs"].keys() - called.keys()}
+    for caller, (_, theirs) in called.items():
+        assert not (why := callers.inputs_refused(document, caller, theirs)), why
+        assert not theirs["jobs"].keys() & granted.keys(), "the stand-ins tell jobs apart by their ids"
+        granted |= {job: callers.rights(document, caller, theirs, job, fork=fork) for job in theirs["jobs"]}
+    tokens = {job: hub.token("github-actions[bot]", repo.name, "job", may) for job, may in granted.items()}
     path.write_text(_for_act(path.read_text(), document["jobs"]))
+    for file_, theirs in called.values():
+        file_.write_text(_for_act(file_.read_text(), theirs["jobs"]))
+    for one in [here, *shared]:
+        for file_ in (one.folder / ".github").rglob("*.yml"):
+            file_.write_text(callers.own(file_.read_text(), one).replace("      deployment: false", "      #"))
     (place / "tokens").mkdir()
     for job, token in tokens.items():
         (place / "tokens" / job).write_text(token)
     (place / "event.json").write_text(json.dumps(event.payload))
-    command = _command(hub, repo, event, machine, place, run_id)
+    command = _command(hub, repo, event, machine, place, run_id, [here, *shared])
     for job, token in tokens.items():
         command += ["-s", f"TOKEN_{_upper(job)}={token}"]
     for name, value in ({} if fork else repo.secrets).items():
@@ -84,9 +94,9 @@ def run(hub: Hub, repo: Repo, file: str, event: Event, machine: Machine, run_id:
         timeout=LIMIT,
         check=False,
     )
-    for name in ("cache", "repository"):  # a failed job leaves its workspace there
+    for name in ("cache", "repository", "shared"):  # a failed job leaves its workspace there
         shutil.rmtree(place / name, ignore_errors=True)
-    return _read(run_id, document, event.name, done)
+    return _read(run_id, document, {job: theirs["jobs"] for job, (_, theirs) in called.items()}, event.name, done)
 
 
 def _checkout(repo: Repo, event: Event, folder: Path) -> Path:
@@ -97,7 +107,8 @@ def _checkout(repo: Repo, event: Event, folder: Path) -> Path:
     return folder
 
 
-def _command(hub: Hub, repo: Repo, event: Event, machine: Machine, place: Path, run_id: int) -> list[str]:
+def _command(hub: Hub, repo: Repo, event: Event, machine: Machine, place: Path, run_id: int,
+             shared: list[callers.Shared]) -> list[str]:  # fmt: skip
     act = str(Path(sys.executable).with_name("act"))
     command = [act, event.name, "-e", str(place / "event.json"), "-P", "ubuntu-latest=-self-hosted", "--actor"]
     command += [event.actor, "--no-skip-checkout", "--no-cache-server", "--json", "--artifact-server-addr", "127.0.0.1"]
@@ -105,11 +116,16 @@ def _command(hub: Hub, repo: Repo, event: Event, machine: Machine, place: Path, 
     variables = {
         "GITHUB_REPOSITORY": repo.name, "GITHUB_RUN_ID": str(run_id), "GITHUB_SERVER_URL": hub.url,
         "GITHUB_API_URL": f"{hub.url}/api/v3", "HUB_FOLDER": str(hub.folder), "HUB_TOKENS": str(place / "tokens"),
-        "HUB_CML": str(machine.cml), "HUB_ACTIONS": str(ACTIONS), "HUB_VENV": str(machine.venv), "HUB_PYTHON": sys.executable,
+        "HUB_SIGNER": shared[-1].name, "HUB_CML": str(machine.cml), "HUB_ACTIONS": str(ACTIONS),
+        "HUB_VENV": str(machine.venv), "HUB_PYTHON": sys.executable,
     }  # fmt: skip
     for name, value in (variables | machine.environment).items():
         command += ["--env", f"{name}={value}"]
-    for action, sha in pins(place / "repository"):
+    for label in repo.runners:
+        command += ["-P", f"{label}=-self-hosted"]
+    for one in shared:
+        command += ["--local-repository", f"{one.name}@{one.sha}={one.folder}"]
+    for action, sha in set().union(*(pins(one.folder) for one in shared)) - {(one.name, one.sha) for one in shared}:
         command += ["--local-repository", f"{action}@{sha}={ACTIONS / action}"]
     return command
 
@@ -126,27 +142,38 @@ def _for_act(text: str, jobs: Json) -> str:
     for piece in rest:
         job = piece.strip().partition(":")[0]
         assert job in jobs, f"a line that looks like a job and is none: {job}"
-        pieces.append(re.sub(r"\b(github\.token|secrets\.GITHUB_TOKEN)\b", f"secrets.TOKEN_{_upper(job)}", piece))
+        told = re.sub(r"\b(github\.token|secrets\.GITHUB_TOKEN)\b", f"secrets.TOKEN_{_upper(job)}", piece)
+        if re.search(r"(?m)^    uses: ", piece) and "    secrets:" not in piece:
+            told = f"{told.rstrip()}\n    secrets: inherit\n\n"  # a called workflow has its own github.token
+        pieces.append(told)
     text = "".join([text.partition("\njobs:\n")[0], "\njobs:\n", head, *pieces])
-    # Two things that GitHub knows and act 0.2.89 does not yet; neither changes what is run here.
-    return text.replace("uses: $/", "uses: ./").replace("      deployment: false", "      #")
+    # Things that GitHub knows and act 0.2.89 does not yet; none changes what is run here.
+    return text.replace("      deployment: false", "      #").replace("cache-mode: ", "# ")
 
 
 def _upper(job: str) -> str:
     return job.replace("-", "_").upper()
 
 
-def _read(run_id: int, document: Json, event: str, done: subprocess.CompletedProcess[str]) -> Run:
+def _read(run_id: int, document: Json, called: Json, event: str, done: subprocess.CompletedProcess[str]) -> Run:
+    """Jobs by their ids; those of a called workflow as `caller / job`."""
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     results: dict[str, str] = {}
     for line in lines:
-        if "jobResult" in line and results.get(line["jobID"]) != "failure":  # one job of a matrix fails them all
-            results[line["jobID"]] = line["jobResult"]
+        if "jobResult" in line:
+            caller, *within = line["job"].split("/")
+            name = f"{caller} / {line['jobID']}" if len(within) == 2 else line["jobID"]
+            if results.get(name) != "failure":  # one job of a matrix fails them all
+                results[name] = line["jobResult"]
     summaries = [line["content"] for line in lines if line.get("command") == "summary"]
     log = "".join(line["msg"] if line.get("raw_output") else f"{line['msg']}\n" for line in lines) + done.stderr
     if "Skipping unsupported platform" in log:
         raise RuntimeError(f"act ran nothing: {log[-2000:]}")
-    jobs = {job: results.get(job, "skipped") for job in document["jobs"]}  # each by its own `if:`, perhaps all
+    own = [job for job in document["jobs"] if job not in called]
+    names = own + [
+        f"{job} / {theirs}" for job in called for theirs in called[job] if "strategy" not in document["jobs"][job]
+    ]
+    jobs = {job: results.get(job, "skipped") for job in names} | results  # each by its own `if:`, perhaps all
     if not results and (done.returncode or "Error" in done.stderr):
         raise RuntimeError(f"act refused {document.get('name')}: {done.stderr[-2000:]}")
     return Run(run_id, document["name"], event, jobs, "".join(summaries), log)

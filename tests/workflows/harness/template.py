@@ -32,9 +32,12 @@ check:
 \t@python3 -m compileall -q src
 scale:
 \t@true
+{lay}
 docs:
 \t@mkdir site && echo A page > site/index.html
 """
+# The one recipe that is the project's own.
+LAY = re.compile(r"(?m)^LAID := (?:.*\\\n)*.*\n\nlay:.*\n(?:\t.*\n)+")
 # What a team replaces: where the data come from.
 SOURCE = '''"""The source of the scenario: a folder of this machine."""
 
@@ -88,7 +91,9 @@ def build(folder: Path, source: Path, program: Path, settings: Mapping[str, str]
     for suite in SUITES:
         (work / "tests" / suite).mkdir()
         (work / "tests" / suite / f"test_{suite}.py").write_text("def test_something():\n    assert True\n")
-    (work / "Makefile").write_text(MAKEFILE)
+    (lay,) = LAY.findall((ROOT / "Makefile").read_text())
+    (work / "Makefile").write_text(MAKEFILE.replace("{lay}", lay))
+    (work / "benchmarks").mkdir()
     project = (work / "pyproject.toml").read_text()
     (work / "pyproject.toml").write_text(
         re.sub(r"(?m)^addopts = .*$", "", project)
@@ -123,3 +128,24 @@ def python(program: Path, work: Path, *words: str) -> str:
     if done.returncode:
         raise RuntimeError(f"{' '.join(words)}: {done.stdout[-1500:]}{done.stderr[-1500:]}")
     return done.stdout
+
+
+def make(folder: Path, *words: str) -> None:
+    subprocess.run(["make", "--silent", *words], cwd=folder, env=environment(), check=True)
+
+
+def copy(source: Path, target: Path) -> None:
+    """A file or a folder, without bytecode."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    else:
+        shutil.copyfile(source, target)
+
+
+def committed(work: Path, origin: Path) -> None:
+    """The folder as the one commit of a new bare repository."""
+    git(work, "init", "--quiet", "--initial-branch=main")
+    git(work, "add", "--all")
+    git(work, "commit", "--quiet", "--message", "A problem and its callers")
+    git(origin.parent, "clone", "--quiet", "--bare", work, origin)

@@ -3,7 +3,7 @@
 case "$KEY" in venv-*) ;; *) exit 0 ;; esac
 kept="$HUB_FOLDER/caches/$KEY"
 if [ -e "$kept" ]; then
-  ln -sfn "$HUB_VENV" .venv && echo "hit=true" >> "$GITHUB_OUTPUT"
+  ln -sfn "$HUB_VENV" "$DESTINATION" && echo "hit=true" >> "$GITHUB_OUTPUT"
 else
   mkdir -p "${kept%/*}" && touch "$kept"
 fi

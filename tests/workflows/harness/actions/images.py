@@ -45,7 +45,7 @@ def attest() -> None:
     token = Path(os.environ["HUB_TOKENS"], os.environ["GITHUB_JOB"]).read_text()
     demand(token, "id-token")
     demand(token, "attestations")
-    keep(os.environ["DIGEST"], "attested", os.environ["NAME"])
+    keep(os.environ["DIGEST"], "attested", os.environ["HUB_SIGNER"])
 
 
 def sbom() -> None:

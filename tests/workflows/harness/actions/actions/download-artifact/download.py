@@ -1,4 +1,4 @@
-"""Copies an artifact of a run out of the hub; another run's only with the right to read it."""
+"""Copies an artifact of a run out of the hub, or each that fits a pattern; another run's only with the right to read it."""
 
 import os
 import shutil
@@ -11,7 +11,12 @@ if run != os.environ["GITHUB_RUN_ID"]:
     address = f"{os.environ['GITHUB_API_URL']}/repos/{os.environ['GITHUB_REPOSITORY']}/actions/runs/{run}/artifacts"
     request = urllib.request.Request(address, headers={"Authorization": f"Bearer {os.environ['TOKEN']}"})
     urllib.request.urlopen(request).read()
-kept = Path(os.environ["HUB_FOLDER"], "artifacts", run, name)
+folder = Path(os.environ["HUB_FOLDER"], "artifacts", run)
+if pattern := os.environ["PATTERN"]:
+    for path in folder.glob(pattern):
+        shutil.copytree(path, Path(os.environ["DESTINATION"], path.name), dirs_exist_ok=True)
+    sys.exit()
+kept = folder / name
 if not kept.is_dir():
     sys.exit(f"Unable to download artifact(s): Artifact not found for name: {name}")
 shutil.copytree(kept, os.environ["DESTINATION"], dirs_exist_ok=True)
