@@ -9,7 +9,7 @@ from harness import template
 from harness.gitserver import git, refs
 from harness.world import World, run, world
 
-CALLERS = template.ROOT / "examples" / "callers"
+CALLERS = template.ROOT / "docs" / "callers"
 MACHINERY = "acme/machinery"
 SMALL = edits.params(
     resamples=200, score_resamples=50, importance_rows=200, importance_repeats=1, users=2, seconds=2, latency_us=100000,

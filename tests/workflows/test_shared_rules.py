@@ -1,4 +1,4 @@
-"""Rules for what other repositories copy: the callers of examples/callers, and the machine of docs/runners."""
+"""Rules for what other repositories copy: the callers of docs/callers, and the machine of docs/runners."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import yaml
 from harness import callers, rules
 from harness.template import ROOT
 
-EXAMPLES = ROOT / "examples" / "callers"
+EXAMPLES = ROOT / "docs" / "callers"
 FILES = sorted(EXAMPLES.glob("*/.github/workflows/*.yml"))
 MACHINE = ROOT / "docs" / "runners" / "aws.yml"
 OWN = {path.name: rules.load(path.read_text()) for path in (ROOT / ".github" / "workflows").glob("*.yml")}
