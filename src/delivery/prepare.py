@@ -1,5 +1,6 @@
 """Stage `prepare`: raw tables to training and test rows, split by time, nothing from the future."""
 
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -68,16 +69,22 @@ def streamed(params: Params, folder: Path) -> dict[str, list[Part]]:
     for name, some in out.items():
         (folder / f"{name}.parquet").mkdir()
         for part in some:
-            part.path.rename(folder / f"{name}.parquet" / part.path.name)
+            part.path.rename(folder / f"{name}.parquet" / part.path.name.partition(".")[2])
+    for left in folder.glob("*.*.*.parquet"):
+        left.unlink()
     return out
 
 
 def write(window: Window, folder: Path) -> list[Part]:
-    """The window's labelled rows, a file for each period of theirs: one, unless PERIOD is not that of the raw file."""
+    """The window's labelled rows, a file for each period of theirs: one, unless PERIOD is not that of the raw file.
+
+    Their names are this attempt's: a cluster does again what a lost worker had, which may yet be writing.
+    """
     rows = labelled(windows.features(window))
     periods = sorted(rows[PERIOD].unique())
     parts = (rows[rows[PERIOD] == period] if len(periods) > 1 else rows for period in periods)
-    paths = (folder / f"{period}.{window.since}.parquet" for period in periods)
+    attempt = uuid.uuid4().hex
+    paths = (folder / f"{attempt}.{period}.{window.since}.parquet" for period in periods)
     return list(map(written, parts, paths))
 
 

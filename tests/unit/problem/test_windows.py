@@ -160,6 +160,24 @@ def test_an_example_of_a_later_day_than_its_rows_is_refused(
         windows.features(windows.cut(NEWEST, "stream")[0])
 
 
+def test_what_a_lost_worker_writes_as_well_changes_nothing(
+    project: Path, streaming: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster gives its window to another one; the lost one goes on and comes too late."""
+    prepare.run(streaming)
+    once, write = files.digest(prepare.FOLDER), prepare.write
+
+    def twice(window: windows.Window, folder: Path) -> list[prepare.Part]:
+        lost = write(window, folder)
+        done = write(window, folder)
+        lost[0].path.write_bytes(b"PAR1")
+        return done
+
+    monkeypatch.setattr(prepare, "write", twice)
+    prepare.run(streaming)
+    assert files.digest(prepare.FOLDER) == once
+
+
 def test_the_stage_refuses_a_leak_in_windows_too(
     project: Path, streaming: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
