@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from delivery.errors import Failure
-from delivery.new.rows import FORMATS, identifiers, meant, moments, text
+from delivery.new.rows import FORMATS, identifiers, meant, moments, text, useless
 
 TARGETS = ("target", "label", "y", "class", "outcome", "result")
 IDS = re.compile(r"((?i:(^|[_\W])(id|uuid|guid|key|index|number|no|nr))|[a-z](Id|ID|Key|No|Nr))\W*$")
@@ -126,6 +126,8 @@ def _task(values: pd.Series, target: str, asked: str) -> tuple[str, tuple[str, .
         if not number or known.nunique() < 3:
             raise Failure(f"{target} is no number that varies; --task binary or multiclass")
         return kind, ()
+    if len(counts) > CLASSES and not number and (why := meant(known)):
+        raise Failure(f"{target} cannot be predicted: it holds {why}")
     if not 2 <= len(counts) <= CLASSES or counts.min() < 10:
         said = f"{len(counts)} values" + (f", {counts.idxmin()!r} in {counts.min()} rows" if len(counts) else "")
         fix = "join or remove the rare ones in the file"
@@ -144,8 +146,7 @@ def _natural(value: str) -> tuple:
 
 def _names(values: pd.Series, raw: str) -> str:
     """Why a column only names or counts rows, and so says nothing of a new one; empty for any other."""
-    distinct = values.nunique()
-    if not pd.api.types.is_integer_dtype(values) or distinct <= MANY:
+    if not pd.api.types.is_integer_dtype(values) or (distinct := values.nunique()) <= MANY:
         return ""
     if values.is_unique and (values.is_monotonic_increasing or values.is_monotonic_decreasing):
         return f"counts the rows; --keep {raw!r} takes it"
@@ -155,14 +156,11 @@ def _names(values: pd.Series, raw: str) -> str:
 
 
 def _role(values: pd.Series, segment: bool) -> tuple[str, str]:
+    if why := useless(values):
+        return "out", why
     known = values.dropna()
     distinct = known.nunique()
-    if distinct < 2:
-        return "out", "empty" if known.empty else "the same in every row"
-    if pd.api.types.is_datetime64_any_dtype(values):
-        return "out", "a second time; derive a number from it in features.py"
-    number = pd.api.types.is_numeric_dtype(values)
-    if number and not segment:
+    if pd.api.types.is_numeric_dtype(values) and not segment:
         return "number", f"{known.astype(float).min():.6g} to {known.astype(float).max():.6g}"
     if distinct > FEW and not segment and (why := meant(values)):
         return "out", why

@@ -90,6 +90,20 @@ def moments(values: pd.Series, how: str) -> pd.Series:
     return parsed.dt.tz_localize(None).dt.as_unit("us")
 
 
+def useless(values: pd.Series) -> str:
+    """Why no model can take a column as it is; nothing where one can."""
+    known = values.dropna()
+    if known.empty:
+        return "empty"
+    if not pd.api.types.is_hashable(known.iloc[0]):
+        return "lists; derive a number from them before"
+    if pd.api.types.is_timedelta64_dtype(values):
+        return "spans of time; write them as a number of hours or days"
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return "a second time; derive a number from it in features.py"
+    return "the same in every row" if known.nunique() < 2 else ""
+
+
 def meant(values: pd.Series) -> str:
     """What text was meant to be, and how it has to be written for that; nothing where it is just text."""
     known = values.dropna().drop_duplicates().head(1000)

@@ -72,6 +72,8 @@ def test_what_is_predicted_follows_from_the_target(values, task: str, classes: t
         ("Booking No.", np.arange(1000) * 7 % 601, "names things by 601 numbers"),
         ("customerId", np.arange(1000) * 7 % 601, "names things by 601 numbers"),
         ("paid", [f"{number}%" for number in range(1000)], "numbers with signs, such as '0%'"),
+        ("bought", [[1, 2]] * 1000, "lists; derive a number"),
+        ("took", pd.to_timedelta(np.arange(1000), unit="h"), "spans of time; write them as a number"),
     ],
 )
 def test_what_says_nothing_of_a_new_row_stays_out_unless_it_is_kept(name: str, values, says: str) -> None:
@@ -79,7 +81,8 @@ def test_what_says_nothing_of_a_new_row_stays_out_unless_it_is_kept(name: str, v
     (column,) = found(frame).of("out")
     assert column.raw == name
     assert column.why.startswith(says)
-    assert pd.api.types.is_string_dtype(frame[name]) or roles(found(frame, keep=[name]))[name] == "number"
+    whole = pd.api.types.is_integer_dtype(frame[name])
+    assert roles(found(frame, keep=[name]))[name] == ("number" if whole else "out")
 
 
 @pytest.mark.parametrize("name", ["PassengerId", "Order No.", "key"])
@@ -127,6 +130,11 @@ def test_times_are_found_however_they_are_written(written: str) -> None:
             orders.rows(),
             {"target": ["note"]},
             "note cannot be predicted: it has 1500 values, 'text 0' in 1 rows; .* join or",
+        ),
+        (
+            orders.rows().assign(Churned=[f"{number} €" for number in range(1500)]),
+            {},
+            r"Churned cannot be predicted: it holds numbers with signs, such as '0 €'; write them as 1234\.5",
         ),
         (orders.rows()[["Order ID", "Churned"]], {}, r"no column is left to predict Churned from"),
     ],
