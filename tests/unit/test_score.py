@@ -141,3 +141,29 @@ def test_what_cannot_be_scored_is_refused(source: Path, spoil, says: str, capsys
     assert main(["score", "source", "out"]) == 1
     assert says in capsys.readouterr().err
     assert not list(Path("out").glob("*.parquet"))
+
+
+# The kernel's own mark: what getrusage says begins with the memory of the process that started this one.
+PEAK = """
+import sys
+from pathlib import Path
+from delivery import score
+score.BATCH = 10_000
+score.run(Path(sys.argv[1]), Path(sys.argv[2]), Path("artifacts/export"))
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+def test_eight_times_the_rows_take_no_more_memory(rows: pd.DataFrame) -> None:
+    """What a row takes, its features alone, would be several times the bound."""
+    many = pd.concat([rows] * 10, ignore_index=True)
+    peaks = []
+    for times in (1, 8):
+        Path(f"{times}").mkdir()
+        for number in range(times):
+            many.to_parquet(f"{times}/{number}.parquet", row_group_size=20_000)
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, str(times), f"out{times}"], capture_output=True, text=True, check=True
+        )
+        peaks.append(int(done.stdout) / 1024)
+    assert peaks[1] - peaks[0] < 7 * len(many) * len(FEATURES) * 8 / 1e6 / 4
