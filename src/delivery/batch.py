@@ -4,11 +4,26 @@ import argparse
 import json
 from pathlib import Path
 
-from delivery import files, github, params, records, registry, skopsfile, store, tables, task, validate
+import pandas as pd
+
+from delivery import (
+    files,
+    github,
+    params,
+    processes,
+    records,
+    registry,
+    skopsfile,
+    store,
+    tables,
+    task,
+    validate,
+    windows,
+)
 from delivery.errors import Failure
-from delivery.evaluate import predictions
+from delivery.evaluate import PREDICTION, predictions, values
 from delivery.fetch import into
-from problem import FEATURES, PERIOD, predict, table
+from problem import FEATURES, PERIOD, predict
 
 FOLDER = files.REPORTS / "batch"
 
@@ -21,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     month = options.month or tables.following(params.load().fetch.until)
-    about = run(month, options.model)
+    about = run(month, options.model, params.load().engine)
     if options.push:
         keep(FOLDER / month)
     said = f"{about['rows']:,} rows of {month} scored with version {about['version']}; mean {about['mean']:.4f}."
@@ -29,21 +44,24 @@ def main(options: argparse.Namespace) -> None:
     print(f"batch: {said}")
 
 
-def run(month: str, which: str) -> dict:
+def run(month: str, which: str, engine: str = "memory") -> dict:
     """Validates, scores and writes predictions and about.json, whole or not at all. Nothing is scored on broken data."""
     version = serving(which)
     data = files.CACHE / "drift" / month
     if not data.is_dir():
         into(data, month)
-    raw = tables.read(month, data)
-    validate.check(raw)
-    rows = table(raw)
-    rows = rows[rows[PERIOD] == month]
-    if rows.empty:
+    validate.looked_at(month, engine, data)
+    folder = registry.download(registry.connect(), version, files.CACHE / "versions" / str(version.version))
+    model = skopsfile.load(folder / "model.skops")
+    cut = [window for window in windows.cut(month, engine, data) if window.periods[-1] == month]
+    parts = []
+    for examples in processes.each(windows.features, cut, engine):
+        rows = examples[examples[PERIOD] == month]
+        if len(rows):
+            parts.append(predictions(rows, predict(model, rows[list(FEATURES)])))
+    if not parts:
         raise Failure(f"the source has no rows of {month}")
-    model = registry.download(registry.connect(), version, files.CACHE / "versions" / str(version.version))
-    p = predict(skopsfile.load(model / "model.skops"), rows[list(FEATURES)])
-    scored = predictions(rows, p)
+    scored = pd.concat(parts, ignore_index=True)
     about = {
         "month": month,
         "version": str(version.version),
@@ -51,7 +69,7 @@ def run(month: str, which: str) -> dict:
         "commit": version.tags.get("git.commit", ""),
         "data": files.digest(data),
         "rows": len(scored),
-        "mean": float(task.plain(p).mean()),
+        "mean": float(task.plain(values(scored[PREDICTION])).mean()),
         "scored": records.now(),
         "by": records.executor(),
     }

@@ -2,6 +2,7 @@
 
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from delivery import processes, schemas, tables
 from delivery.drift import shift
 from delivery.drift.shift import Counts
 from delivery.errors import Failure
-from delivery.files import REPORTS, write_json
+from delivery.files import DATA, REPORTS, write_json
 from delivery.params import Params
 from delivery.schemas import Finding
 from delivery.tables import Piece
@@ -20,6 +21,9 @@ from problem import KEY, SEASONAL, TABLES
 REPORT = REPORTS / "validate.json"
 MANY = 200  # a text column with more values than this is an identifier, whose skew says nothing
 CERTAIN = 1000  # keys that seem to be there twice are compared themselves
+
+
+Evidence = dict[str, tuple[Counts, Counts] | None]  # of each periodic table, before the newest period and in it
 
 
 class Seen(NamedTuple):
@@ -32,7 +36,7 @@ class Seen(NamedTuple):
 
 def run(params: Params) -> None:
     until = params.fetch.until
-    counts, evidence = (in_memory if params.engine == "memory" else streamed)(until)
+    counts, evidence = looked_at(until, params.engine)
     alarm = params.validate.psi_alarm
     found = {name: shift.table(*both, SEASONAL, alarm) if both else [] for name, both in evidence.items()}
     refuse_jumps(found, params.validate.missing_jump)
@@ -40,33 +44,34 @@ def run(params: Params) -> None:
     print(f"validate: {', '.join(f'{count:,} {name}' for name, count in counts.items())} obey their schemas")
 
 
+def looked_at(until: str, engine: str, folder: Path = DATA) -> tuple[dict[str, int], Evidence]:
+    """Rows of each table, and what its columns hold. Raises Failure when the data break their schema."""
+    return (in_memory if engine == "memory" else streamed)(until, folder)
+
+
 def check(raw: dict[str, pd.DataFrame]) -> None:
     """Raises Failure that names table, column, rule, count and the first values, a line each."""
     schemas.refuse(finding for name, frame in raw.items() for finding in schemas.violations(name, frame))
 
 
-Evidence = dict[str, tuple[Counts, Counts] | None]  # of each periodic table, before the newest period and in it
-
-
-def in_memory(until: str) -> tuple[dict[str, int], Evidence]:
-    """Rows of each table, and what its columns hold."""
-    raw = tables.read(until)
+def in_memory(until: str, folder: Path) -> tuple[dict[str, int], Evidence]:
+    raw = tables.read(until, folder)
     check(raw)
     out: Evidence = {}
     for name, kind in TABLES.items():
         if kind.periodic:
-            old = len(raw[name]) - tables.newest(name, until)
+            old = len(raw[name]) - tables.newest(name, until, folder)
             before, now = raw[name][:old], raw[name][old:]
             where = bins(before[:: step(old)])
             out[name] = (shift.count(before, where), shift.count(now, where)) if old else None
     return {name: len(frame) for name, frame in raw.items()}, out
 
 
-def streamed(until: str) -> tuple[dict[str, int], Evidence]:
+def streamed(until: str, folder: Path) -> tuple[dict[str, int], Evidence]:
     """The same, a piece at a time in as many processes as there are cores."""
-    pieces = {name: list(tables.pieces(name, until)) for name in TABLES}
+    pieces = {name: list(tables.pieces(name, until, folder)) for name in TABLES}
     rows = {name: sum(piece.rows for piece in parts) for name, parts in pieces.items()}
-    old = {name: rows[name] - tables.newest(name, until) for name, kind in TABLES.items() if kind.periodic}
+    old = {name: rows[name] - tables.newest(name, until, folder) for name, kind in TABLES.items() if kind.periodic}
     every = list(chain.from_iterable(pieces.values()))
     seen: dict[str, list[Seen]] = {name: [] for name in TABLES}
     for piece, found in zip(every, processes.each(partial(look, old=old), every), strict=True):
