@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import hypothesis.strategies as st
 import msgspec
@@ -14,6 +15,7 @@ from hypothesis.errors import Unsatisfiable
 from live import Service, ask, call
 from schemathesis import GenerationMode
 
+from delivery.service import openapi
 from delivery.service.access import Tokens
 from delivery.service.app import About, App
 from delivery.service.predict import Limits
@@ -53,10 +55,24 @@ def test_schemathesis_finds_nothing(exported: Path, token: str, mode: Generation
     assert asked >= 30
 
 
+class Moments(msgspec.Struct):
+    local: Annotated[datetime, msgspec.Meta(tz=False, examples=["2024-01-31T17:05:00"])]
+    zoned: Annotated[datetime, msgspec.Meta(tz=True)]
+    name: str
+    later: Annotated[datetime, msgspec.Meta(tz=False)] | None = None
+
+
+def test_a_moment_without_zone_has_its_form_and_nothing_else_is_changed() -> None:
+    properties = openapi.described(Moments)["Moments"]["properties"]
+    assert properties["local"] == {"type": "string", "format": "date-time-local", "examples": ["2024-01-31T17:05:00"]}
+    assert {"type": "string", "format": "date-time-local"} in properties["later"]["anyOf"]
+    assert properties["zoned"] == {"type": "string", "format": "date-time"}
+    assert properties["name"] == {"type": "string"}
+
+
 def test_the_schema_of_a_row_is_the_one_in_problem(api: App) -> None:
     document = api.api.openapi()
-    _, schemas = msgspec.json.schema_components([Request], ref_template="#/components/schemas/{name}")
-    assert document["components"]["schemas"]["Request"] == schemas["Request"]
+    assert document["components"]["schemas"]["Request"] == openapi.described(Request)["Request"]
     body = document["paths"]["/predict"]["post"]["requestBody"]
     assert body["x-max-bytes"] == 20_000
     assert body["content"]["application/json"]["schema"]["anyOf"][1]["maxItems"] == 5

@@ -32,18 +32,39 @@ REFUSALS = {"400", "401", "408", "413", "415", "422", "500", "503"}
 
 def with_predict(document: dict[str, Any], limits: Limits, guarded: bool) -> dict[str, Any]:
     """FastAPI's document and the description of /predict."""
-    _, schemas = msgspec.json.schema_components([Request, ProblemDocument], ref_template=REFERENCE)
+    schemas = described(Request, ProblemDocument)
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(schemas)
     document["paths"]["/predict"] = {"post": _predict(schemas, limits, guarded)}
     return document
 
 
+def described(*structs: type[Struct]) -> dict[str, Any]:
+    """As msgspec describes them, and the form of a moment without zone, which it leaves open."""
+    from msgspec import inspect  # only when the page is asked for
+
+    def local(kind: Any) -> bool:
+        if isinstance(kind, inspect.UnionType):
+            return any(map(local, kind.types))
+        if isinstance(kind, inspect.Metadata):
+            return local(kind.type)
+        return isinstance(kind, inspect.DateTimeType) and kind.tz is False
+
+    _, schemas = msgspec.json.schema_components(structs, ref_template=REFERENCE)
+    for struct in structs:
+        info: Any = inspect.type_info(struct)
+        for field in (field for field in info.fields if local(field.type)):
+            schema = schemas[struct.__name__]["properties"][field.encode_name]
+            for choice in [schema, *schema.get("anyOf", [])]:
+                if choice.get("type") == "string":
+                    choice.setdefault("format", "date-time-local")
+    return schemas
+
+
 def example() -> dict[str, Any]:
     """One request made of the examples in `problem.schema`, missing where a field has none."""
-    _, schemas = msgspec.json.schema_components([Request], ref_template=REFERENCE)
     out = {}
-    for name, schema in schemas["Request"]["properties"].items():
+    for name, schema in described(Request)["Request"]["properties"].items():
         choices = [schema, *schema.get("anyOf", [])]
         found = [choice["examples"][0] for choice in choices if choice.get("examples")]
         if found:
