@@ -14,13 +14,27 @@ from typing import Any
 import pandas as pd
 from msgspec.structs import replace
 
-from delivery import compare, files, github, params, prepare, skopsfile, store, tables, task, train, validate
+from delivery import (
+    compare,
+    files,
+    github,
+    params,
+    prepare,
+    processes,
+    skopsfile,
+    store,
+    tables,
+    task,
+    train,
+    validate,
+    windows,
+)
 from delivery.drift import challenger, decisions, evidence, page, plots, policy, served
 from delivery.errors import Failure
 from delivery.evaluate import predictions
 from delivery.fetch import into
 from delivery.params import Params
-from problem import FEATURES, KEY, LABEL, PERIOD, TIME, predict, table
+from problem import FEATURES, KEY, LABEL, PERIOD, TIME, predict
 
 JSON = files.REPORTS / "drift.json"
 MARKDOWN = files.REPORTS / "drift.md"
@@ -94,9 +108,9 @@ def run(settings: Params, month: str, log: Path | None = None) -> dict:
     folder = files.CACHE / "drift" / month
     if not folder.is_dir():
         into(folder, month)
-    raw = tables.read(month, folder)
-    validate.check(raw)
-    examples = table(raw)
+    validate.looked_at(month, settings.engine, folder)
+    cut = windows.cut(month, settings.engine, folder)
+    examples = pd.concat(processes.each(windows.features, cut, settings.engine), ignore_index=True)
     now = examples[examples[PERIOD] == month].reset_index(drop=True)
     refuse_future(now)
     scores = [predict(champion, rows[list(FEATURES)]) for rows in (seen, test, now)]

@@ -9,7 +9,7 @@ import made
 import pandas as pd
 import pytest
 
-from delivery import files, skopsfile, tables, train
+from delivery import files, processes, skopsfile, tables, train, windows
 from delivery.__main__ import main
 from delivery.drift import challenger, check, decisions, policy
 from delivery.errors import Failure
@@ -56,6 +56,16 @@ def lenient(settings: Params) -> Params:
 def spoil(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame], month: str = "2013-03") -> None:
     file = folder / "flights" / f"{month}.parquet"
     change(pd.read_parquet(file)).to_parquet(file, index=False)
+
+
+def test_a_stream_judges_as_memory_does(arrived: Path, lenient: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "ROWS", 1800)
+    monkeypatch.setattr(tables, "ROWS", 700)
+    monkeypatch.setattr(processes, "PROCESSES", 1)
+    found = [check.run(made.changed(lenient, engine=engine), "2013-03") for engine in ("memory", "stream")]
+    assert len(windows.cut("2013-03", "stream", arrived)) > 5
+    at_once, by_days = (json.dumps(files.rounded(each | {"seconds": 0}), sort_keys=True) for each in found)
+    assert at_once == by_days
 
 
 def test_a_month_is_judged_and_written_down(arrived: Path, lenient: Params, monkeypatch: pytest.MonkeyPatch) -> None:
