@@ -95,7 +95,7 @@ def test_a_fork_takes_the_template_s_later_changes(project: Path, tmp_path: Path
     template = tmp_path / "template"
     sample.git(tmp_path, "clone", "--quiet", str(project), str(template))
     sample.git(template, "checkout", "--quiet", "-B", "main", "template")
-    for name in ("src/problem/model.py", "src/problem/schema.py", "src/delivery/lineage.py"):
+    for name in ("src/problem/model.py", "src/problem/schema.py", "src/delivery/validate.py"):
         (template / name).write_text((template / name).read_text() + "\n# a later thought\n")
     lock = template / "dvc.lock"
     lock.write_text(lock.read_text().replace("md5: ", "md5: f", 1))
@@ -110,9 +110,10 @@ def test_a_fork_takes_the_template_s_later_changes(project: Path, tmp_path: Path
     assert f"upgrade: merged {later[:8]}" in said
     assert {name: (project / "src" / "problem" / name).read_text() for name in MODULES} == before
     assert not list((project / "tests").rglob("problem"))
-    assert (project / "src" / "delivery" / "lineage.py").read_text().endswith("# a later thought\n")
+    assert (project / "src" / "delivery" / "validate.py").read_text().endswith("# a later thought\n")
     assert yaml.safe_load((project / "params.yaml").read_text())["fetch"]["until"].startswith("2024")
     sample.repro(project)
     sample.commit(project, "Upgraded")
+    sample.run(project, "compare")
     assert "pass" in sample.run(project, "gate").stdout
     assert sample.run(project, "upgrade", "--source", str(template)).stdout == "upgrade: nothing new\n"
