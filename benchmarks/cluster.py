@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
-from delivery import engine, params, prepare, score, tables, windows
+from delivery import engine, params, prepare, score, tables, train, windows
 from delivery.fetch import into
 from delivery.search import run as search
 from delivery.search.space import candidates
@@ -31,6 +31,7 @@ from problem import FEATURES, KEY
 
 PORT = 18786
 TRIALS = 8
+FOREST = 100  # trees
 
 
 def nothing(item: int) -> int:
@@ -75,12 +76,20 @@ def jobs(folder: Path, rows: int) -> dict[str, Callable[[str], object]]:
         shutil.rmtree(folder / "scores", ignore_errors=True)
         score.run(folder / "rows.parquet", folder / "scores", score.EXPORT, where)
 
+    wanted = replace(settings.train, model="random_forest", max_iter=FOREST, max_leaf_nodes=500)
+    rows_known = prepare.read("train")
+
+    def forest(where: str) -> None:
+        with engine.spread(where):
+            train.fit(rows_known, wanted)
+
     return {
         f"features of {len(cut)} windows": lambda where: list(engine.as_done(made, cut, where)),
         f"scores of {rows:,} rows": scored,
         f"search, {len(planned)} trials": lambda where: list(
             search.tried(planned, folds, replace(settings, engine=where))
         ),
+        f"a forest of {FOREST} trees": forest,
         "1,000 tasks that do nothing": lambda where: list(engine.as_done(nothing, range(1000), where)),
     }
 

@@ -91,6 +91,23 @@ def as_done(work: Callable[[Item], Done], items: Iterable[Item], engine: str) ->
 
 
 @contextmanager
+def spread(engine: str) -> Iterator[None]:
+    """What scikit-learn does at once by joblib (`n_jobs`) is done on the cluster: the trees of a forest.
+
+    Each is grown from a seed of its own, so that the model is the same wherever it was. Every worker gets all rows.
+    """
+    if not cluster(engine):
+        yield
+        return
+    with connected(engine) as client:
+        import joblib
+
+        client.run(here, Path.cwd(), code())
+        with joblib.parallel_config("dask", n_jobs=-1, client=client):
+            yield
+
+
+@contextmanager
 def connected(engine: str) -> Iterator["Client"]:
     """The cluster at an address, or with `dask` one of this machine's cores for as long as it is needed."""
     try:

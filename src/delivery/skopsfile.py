@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TRUSTED = [
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
 ]
 
 
@@ -42,11 +43,14 @@ def load(path: Path) -> "Pipeline":
 
 
 def canonical(content: bytes) -> bytes:
-    """The same archive with object ids renumbered in order of appearance and fixed file times."""
+    """The same archive with object ids renumbered in order of appearance and fixed file times.
+
+    Equal texts and numbers are one object: whether they are in memory depends on where the model was fitted.
+    """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     schema = json.loads(files.pop("schema.json"))
-    numbers: dict[int, int] = {}
+    numbers: dict[int | str, int] = {}
     names: dict[str, str] = {}
     _renumber(schema, numbers, names)
     out = io.BytesIO()
@@ -59,7 +63,7 @@ def canonical(content: bytes) -> bytes:
     return out.getvalue()
 
 
-def _renumber(node: object, numbers: dict[int, int], names: dict[str, str]) -> None:
+def _renumber(node: object, numbers: dict[int | str, int], names: dict[str, str]) -> None:
     """Replaces each `__id__` and the file names made from ids, in place, depth first."""
     if isinstance(node, list):
         for part in node:
@@ -67,7 +71,8 @@ def _renumber(node: object, numbers: dict[int, int], names: dict[str, str]) -> N
     if not isinstance(node, dict):
         return
     if "__id__" in node:
-        node["__id__"] = numbers.setdefault(node["__id__"], len(numbers))
+        same = node["content"] if node.get("is_json") else node["__id__"]
+        node["__id__"] = numbers.setdefault(same, len(numbers))
     if isinstance(node.get("file"), str):
         kind = re.sub(r"^\d+", "", node["file"])
         node["file"] = names.setdefault(node["file"], f"{len(names)}{kind}")

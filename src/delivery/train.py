@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from delivery import prepare, skopsfile, task
+from delivery import engine, prepare, skopsfile, task
 from delivery.errors import Failure
 from delivery.files import ARTIFACTS, replacing, write_json
 from delivery.params import Params
@@ -20,7 +20,8 @@ CURVE_ROWS = 10_000
 
 def run(params: Params) -> None:
     train, test = prepare.read("train"), prepare.read("test")
-    model = fit(train, params.train)
+    with engine.spread(params.engine):
+        model = fit(train, params.train)
     curves = {"train": curve(model, train), "test": curve(model, test)}
     refuse_infinite(curves, predict(model, test[list(FEATURES)]))
     with replacing(FOLDER) as folder:

@@ -1,10 +1,10 @@
-"""Boosted trees, of all three tasks, as an ONNX graph in double precision: the very thresholds and leaves.
+"""Boosted trees and forests, of all three tasks, as an ONNX graph in double precision: the very thresholds and leaves.
 
 skl2onnx rounds both to float32, so that a value beside a threshold may take the other branch, and it is
 silently wrong for native categories. Here a graph is written for what is understood, or None.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,12 +12,58 @@ OUTPUT = "probability"  # so it is called whatever the task; the manifest says s
 OPSETS = {"": 20, "ai.onnx.ml": 5}  # TreeEnsemble in double is new in 5
 IR_VERSION = 10
 BRANCH_LEQ = 0
+NODE = np.dtype(
+    [
+        *((name, np.int64) for name in ("is_leaf", "left", "right", "feature_idx", "missing_go_to_left")),
+        *((name, np.float64) for name in ("num_threshold", "value")),
+    ]
+)
 LINKS = {"IdentityLink": "Identity", "LogLink": "Exp", "LogitLink": "Sigmoid", "MultinomialLogit": "Softmax"}
+
+
+class Ensemble(NamedTuple):
+    """Trees whose leaves are summed up, and what is made of the sum."""
+
+    trees: list[np.ndarray]
+    targets: int
+    with_number: str  # an operator: sum and number to raw scores
+    number: np.ndarray
+    link: str  # an operator: raw scores to predictions
+    single: bool = False  # whether its thresholds were compared with features in single precision
 
 
 def to_onnx(model: Any, width: int) -> bytes | None:
     """X (n, width) double to OUTPUT (n, 1), or (n, classes) if there are more than two; None for other models."""
     from onnx import TensorProto, helper, numpy_helper
+
+    found = _boosted(model) or _forest(model)
+    if found is None:
+        return None
+    attributes = {
+        name: numpy_helper.from_array(value, name) if value.dtype in (np.float64, np.uint8) else value.tolist()
+        for name, value in _attributes(found.trees, found.targets).items()
+    }
+    number = numpy_helper.from_array(found.number, "number")
+    nodes, features = [], "X"
+    if found.single:
+        nodes.append(helper.make_node("Cast", ["X"], ["single"], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Cast", ["single"], ["rounded"], to=TensorProto.DOUBLE))
+        features = "rounded"
+    nodes += [
+        helper.make_node(
+            "TreeEnsemble", [features], ["sum"], domain="ai.onnx.ml", n_targets=found.targets, **attributes
+        ),
+        helper.make_node(found.with_number, ["sum", "number"], ["raw"]),
+        helper.make_node(found.link, ["raw"], [OUTPUT]),
+    ]
+    entry = helper.make_tensor_value_info("X", TensorProto.DOUBLE, [None, width])
+    answer = helper.make_tensor_value_info(OUTPUT, TensorProto.DOUBLE, [None, found.targets])
+    graph = helper.make_graph(nodes, "trees", [entry], [answer], [number])
+    opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION).SerializeToString(deterministic=True)
+
+
+def _boosted(model: Any) -> Ensemble | None:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     if not isinstance(model, (HistGradientBoostingClassifier, HistGradientBoostingRegressor)):
@@ -27,21 +73,32 @@ def to_onnx(model: Any, width: int) -> bytes | None:
     if link is None or model._preprocessor is not None or any(nodes["is_categorical"].any() for nodes in trees):
         return None
     targets = len(model._predictors[0])  # an iteration has a tree for each of more than two classes
-    attributes = {
-        name: numpy_helper.from_array(value, name) if value.dtype in (np.float64, np.uint8) else value.tolist()
-        for name, value in _attributes(trees, targets).items()
-    }
-    base = numpy_helper.from_array(np.asarray(model._baseline_prediction, dtype=np.float64).reshape(targets), "base")
-    nodes = [
-        helper.make_node("TreeEnsemble", ["X"], ["sum"], domain="ai.onnx.ml", n_targets=targets, **attributes),
-        helper.make_node("Add", ["sum", "base"], ["raw"]),
-        helper.make_node(link, ["raw"], [OUTPUT]),
-    ]
-    entry = helper.make_tensor_value_info("X", TensorProto.DOUBLE, [None, width])
-    answer = helper.make_tensor_value_info(OUTPUT, TensorProto.DOUBLE, [None, targets])
-    graph = helper.make_graph(nodes, "trees", [entry], [answer], [base])
-    opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION).SerializeToString(deterministic=True)
+    base = np.asarray(model._baseline_prediction, dtype=np.float64).reshape(targets)
+    return Ensemble(trees, targets, "Add", base, link)
+
+
+def _forest(model: Any) -> Ensemble | None:
+    """The mean of its trees. A leaf of ONNX has one number, so each class has a copy of every tree."""
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+    if not isinstance(model, (RandomForestClassifier, RandomForestRegressor)) or model.n_outputs_ > 1:
+        return None
+    values = model.estimators_[0].tree_.value.shape[2]  # in a leaf: shares of the classes, or one number
+    wanted = [1] if values == 2 else range(values)
+    trees = [_nodes(one.tree_, place) for one in model.estimators_ for place in wanted]
+    number = np.array([len(model.estimators_)], dtype=np.float64)
+    return Ensemble(trees, len(wanted), "Div", number, "Identity", single=True)
+
+
+def _nodes(tree: Any, place: int) -> np.ndarray:
+    """A tree of a forest as one of boosting has it."""
+    out = np.zeros(tree.node_count, NODE)
+    out["is_leaf"] = tree.children_left < 0
+    out["left"], out["right"] = tree.children_left, tree.children_right
+    out["feature_idx"] = np.maximum(tree.feature, 0)  # a leaf has none
+    out["num_threshold"], out["missing_go_to_left"] = tree.threshold, tree.missing_go_to_left
+    out["value"] = tree.value[:, 0, place]
+    return out
 
 
 def _attributes(trees: list[np.ndarray], targets: int) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Train(Struct, frozen=True, forbid_unknown_fields=True):
     """The section `train` of params.yaml."""
 
-    model: Literal["hist_gradient_boosting", "logistic_regression", "dummy"]
+    model: Literal["hist_gradient_boosting", "random_forest", "logistic_regression", "dummy"]
     seed: Annotated[int, Meta(ge=0)]
     learning_rate: Annotated[float, Meta(gt=0, le=1)]
     max_iter: Annotated[int, Meta(ge=1)]
@@ -36,7 +36,7 @@ def build(params: Train) -> Pipeline:
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.dummy import DummyClassifier
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline, make_pipeline
     from sklearn.preprocessing import OrdinalEncoder, StandardScaler
@@ -53,6 +53,13 @@ def build(params: Train) -> Pipeline:
             min_samples_leaf=params.min_samples_leaf,
             l2_regularization=params.l2_regularization,
             early_stopping=False,
+            random_state=params.seed,
+        )
+    elif params.model == "random_forest":  # the choice whose trees are grown all over a cluster, where there is one
+        model = RandomForestClassifier(
+            n_estimators=params.max_iter,
+            max_leaf_nodes=params.max_leaf_nodes,
+            min_samples_leaf=params.min_samples_leaf,
             random_state=params.seed,
         )
     elif params.model == "logistic_regression":

@@ -36,7 +36,11 @@ def test_predictions_that_are_no_numbers_stop_the_pipeline_and_undoing_it_mends_
     ("name", "value", "line"),
     [
         ("train.momentum", 0.9, "error: params.yaml: Object contains unknown field `momentum`"),
-        ("train.model", "perceptron", "choose one of dummy, hist_gradient_boosting, logistic_regression"),
+        (
+            "train.model",
+            "perceptron",
+            "choose one of dummy, hist_gradient_boosting, logistic_regression, random_forest",
+        ),
     ],
 )
 def test_a_wrong_parameter_stops_the_pipeline(name: str, value: object, line: str, project: Path) -> None:

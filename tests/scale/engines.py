@@ -98,13 +98,13 @@ def dask(folder: Path, workers: int) -> Iterator[tuple[str, int]]:
             process.wait()
 
 
-def dying(mark: str, after: int, work: Callable[[Any], Any], item: Any) -> Any:
+def dying(mark: str, after: int, work: Callable[..., Any], *item: Any, **more: Any) -> Any:
     """`work`, but the first process that comes to so manieth an item of its own is killed with it in its hands."""
     count[mark] = count.get(mark, 0) + 1
     if count[mark] == after and not Path(mark).exists():
         Path(mark).touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return work(item)
+    return work(*item, **more)
 
 
 def deadly(pid: int, item: Any) -> None:

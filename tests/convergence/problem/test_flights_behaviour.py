@@ -52,7 +52,7 @@ def gaps(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([out, extremes], ignore_index=True)
 
 
-@pytest.mark.parametrize("name", ["hist_gradient_boosting", "logistic_regression", "dummy"])
+@pytest.mark.parametrize("name", ["hist_gradient_boosting", "random_forest", "logistic_regression", "dummy"])
 def test_every_kind_of_model_gives_probabilities_whatever_is_missing(name: str, split, settings: Train) -> None:
     model = train.fit(split[0], replace(settings, model=name, max_iter=200 if name == "logistic_regression" else 10))
     got = predict(model, gaps(split[1])[list(FEATURES)])

@@ -40,7 +40,7 @@ def test_shuffled_labels_leave_chance(split, settings: Train) -> None:
     assert abs(roc_auc_score(second[LABEL], predict(model, second[list(FEATURES)])) - 0.5) < 4 * error
 
 
-@pytest.mark.parametrize("name", ["hist_gradient_boosting", "logistic_regression"])
+@pytest.mark.parametrize("name", ["hist_gradient_boosting", "random_forest", "logistic_regression"])
 def test_a_model_beats_the_dummy_beyond_noise(name: str, split, settings: Train) -> None:
     dummy, model = (train.fit(split[0], enough(settings, kind)) for kind in ("dummy", name))
     rows = split[1][list(FEATURES)]

@@ -22,6 +22,13 @@ def test_logistic_regression_goes_through_onnx_too(rows, settings: Params, tmp_p
     assert made.checked(model, rows, tmp_path, tolerance=1e-4) < 1e-4
 
 
+def test_a_forest_is_the_same_in_double_precision(rows, settings: Params, tmp_path: Path) -> None:
+    chosen = made.changed(settings, train__model="random_forest", train__max_iter=20, train__max_leaf_nodes=200)
+    model = train.fit(rows[0], chosen.train)
+    made.written(model, rows, chosen, tmp_path)
+    assert made.checked(model, rows, tmp_path, tolerance=1e-12) < 1e-12
+
+
 def test_native_categories_which_the_converter_gets_wrong_are_refused(
     model, rows, settings: Params, tmp_path: Path
 ) -> None:

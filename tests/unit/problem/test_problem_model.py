@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 from delivery.params import Params
@@ -15,6 +15,7 @@ from problem import CATEGORIES, FEATURES, build, predict
 
 KINDS = {
     "hist_gradient_boosting": HistGradientBoostingClassifier,
+    "random_forest": RandomForestClassifier,
     "logistic_regression": LogisticRegression,
     "dummy": DummyClassifier,
 }
@@ -29,10 +30,11 @@ def test_each_choice_is_built_with_its_parameters(name: str, kind: Any, settings
     if name == "logistic_regression":
         last = last[-1]
     assert isinstance(last, kind)
-    wanted = {"max_iter": 33, "C": 0.5, "random_state": 9}
+    wanted = {"max_iter": 33, "n_estimators": 33, "C": 0.5, "random_state": 9}
     got = last.get_params()
     asked = {
         "hist_gradient_boosting": ["max_iter", "random_state"],
+        "random_forest": ["n_estimators", "random_state"],
         "logistic_regression": ["max_iter", "C"],
     }.get(name, [])
     assert {key: got[key] for key in asked} == {key: wanted[key] for key in asked}
