@@ -115,6 +115,9 @@ def test_work_that_is_not_committed_or_pushed_is_not_taken_along(hub: Hub, lapto
 
 def test_without_a_token_the_commands_are_printed_and_work(hub: Hub, laptop: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("GITHUB_TOKEN")
+    for name in ("AUTHOR", "COMMITTER"):  # as on the laptop of anybody who commits
+        monkeypatch.setenv(f"GIT_{name}_NAME", "Ada")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "ada@example.org")
     said = propose(found(learning_rate=0.0123))
     assert hub.calls == []
     assert git(laptop, "status", "--porcelain") == ""
