@@ -65,8 +65,8 @@ def test_the_winner_is_one_pull_request_that_changes_params_alone(hub: Hub, lapt
     assert [line for line in change.splitlines() if line[:1] in "+-" and line[1:2] == " "] == [
         "-  learning_rate: 0.05     # hist_gradient_boosting: this and the next three",
         "+  learning_rate: 0.0123   # hist_gradient_boosting: this and the next three",
-        "-  max_leaf_nodes: 31",
-        "+  max_leaf_nodes: 63",
+        "-  max_leaf_nodes: 31      # random_forest too: some hundreds there",
+        "+  max_leaf_nodes: 63      # random_forest too: some hundreds there",
     ]
     assert params.parse(repo.file(pull["head"]["sha"], "params.yaml")).train.max_leaf_nodes == 63
     assert git(laptop, "branch", "--show-current") == "main", "the laptop is as it was"
