@@ -32,7 +32,7 @@ def to_onnx(steps: Any, width: int, options: dict | None) -> tuple[bytes, str]:
                     custom_conversion_functions={SimpleImputer: impute},
                 )
         except (MissingConverter, MissingShapeCalculator, NotImplementedError, RuntimeError) as error:
-            cause = error
+            cause = error  # of this type; what the last one has against it is said below
             continue
         if (cause := unusable(graph.SerializeToString())) is None:
             return graph.SerializeToString(), graph.graph.output[-1].name

@@ -19,14 +19,17 @@ LABELS = {
 @pytest.mark.parametrize("task", LABELS)
 def test_a_forest_in_double_precision(task: str) -> None:
     draw = np.random.default_rng(1)
-    x = draw.normal(size=(400, WIDTH)).round(2)  # so that values lie on thresholds' two sides in single precision
+    x = draw.normal(size=(400, WIDTH))
     x[draw.random(x.shape) < 0.1] = np.nan
     x[:, 1] = np.nan_to_num(x[:, 1])
     kind = RandomForestRegressor if task in ("a number", "the same for all") else RandomForestClassifier
     model = kind(n_estimators=9, min_samples_leaf=3, random_state=1).fit(x, LABELS[task](x))
     graph = trees.to_onnx(model, WIDTH)
     assert graph is not None
-    other = np.vstack([x, draw.normal(size=(200, WIDTH)), np.full((1, WIDTH), np.nan)])
+    splits = np.concatenate([one.tree_.threshold for one in model.estimators_])
+    splits = splits[np.isfinite(splits)]  # an infinite one parts the missing from the rest
+    beside = np.nextafter(splits, np.inf)[:, None].repeat(WIDTH, axis=1)  # beyond in double precision, in single not
+    other = np.vstack([x, beside, np.full((1, WIDTH), np.nan)])
     (got,) = onnxruntime.InferenceSession(graph).run(None, {"X": other})
     wanted = model.predict(other)[:, None]
     if isinstance(model, RandomForestClassifier):
