@@ -1,42 +1,21 @@
-"""Plots for comments and step summaries: one transparent PNG each, legible on GitHub's light and dark pages."""
+"""Plots of an evaluation for comments and step summaries: one PNG each."""
 
 from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from delivery import task
+from delivery.canvas import ABOVE, BLUE, GREY, LINES, ORANGE, Table, figure, listing, png, styled
 from problem import CLASSES
 
-Table = Sequence[Mapping[str, Any]]
 Curve = Callable[[np.ndarray], Any]
 
-# Mid-tones: each has a contrast of at least 4 on both pages, and blue against orange survives colour blindness.
-BLUE, GREY, ORANGE = COLOURS = ("#2477e8", "#707a86", "#c9570c")
 POINTS = 2000  # drawn of the rows
-WIDTH = 400  # CSS pixels, for <img width>: the file holds twice as many, for dense screens
-STYLE: Any = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same letters
-    "font.size": 8.5,
-    **dict.fromkeys(["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"], GREY),
-    **dict.fromkeys(["axes.facecolor", "figure.facecolor"], "none"),
-    **dict.fromkeys(["axes.spines.top", "axes.spines.right"], False),
-}
-LINES: dict[str, dict[str, Any]] = {  # dashes as well as colour, for whoever sees no blue
-    "candidate": {"color": BLUE, "linewidth": 2.0, "zorder": 3},
-    "champion": {"color": GREY, "linewidth": 1.5, "zorder": 2, "linestyle": (0, (5, 1.5))},
-    "reference": {"color": GREY, "linewidth": 1.0, "zorder": 1, "linestyle": (0, (2, 2))},
-}
-ABOVE: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "bottom"}
 INTERVAL = ["segment", "rows", "value", "low", "high"]
-styled = mpl.rc_context(STYLE)
 
 
 @styled
@@ -169,25 +148,6 @@ def importance(table: Table, metric: str = "primary metric") -> bytes:
     return png(fig)
 
 
-def figure(title: str, height: float = 3.3, panels: Sequence[float] = (1,)) -> tuple[Figure, Any]:
-    fig = Figure(figsize=(WIDTH / 100, height), dpi=200, layout="constrained")
-    fig.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
-    axes = fig.subplots(len(panels), sharex=True, height_ratios=panels)
-    for ax in fig.axes:
-        ax.grid(color=GREY, alpha=0.22, linewidth=0.6)
-    return fig, axes
-
-
-def listing(title: str, label: str, names: "pd.Series[str]") -> tuple[Figure, Any]:
-    fig, ax = figure(title, 0.95 + 0.19 * max(len(names), 2))
-    fig.supxlabel(label, fontsize="medium")  # centred on the picture: long names leave the axes narrow
-    ax.set(ylim=(max(len(names), 1) - 0.5, -0.5), yticks=range(len(names)), yticklabels=names)
-    ax.locator_params(axis="x", nbins=4)
-    ax.tick_params(axis="y", length=0, grid_alpha=0)
-    ax.spines["left"].set_visible(False)
-    return fig, ax
-
-
 def _intervals(title: str, label: str, frame: pd.DataFrame, colours: list[str]) -> tuple[Figure, Any]:
     fig, ax = listing(title, f"{label}, with its interval", frame["segment"])
     ax.hlines(range(len(frame)), frame["low"], frame["high"], colors=colours, linewidth=1.6)
@@ -211,10 +171,3 @@ def _compare(ax: Any, p: np.ndarray, champion: np.ndarray | None, top: float, cu
 def _by_recall(y: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     precision, recall, _ = precision_recall_curve(y, scores, drop_intermediate=True)
     return recall[:-1], precision[:-1]  # the last point, precision 1 at recall 0, is a convention and no threshold
-
-
-def png(fig: Figure) -> bytes:
-    raw, size = FigureCanvasAgg(fig).print_to_buffer()
-    image = Image.frombytes("RGBA", size, raw).quantize()  # a palette looks the same in a third of the bytes
-    image.save(buffer := BytesIO(), format="png", optimize=True)
-    return buffer.getvalue()

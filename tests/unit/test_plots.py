@@ -1,4 +1,4 @@
-"""Plots are valid, small, reproducible and legible on both of GitHub's pages."""
+"""Plots are valid, small and reproducible, and their colours say what they show."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from delivery import plots
+from delivery.canvas import BLUE, GREY, ORANGE, WIDTH
 from delivery.drift import plots as drift_plots
 
-PAGES = {"light": "#ffffff", "dark": "#0d1117"}
 RANDOM = np.random.default_rng(0)
 Y = RANDOM.random(20_000) < 0.22
 P = np.clip(0.22 + 0.15 * Y + 0.12 * RANDOM.normal(size=Y.size), 0.01, 0.99)
@@ -56,12 +56,6 @@ def amount(png: bytes, colour: str) -> int:
     return int(near.sum())
 
 
-def luminance(colour: str) -> float:
-    channels = np.array([*bytes.fromhex(colour[1:])]) / 255
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    return float(linear @ [0.2126, 0.7152, 0.0722])
-
-
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("case", CASES)
 def test_is_a_small_transparent_reproducible_png(case: str) -> None:
@@ -70,17 +64,10 @@ def test_is_a_small_transparent_reproducible_png(case: str) -> None:
     assert len(png) < 60_000
     assert png == CASES[case]()
     drawn = pixels(png)
-    assert drawn.shape[1] == 2 * plots.WIDTH
+    assert drawn.shape[1] == 2 * WIDTH
     assert (drawn[:, :, 3] == 0).mean() > 0.5, "the page must show through"
     assert not drawn[0, :, 3].any(), "nothing is cut off at the top"
     assert not drawn[:, -1, 3].any(), "nothing is cut off at the right"
-
-
-@pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize("colour", plots.COLOURS)
-def test_colours_are_legible_on_both_pages(colour: str, page: str) -> None:
-    dark, light = sorted([luminance(colour), luminance(PAGES[page])])
-    assert (light + 0.05) / (dark + 0.05) >= 4
 
 
 def test_png_names_no_software_and_no_date() -> None:
@@ -88,13 +75,13 @@ def test_png_names_no_software_and_no_date() -> None:
 
 
 def test_champion_is_drawn_beside_the_candidate() -> None:
-    assert amount(plots.roc(Y, P, champion=CONSTANT), plots.GREY) > amount(plots.roc(Y, P), plots.GREY)
+    assert amount(plots.roc(Y, P, champion=CONSTANT), GREY) > amount(plots.roc(Y, P), GREY)
 
 
 def test_the_better_side_decides_the_colour_of_a_difference() -> None:
     higher, lower = (plots.differences(SEGMENTS, better=better) for better in ("higher", "lower"))
-    assert amount(higher, plots.BLUE) > 5 * amount(higher, plots.ORANGE)
-    assert amount(lower, plots.ORANGE) > 5 * amount(lower, plots.BLUE)
+    assert amount(higher, BLUE) > 5 * amount(higher, ORANGE)
+    assert amount(lower, ORANGE) > 5 * amount(lower, BLUE)
 
 
 def test_an_unknown_better_side_is_refused() -> None:
@@ -104,5 +91,5 @@ def test_an_unknown_better_side_is_refused() -> None:
 
 def test_a_seasonal_feature_raises_no_alarm() -> None:
     steady, seasonal = ([{"column": "month", "psi": 3.0, "seasonal": seasonal}] for seasonal in (False, True))
-    assert amount(drift_plots.shift(steady), plots.ORANGE) > amount(drift_plots.shift(seasonal), plots.ORANGE)
-    assert amount(drift_plots.shift(seasonal), plots.BLUE) > 0
+    assert amount(drift_plots.shift(steady), ORANGE) > amount(drift_plots.shift(seasonal), ORANGE)
+    assert amount(drift_plots.shift(seasonal), BLUE) > 0
