@@ -8,6 +8,7 @@ import argparse
 
 from delivery import fetch, files, github, page, params, pictures, proposal, reproduce, results, store
 from delivery.drift import check
+from delivery.edit import edited
 from delivery.params import PARAMS
 from delivery.proposal import RETRAINING
 
@@ -70,7 +71,7 @@ def build(month: str, branch: str) -> None:
 
 def until(month: str) -> None:
     """fetch.until in params.yaml, the rest of the file untouched."""
-    files.write(PARAMS, params.edited(PARAMS.read_text(), "fetch", {"until": month}))
+    files.write(PARAMS, edited(PARAMS.read_text(), "fetch", {"until": month}))
     params.load()
 
 

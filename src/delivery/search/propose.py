@@ -4,7 +4,8 @@ import difflib
 import hashlib
 from typing import Any
 
-from delivery import files, git, github, params, proposal
+from delivery import files, git, github, proposal
+from delivery.edit import edited
 from delivery.errors import Failure
 from delivery.params import PARAMS
 from delivery.proposal import SEARCH
@@ -15,7 +16,7 @@ def propose(result: dict[str, Any]) -> str:
     """A pull request that changes nothing but `train` in params.yaml, or how to make one by hand."""
     values = result["best"]
     text = PARAMS.read_text(encoding="utf-8")
-    wanted = params.edited(text, "train", values)
+    wanted = edited(text, "train", values)
     title = f"Settings from a model search: {said(values)}"
     branch = hashlib.sha256(said(values).encode()).hexdigest()[:8]
     if not github.armed():
