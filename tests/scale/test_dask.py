@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from delivery import engine, files, params, prepare, registry, score, windows
 from delivery.__main__ import main
 from delivery.deploy.slots import free_port
-from delivery.drift import backtest
+from delivery.drift import replay
 from delivery.errors import Failure
 from delivery.params import Params, Search
 from delivery.search import run as search
@@ -93,8 +93,8 @@ def test_a_backtest_predicts_the_same(settings: Params, workers: str, killed: Pa
     settings = replace(settings, fetch=replace(settings.fetch, until=sample.MONTHS[1]))
     cut = windows.cut(sample.MONTHS[-1], "memory")
     examples = windows.features(*cut).dropna(subset=[LABEL]).reset_index(drop=True)
-    alone = backtest.fit(examples, settings)
-    found = backtest.fit(examples, replace(settings, engine=workers))
+    alone = replay.fit(examples, settings)
+    found = replay.fit(examples, replace(settings, engine=workers))
     assert killed.exists()
     assert found.scores.keys() == alone.scores.keys()
     assert len(alone.scores) == 2

@@ -6,36 +6,21 @@ and serves from the next month on. Both are held against never and against alway
 
 import argparse
 import json
-import os
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from delivery import engine, files, params, processes, tables, task, windows
-from delivery.drift import challenger, plots, policy
-from delivery.errors import Failure
-from delivery.fetch import into
+from delivery import files, params, tables
+from delivery.drift import arrival, plots, policy
+from delivery.drift.replay import Replay, first, fit, loss, today, window
 from delivery.params import Params
-from problem import BLOCK, FEATURES, LABEL, PERIOD, PRIMARY, TIME, losses, predict
+from problem import LABEL, PERIOD, PRIMARY
 
 MODES = ("frozen", "replaced")
 REPORT = files.REPORTS / "drift.backtest.json"
 PLOT = files.REPORTS / "drift.backtest.png"
-
-
-class Replay(NamedTuple):
-    """Labelled rows, and what each model says of the months it has not seen."""
-
-    examples: pd.DataFrame
-    periods: list[str]
-    scores: dict[int, np.ndarray]  # by months of training: for all rows, NaN where the model was trained
-    seconds: dict[int, float]  # that its training took
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,63 +39,10 @@ def main(options: argparse.Namespace) -> None:
 def run(settings: Params, modes: tuple[str, ...] = MODES) -> dict[str, dict]:
     """By mode: a row per month and the totals. The models are fitted once for all modes."""
     last = tables.periods()[-1]
-    folder = files.CACHE / "drift" / last
-    if not folder.is_dir():
-        into(folder, last)
-    cut = windows.cut(last, settings.engine, folder)
-    examples = pd.concat(processes.each(windows.features, cut, settings.engine), ignore_index=True)
+    examples = arrival.examples(arrival.fetched(last), last, settings)
     examples = examples.dropna(subset=[LABEL]).reset_index(drop=True)
     replay = fit(examples, settings)
     return {mode: summary(mode, list(months(replay, mode, settings)), replay) for mode in modes}
-
-
-def first(periods: list[str], settings: Params) -> int:
-    """Months that the first champion was trained on. Raises Failure when nothing is left to replay."""
-    trained = periods.index(settings.fetch.until) + 1 - settings.prepare.test_periods
-    if trained < 1 or trained + settings.prepare.test_periods >= len(periods):
-        raise Failure(
-            f"a backtest from {settings.fetch.until} needs months before and after it, and the source has "
-            f"{periods[0]} to {periods[-1]}"
-        )
-    return trained
-
-
-def fit(examples: pd.DataFrame, settings: Params) -> Replay:
-    periods = sorted(examples[PERIOD].unique())
-    counts = range(first(periods, settings), len(periods))
-    with within_reach(examples, settings.engine) as source:
-        work = partial(unseen, source, settings)
-        done = list(engine.in_order(work, [periods[count] for count in counts], settings.engine))
-    scores = {count: scored for count, (scored, _) in zip(counts, done, strict=True)}
-    seconds = {count: took for count, (_, took) in zip(counts, done, strict=True)}
-    return Replay(examples, periods, scores, seconds)
-
-
-@contextmanager
-def within_reach(examples: pd.DataFrame, where: str) -> Iterator[pd.DataFrame | Path]:
-    """The examples as they are, or on a cluster the path of a file of them for as long as it is needed."""
-    if not engine.cluster(where):
-        yield examples
-        return
-    path = files.CACHE / "drift" / f"examples.{os.getpid()}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    examples.to_parquet(path)
-    try:
-        yield path
-    finally:
-        path.unlink()
-
-
-def unseen(source: pd.DataFrame | Path, settings: Params, period: str) -> tuple[np.ndarray, float]:
-    """What a model of everything before the period says of all rows, NaN of those it knows, and how long it trained."""
-    examples = pd.read_parquet(source) if isinstance(source, Path) else source
-    start = time.monotonic()
-    model = challenger.fitted(examples, period, settings)
-    seconds = time.monotonic() - start
-    new = (examples[PERIOD] >= period).to_numpy()
-    scores = np.full(task.shape(len(examples)), np.nan)
-    scores[new] = predict(model, examples.loc[new, list(FEATURES)])
-    return scores, seconds
 
 
 def months(replay: Replay, mode: str, settings: Params) -> Iterator[dict[str, Any]]:
@@ -160,24 +92,6 @@ def check(replay: Replay, champion: int, at: int, since: str, history: list[dict
         "gain": judged["newest"],
         "pooled": judged["pooled"],
     }
-
-
-def window(replay: Replay, champion: int, at: int) -> policy.Window:
-    inside = (replay.examples[PERIOD] == replay.periods[at]).to_numpy()
-    rows = replay.examples.loc[inside, [LABEL, BLOCK, PERIOD]]
-    return challenger.window(rows, replay.scores[champion][inside], replay.scores[at][inside])
-
-
-def today(replay: Replay, at: int) -> str:
-    """The last day of the period, as the check's calendar would have said."""
-    inside = replay.examples[PERIOD] == replay.periods[at]
-    return f"{replay.examples.loc[inside, TIME].max():%Y-%m-%d}"
-
-
-def loss(replay: Replay, model: int, at: int) -> float:
-    inside = (replay.examples[PERIOD] == replay.periods[at]).to_numpy()
-    y = replay.examples.loc[inside, LABEL].to_numpy(float)
-    return float(losses(y, replay.scores[model][inside])[PRIMARY].mean())
 
 
 def summary(mode: str, rows: list[dict[str, Any]], replay: Replay) -> dict[str, Any]:

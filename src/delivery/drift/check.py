@@ -14,27 +14,13 @@ from typing import Any
 import pandas as pd
 from msgspec.structs import replace
 
-from delivery import (
-    compare,
-    files,
-    github,
-    params,
-    prepare,
-    processes,
-    skopsfile,
-    store,
-    tables,
-    task,
-    train,
-    validate,
-    windows,
-)
-from delivery.drift import challenger, decisions, evidence, page, plots, policy, served
+from delivery import compare, files, github, params, prepare, skopsfile, store, tables, task, train, validate
+from delivery.drift import arrival, challenger, decisions, evidence, page, plots, policy, served
 from delivery.errors import Failure
 from delivery.evaluate import predictions
 from delivery.fetch import into
 from delivery.params import Params
-from problem import FEATURES, KEY, LABEL, PERIOD, TIME, predict
+from problem import FEATURES, KEY, LABEL, PERIOD, predict
 
 JSON = files.REPORTS / "drift.json"
 MARKDOWN = files.REPORTS / "drift.md"
@@ -64,7 +50,7 @@ def main(options: argparse.Namespace) -> int:
         print(nothing(settings.fetch.until)["why"])
         github.summary(MARKDOWN.read_text())
         return 0
-    into(files.CACHE / "drift" / month, month)  # what was fetched for an earlier check may be old
+    into(arrival.place(month), month)  # what was fetched for an earlier check may be old
     result = run(settings, month, served.fetched(options.served) if options.served else None)
     draw(result, settings)
     github.summary(MARKDOWN.read_text())
@@ -105,14 +91,8 @@ def run(settings: Params, month: str, log: Path | None = None) -> dict:
     trained = sorted(seen[PERIOD].unique())
     if month <= trained[-1]:
         raise Failure(f"the champion was trained until {trained[-1]}: {month} is not news to it; take a later month")
-    folder = files.CACHE / "drift" / month
-    if not folder.is_dir():
-        into(folder, month)
-    validate.looked_at(month, settings.engine, folder)
-    cut = windows.cut(month, settings.engine, folder)
-    examples = pd.concat(processes.each(windows.features, cut, settings.engine), ignore_index=True)
+    folder, examples = arrival.checked(month, settings)
     now = examples[examples[PERIOD] == month].reset_index(drop=True)
-    refuse_future(now)
     scores = [predict(champion, rows[list(FEATURES)]) for rows in (seen, test, now)]
     found = evidence.gather(seen, test, now, scores, settings)
     validate.refuse_jumps({"features": found["shift"]}, settings.validate.missing_jump)
@@ -153,14 +133,6 @@ def draw(result: dict[str, Any], settings: Params) -> None:
     files.write(files.REPORTS / "drift.shift.png", plots.shift(result["evidence"], settings.drift.psi_alarm))
     if result["judged"]:
         files.write(files.REPORTS / "drift.gains.png", plots.gains(result["gains"], settings.drift.min_gain))
-
-
-def refuse_future(now: pd.DataFrame) -> None:
-    """Raises Failure when something has a label before it happens: a clock is wrong, here or at the source."""
-    latest = now.loc[now[LABEL].notna(), TIME].max()
-    moment = pd.Timestamp.now() + pd.Timedelta(days=1)  # local times of other zones are up to a day ahead
-    if latest > moment:
-        raise Failure(f"a label of {latest} has arrived before its time; set the clock here or at the source right")
 
 
 def decide(

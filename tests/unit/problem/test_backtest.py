@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 
 from delivery.drift import backtest
-from delivery.drift.backtest import Replay
-from delivery.errors import Failure
+from delivery.drift.replay import Replay
 from delivery.params import Params
 from problem import BLOCK, LABEL, PERIOD, TIME
 
@@ -71,9 +70,3 @@ def test_the_budgets_hold_in_the_replay_too(replay: Replay, year: Params) -> Non
     rows = list(backtest.months(replay, "frozen", made.changed(year, drift__runs_per_year=1)))
     assert [row["month"] for row in rows if row["retrain"]] == ["2013-06"]
     assert rows[-1]["verdict"] == "skip"
-
-
-def test_a_replay_needs_months_on_both_sides(year: Params) -> None:
-    for until, tested in (("2013-08", 1), ("2013-03", 3)):
-        with pytest.raises(Failure, match=r"a backtest from 2013-0\d needs months before and after it"):
-            backtest.first(MONTHS, made.changed(year, fetch__until=until, prepare__test_periods=tested))

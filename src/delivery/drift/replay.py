@@ -1,0 +1,94 @@
+"""A year's models, each of which predicts the months that it has not seen: fitted once, asked as often as one likes."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from delivery import engine, files, task
+from delivery.drift import challenger, policy
+from delivery.errors import Failure
+from delivery.params import Params
+from problem import BLOCK, FEATURES, LABEL, PERIOD, PRIMARY, TIME, losses, predict
+
+
+class Replay(NamedTuple):
+    """Labelled rows, and what each model says of the months it has not seen."""
+
+    examples: pd.DataFrame
+    periods: list[str]
+    scores: dict[int, np.ndarray]  # by months of training: for all rows, NaN where the model was trained
+    seconds: dict[int, float]  # that its training took
+
+
+def first(periods: list[str], settings: Params) -> int:
+    """Months that the first champion was trained on. Raises Failure when nothing is left to replay."""
+    trained = periods.index(settings.fetch.until) + 1 - settings.prepare.test_periods
+    if trained < 1 or trained + settings.prepare.test_periods >= len(periods):
+        raise Failure(
+            f"a backtest from {settings.fetch.until} needs months before and after it, and the source has "
+            f"{periods[0]} to {periods[-1]}"
+        )
+    return trained
+
+
+def fit(examples: pd.DataFrame, settings: Params) -> Replay:
+    periods = sorted(examples[PERIOD].unique())
+    counts = range(first(periods, settings), len(periods))
+    with within_reach(examples, settings.engine) as source:
+        work = partial(unseen, source, settings)
+        done = list(engine.in_order(work, [periods[count] for count in counts], settings.engine))
+    scores = {count: scored for count, (scored, _) in zip(counts, done, strict=True)}
+    seconds = {count: took for count, (_, took) in zip(counts, done, strict=True)}
+    return Replay(examples, periods, scores, seconds)
+
+
+@contextmanager
+def within_reach(examples: pd.DataFrame, where: str) -> Iterator[pd.DataFrame | Path]:
+    """The examples as they are, or on a cluster the path of a file of them for as long as it is needed."""
+    if not engine.cluster(where):
+        yield examples
+        return
+    path = files.CACHE / "drift" / f"examples.{os.getpid()}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    examples.to_parquet(path)
+    try:
+        yield path
+    finally:
+        path.unlink()
+
+
+def unseen(source: pd.DataFrame | Path, settings: Params, period: str) -> tuple[np.ndarray, float]:
+    """What a model of everything before the period says of all rows, NaN of those it knows, and how long it trained."""
+    examples = pd.read_parquet(source) if isinstance(source, Path) else source
+    start = time.monotonic()
+    model = challenger.fitted(examples, period, settings)
+    seconds = time.monotonic() - start
+    new = (examples[PERIOD] >= period).to_numpy()
+    scores = np.full(task.shape(len(examples)), np.nan)
+    scores[new] = predict(model, examples.loc[new, list(FEATURES)])
+    return scores, seconds
+
+
+def window(replay: Replay, champion: int, at: int) -> policy.Window:
+    inside = (replay.examples[PERIOD] == replay.periods[at]).to_numpy()
+    rows = replay.examples.loc[inside, [LABEL, BLOCK, PERIOD]]
+    return challenger.window(rows, replay.scores[champion][inside], replay.scores[at][inside])
+
+
+def today(replay: Replay, at: int) -> str:
+    """The last day of the period, as the check's calendar would have said."""
+    inside = replay.examples[PERIOD] == replay.periods[at]
+    return f"{replay.examples.loc[inside, TIME].max():%Y-%m-%d}"
+
+
+def loss(replay: Replay, model: int, at: int) -> float:
+    inside = (replay.examples[PERIOD] == replay.periods[at]).to_numpy()
+    y = replay.examples.loc[inside, LABEL].to_numpy(float)
+    return float(losses(y, replay.scores[model][inside])[PRIMARY].mean())

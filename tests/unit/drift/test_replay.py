@@ -1,0 +1,16 @@
+"""Which months a replay has models for; what they say and what follows is in test_backtest.py."""
+
+import made
+import pytest
+
+from delivery.drift import replay
+from delivery.errors import Failure
+from delivery.params import Params
+
+MONTHS = [f"2013-{month:02d}" for month in range(1, 9)]
+
+
+def test_a_replay_needs_months_on_both_sides(settings: Params) -> None:
+    for until, tested in (("2013-08", 1), ("2013-03", 3)):
+        with pytest.raises(Failure, match=r"a backtest from 2013-0\d needs months before and after it"):
+            replay.first(MONTHS, made.changed(settings, fetch__until=until, prepare__test_periods=tested))
