@@ -5,6 +5,7 @@ import json
 
 from delivery import registry
 from delivery.deploy import history
+from delivery.deploy.moves import events
 
 EVENT = ("time", "environment", "version", "how", "reason", "by", "run")
 EVIDENCE = (
@@ -41,7 +42,7 @@ def moves() -> list[dict[str, str]]:
         {name: getattr(event, name) for name in EVENT}
         | {name: tags[event.version].get(name, "") for name in EVIDENCE}
         | {"image.digest": event.image}  # the version may have got another one since
-        for event in history.events(versions)
+        for event in events(versions)
         if event.outcome == "succeeded"
     ]
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from delivery import card, git, github, params, registry, store
-from delivery.deploy import history, targets
+from delivery.deploy import history, moves, targets
 from delivery.errors import Failure
 from delivery.files import STORE
 
@@ -150,7 +150,7 @@ def target() -> Finding:
 
 
 def deliveries() -> Finding:
-    events = history.events(registry.versions(registry.connect())) if registry.exists() else []
+    events = moves.events(registry.versions(registry.connect())) if registry.exists() else []
     if not events:
         return Finding("delivery figures", "optional", "no deployment on record yet", "`python -m delivery history`")
     told = []

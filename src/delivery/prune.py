@@ -7,6 +7,7 @@ record stays for ever: number, tags, metrics, card, the gate's evidence. Their c
 import argparse
 
 from delivery import records, registry, store
+from delivery.deploy import moves
 from delivery.errors import Failure
 
 EVIDENCE = ("card.md", "gate.json", "metrics.json", "params.yaml", "records.json")
@@ -39,7 +40,7 @@ def run(keep: int, *, dry: bool = False) -> list[str]:
     versions = registry.versions(client)
     spared = {str(version.version) for version in versions[:keep]}
     for environment in {name.removesuffix(".since") for v in versions for name in v.tags if name.endswith(".since")}:
-        served = [number for _, number in reversed(registry.history(versions, environment))]
+        served = [number for _, number in reversed(moves.of(versions, environment))]
         spared |= set(list(dict.fromkeys(served))[:keep])
     gone = [v for v in versions if str(v.version) not in spared and not v.aliases and registry.PRUNED not in v.tags]
     for version in [] if dry else gone:

@@ -12,7 +12,7 @@ import yaml
 from delivery import approval, card, files, gate, git, records, registry, store
 from delivery.baseline import LOCK
 from delivery.compare import REPORT as COMPARISON
-from delivery.deploy import history
+from delivery.deploy import moves
 from delivery.errors import Failure
 from delivery.evaluate import METRICS, PREDICTIONS
 from delivery.export import FOLDER as EXPORT
@@ -64,7 +64,7 @@ def run(alias: str | None = None, image: str = "") -> dict:
     if image:
         registry.tag(client, version, {"image.digest": image})
     if alias:
-        history.move(client, alias, version, "register")
+        moves.move(client, alias, version, "register")
     if registry.address() is None:
         store.commit(f"Version {version}" + (f" to {alias}" if alias else ""))
     return {"version": version, "new": new, "alias": alias, "digest": tags[registry.DIGEST]}

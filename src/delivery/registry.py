@@ -13,9 +13,7 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import datetime, timedelta
-from functools import partial
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -243,35 +241,6 @@ def forget(version: ModelVersion, spare: Collection[str]) -> None:
             path.unlink()
 
 
-def point(
-    client: MlflowClient, alias: str, version: str, record: Callable[[str], Mapping[str, str]] = lambda _: {}
-) -> None:
-    """Moves an alias; the history of an environment stays as tags of its versions.
-
-    `record` gives the tags that tell of this move, for its moment. They and the history come first and the alias
-    follows its newest entry, until that is so: of several writers at once, on a server, who sets the alias last sets it
-    to what the history says.
-    """
-    from delivery.records import now
-
-    found = versions(client)
-    known = next(known.tags for known in found if str(known.version) == version)
-    moment = max(now(), _after(history(found, alias)))
-    tags = {**record(moment), f"{alias}.since": f"{known.get(f'{alias}.since', '')} {moment}".strip()}
-    insist(lambda: tag(client, version, tags))
-    serving = ""
-    while serving != (newest := history(versions(client), alias)[-1][1]):
-        insist(partial(client.set_registered_model_alias, MODEL, alias, newest))
-        serving = newest
-
-
-def _after(moments: list[tuple[str, str]]) -> str:
-    """The second after the newest, whatever the clock of the machine that wrote it."""
-    if not moments:
-        return ""
-    return (datetime.fromisoformat(moments[-1][0]) + timedelta(seconds=1)).isoformat(timespec="seconds")
-
-
 def tag(client: MlflowClient, version: str, tags: Mapping[str, str]) -> None:
     for name, value in tags.items():
         client.set_model_version_tag(MODEL, version, name, value)
@@ -282,11 +251,3 @@ def describe(client: MlflowClient, version: str, text: str) -> None:
     if len(text) > DESCRIPTION:
         text = text[: text.rfind("\n", 0, DESCRIPTION - 80)] + "\n\nThe whole of it is among the version's files."
     client.update_model_version(MODEL, version, description=text)
-
-
-def history(found: Iterable[ModelVersion], alias: str) -> list[tuple[str, str]]:
-    """(time, version) of each time that an environment got a version, oldest first."""
-    moments = [
-        (time, str(version.version)) for version in found for time in version.tags.get(f"{alias}.since", "").split()
-    ]
-    return sorted(moments, key=lambda moment: (moment[0], int(moment[1])))

@@ -24,7 +24,7 @@ from delivery import (
     tables,
 )
 from delivery.baseline import path_first
-from delivery.deploy import history, targets
+from delivery.deploy import moves, targets
 from delivery.drift import check
 from delivery.errors import Failure
 from delivery.evaluate import METRICS
@@ -157,7 +157,7 @@ def staging(settings: Params, version: str) -> dict[str, str]:
 def point(version: str) -> None:
     client = registry.connect()
     if "staging" not in registry.find(client, version).aliases:
-        history.move(client, "staging", version, "run")
+        moves.move(client, "staging", version, "run")
         store.commit(f"Version {version} to staging")
 
 

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 from delivery import files, registry
 from delivery.__main__ import main
-from delivery.deploy import environment
+from delivery.deploy import environment, moves
 
 WRITERS = 8
 
@@ -78,7 +78,7 @@ def test_eight_promotions_at_once_lose_no_version_and_leave_one_winner(clean: st
         kept = by_digest[tags[registry.DIGEST]]
         assert outcome == (kept.version, True), "who registered it was told its number"
         assert files.digest(registry.download(client, kept, Path("here"))) == files.digest(folder)
-    history = registry.history(found, "staging")
+    history = moves.of(found, "staging")
     assert {version for _, version in history} == {version.version for version in found}, "every move is on record"
     winner = registry.find(client, "staging")
     assert winner.version == history[-1][1], "what serves is what the history says"
@@ -110,8 +110,8 @@ def store(clean: str, tables: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowCl
     for name in ("one", "two", "three"):
         number, _ = add(client, name)
         registry.describe(client, number, f"The card of {name}")
-        registry.point(client, "staging", number)
-    registry.point(client, "production", "1")
+        moves.point(client, "staging", number)
+    moves.point(client, "production", "1")
     client.delete_model_version(registry.MODEL, "2")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", clean)
     return client

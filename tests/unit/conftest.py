@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import made
 import pandas as pd
@@ -156,3 +157,22 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
             os.chdir(before)
 
     return once(tmp_path_factory, "registry", make) / registry.DATABASE
+
+
+@pytest.fixture
+def empty_registry(folder: Path, fresh: Path) -> None:
+    """The store of the current folder has a registry without versions."""
+    registry.DATABASE.parent.mkdir(parents=True)
+    shutil.copy(fresh, registry.DATABASE)
+
+
+@pytest.fixture
+def client(empty_registry: None) -> Any:
+    """That registry, as everybody connects to it."""
+    return registry.connect()
+
+
+@pytest.fixture
+def ready(project: Path, empty_registry: None) -> Path:
+    """The finished project with an empty registry."""
+    return project

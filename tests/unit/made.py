@@ -1,4 +1,4 @@
-"""Made-up predictions, settings and repositories for the unit tests."""
+"""Made-up predictions, settings, versions and repositories for the unit tests."""
 
 import subprocess
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from msgspec.structs import replace
 
-from delivery import export, files
+from delivery import export, files, registry
 from delivery.evaluate import PREDICTION, values
 from delivery.params import Params
 from problem import BLOCK, CLASSES, FEATURES, KEY, LABEL, PERIOD, SEGMENTS, predict
@@ -82,6 +82,20 @@ def written(model: Any, rows: tuple, settings: Params, folder: Path) -> None:
 def checked(model: Any, rows: tuple, folder: Path, tolerance: float = 1e-6) -> float:
     test = export.with_gaps(rows[1])
     return export.refuse_mismatch(folder, test, predict(model, test[list(FEATURES)]), tolerance)
+
+
+def model_files(name: str) -> Path:
+    """A folder as it is registered, whose model is the name."""
+    files.write(Path("models") / name / "export" / "model.onnx", name)
+    files.write(Path("models") / name / "metrics.json", "{}")
+    return Path("models") / name
+
+
+def version(client: Any, name: str, **tags: str) -> str:
+    """Registers `model_files`; returns the version's number."""
+    folder = model_files(name)
+    tags = {registry.DIGEST: files.digest(folder / "export"), "git.commit": "abc"} | tags
+    return registry.add(client, folder, tags, {"auc": 0.75})[0]
 
 
 def git(*words: str, cwd: Path | str = ".") -> str:

@@ -1,7 +1,6 @@
 """The audit: nothing that ever served is missing from it, and what is not on record is said to be so."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,17 +8,15 @@ from mlflow import MlflowClient
 
 from delivery import audit, files, registry
 from delivery.__main__ import main
-from delivery.deploy import environment, history
+from delivery.deploy import environment, moves
 
 pytestmark = pytest.mark.xdist_group("registry")
 TAGS = {"git.commit": "c0ffee" * 6, "gate": "pass", "image.digest": "ghcr.io/a/b@sha256:feed", "pull.request": "12"}
 
 
 @pytest.fixture
-def client(folder: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+def client(empty_registry: None, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
     """Two versions in the registry of an empty project."""
-    registry.DATABASE.parent.mkdir(parents=True)
-    shutil.copy(fresh, registry.DATABASE)
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_RUN_ID", "5")
     monkeypatch.setenv("GITHUB_ACTOR", "ada")
@@ -32,12 +29,12 @@ def client(folder: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch) -> Mlflow
 
 
 def test_every_move_is_listed_in_order_with_its_evidence(client: MlflowClient, capsys) -> None:
-    history.move(client, "staging", "1", "promote")
-    history.move(client, "production", "1", "deploy")
-    history.move(client, "staging", "2", "promote")
+    moves.move(client, "staging", "1", "promote")
+    moves.move(client, "production", "1", "deploy")
+    moves.move(client, "staging", "2", "promote")
     registry.tag(client, "1", {"image.digest": "ghcr.io/a/b@sha256:beef"})
     environment.failed("production", "2", "deploy", "never ready")
-    history.move(client, "staging", "1", "rollback", "late\nagain")
+    moves.move(client, "staging", "1", "rollback", "late\nagain")
     assert main(["audit", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [(move["environment"], move["version"], move["how"], move["reason"]) for move in found] == [
@@ -54,8 +51,8 @@ def test_every_move_is_listed_in_order_with_its_evidence(client: MlflowClient, c
 
 
 def test_the_table_says_what_there_was_not(client: MlflowClient, capsys) -> None:
-    history.move(client, "staging", "2", "run")
-    history.move(client, "production", "1", "deploy", "a | <b>")
+    moves.move(client, "staging", "2", "run")
+    moves.move(client, "production", "1", "deploy", "a | <b>")
     assert main(["audit", "staging"]) == 0
     *_, row = capsys.readouterr().out.splitlines()
     assert row.endswith("| run | - | ada | `c0ffeec0ffee` | none | nobody | pass | `feed` |")
@@ -69,11 +66,11 @@ def test_it_says_what_the_history_says_whatever_the_clock(
     """The first move was written by a machine whose clock is ahead."""
     with monkeypatch.context() as later:
         later.setattr("delivery.records.now", lambda: "2999-01-01T00:00:00+00:00")
-        history.move(client, "staging", "1", "promote")
-    history.move(client, "staging", "2", "promote")
+        moves.move(client, "staging", "1", "promote")
+    moves.move(client, "staging", "2", "promote")
     assert [move["version"] for move in audit.moves()] == ["1", "2"]
-    assert [event.version for event in history.events(registry.versions(client))] == ["1", "2"]
-    assert [number for _, number in registry.history(registry.versions(client), "staging")] == ["1", "2"]
+    assert [event.version for event in moves.events(registry.versions(client))] == ["1", "2"]
+    assert [number for _, number in moves.of(registry.versions(client), "staging")] == ["1", "2"]
 
 
 def test_without_a_registry_nothing_was_promoted(folder: Path, capsys) -> None:

@@ -1,6 +1,5 @@
 """The card of a version says what its authors know, what was measured, and who let it through."""
 
-import shutil
 from pathlib import Path
 
 import made
@@ -13,14 +12,6 @@ from delivery.errors import Failure
 from problem import PRIMARY, SEGMENTS
 
 pytestmark = pytest.mark.xdist_group("registry")
-
-
-@pytest.fixture
-def ready(project: Path, fresh: Path) -> Path:
-    """The finished project with an empty registry."""
-    registry.DATABASE.parent.mkdir(parents=True)
-    shutil.copy(fresh, registry.DATABASE)
-    return project
 
 
 def test_every_version_has_its_card(ready: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

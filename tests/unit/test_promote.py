@@ -14,7 +14,7 @@ from sample import change
 
 from delivery import github, params, promote, register, registry
 from delivery.__main__ import main
-from delivery.deploy import history, proxy, slots
+from delivery.deploy import moves, proxy, slots
 from delivery.errors import Failure
 from delivery.params import Params
 
@@ -22,10 +22,8 @@ pytestmark = pytest.mark.xdist_group("registry")
 
 
 @pytest.fixture
-def asked(project: Path, fresh: Path, settings: Params, monkeypatch: pytest.MonkeyPatch) -> list[dict]:
+def asked(ready: Path, settings: Params, monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     """A project with version 1 in a workflow; the releases that GitHub was asked to make."""
-    registry.DATABASE.parent.mkdir(parents=True)
-    shutil.copy(fresh, registry.DATABASE)
     register.run()
     made_releases: list[dict] = []
 
@@ -67,18 +65,16 @@ def test_outside_a_workflow_there_is_none(asked: list[dict], monkeypatch: pytest
 
 
 @pytest.fixture
-def lasting(project: Path, fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[params.Place]:
+def lasting(ready: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[params.Place]:
     """The project with a lasting target for `staging`, where nothing serves yet."""
     if not shutil.which("haproxy"):
         pytest.skip("haproxy is missing: no promotion to a lasting target is tested")
-    registry.DATABASE.parent.mkdir(parents=True)
-    shutil.copy(fresh, registry.DATABASE)
     home = tmp_path_factory.mktemp("lasting")
     place = params.Place(target="process", port=slots.free_port(), folder=str(home))
     of_load = {"users": 1, "seconds": 1, "max_p95_ms": 5000, "min_rps": 1}
-    change(project, {f"loadtest.{name}": value for name, value in of_load.items()})
-    change(project, {"deploy.environments": {"staging": to_builtins(place)}, "deploy.watch_seconds": 0.2})
-    shutil.copytree(made.ROOT / "tests" / "load", project / "tests" / "load")
+    change(ready, {f"loadtest.{name}": value for name, value in of_load.items()})
+    change(ready, {"deploy.environments": {"staging": to_builtins(place)}, "deploy.watch_seconds": 0.2})
+    shutil.copytree(made.ROOT / "tests" / "load", ready / "tests" / "load")
     made.commit("A lasting target")
     yield place
     proxy.stop(home / "staging")
@@ -98,5 +94,5 @@ def test_a_promotion_to_a_lasting_target_serves_there(lasting: params.Place, cap
         about = json.loads(reply.read())
     assert about["version"] == "1"
     assert registry.find(registry.connect(), "1").aliases == ["staging"]
-    found = history.events(registry.versions(registry.connect()))
+    found = moves.events(registry.versions(registry.connect()))
     assert [(event.how, event.outcome) for event in found] == [("promote", "failed"), ("promote", "succeeded")]

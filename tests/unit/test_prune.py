@@ -1,7 +1,6 @@
 """What is pruned can be told and made again; what serves, or may serve again, is never touched."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,17 +8,15 @@ from mlflow import MlflowClient
 
 from delivery import files, prune, registry
 from delivery.__main__ import main
-from delivery.deploy import history
+from delivery.deploy import moves
 from delivery.errors import Failure
 
 pytestmark = pytest.mark.xdist_group("registry")
 
 
 @pytest.fixture
-def client(repository: Path, fresh: Path) -> MlflowClient:
+def client(repository: Path, empty_registry: None) -> MlflowClient:
     """Six versions: 1 served in production long ago, 2 before 3, which serves; the rest never did."""
-    registry.DATABASE.parent.mkdir(parents=True)
-    shutil.copy(fresh, registry.DATABASE)
     client = registry.connect()
     for number in range(1, 7):
         files.write(Path(f"m{number}") / "export" / "model.onnx", str(number))
@@ -28,7 +25,7 @@ def client(repository: Path, fresh: Path) -> MlflowClient:
         tags = {registry.DIGEST: files.digest(Path(f"m{number}") / "export"), "git.commit": "abc"}
         registry.add(client, Path(f"m{number}"), tags, {"auc": 0.75})
     for served in ("1", "2", "3"):
-        history.move(client, "production", served, "deploy")
+        moves.move(client, "production", served, "deploy")
     return client
 
 

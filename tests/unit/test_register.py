@@ -14,14 +14,6 @@ from delivery.errors import Failure
 pytestmark = pytest.mark.xdist_group("registry")
 
 
-@pytest.fixture
-def ready(project: Path, fresh: Path) -> Path:
-    """The finished project with an empty registry."""
-    registry.DATABASE.parent.mkdir(parents=True)
-    shutil.copy(fresh, registry.DATABASE)
-    return project
-
-
 def judged(verdict: str = "pass", **changes: object) -> None:
     """The gate's word on the model that is there."""
     result = json.loads(gate.JSON.read_text()) | {"verdict": verdict, "model": files.digest(export.FOLDER)}

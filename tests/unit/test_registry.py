@@ -6,39 +6,18 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import made
 import pytest
 import tracking
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from delivery import files, lineage, registry
-from delivery.__main__ import main
-from delivery.deploy import history
+from delivery import files, registry
+from delivery.deploy import moves
 from delivery.deploy.slots import free_port
 from delivery.errors import Failure
 
 pytestmark = pytest.mark.xdist_group("registry")  # MLflow makes its tables once
-
-
-@pytest.fixture
-def client(folder: Path, fresh: Path) -> MlflowClient:
-    """The registry of an empty project."""
-    registry.DATABASE.parent.mkdir(parents=True)
-    shutil.copy(fresh, registry.DATABASE)
-    return registry.connect()
-
-
-def model(name: str) -> Path:
-    """The files of a model."""
-    files.write(Path("models") / name / "export" / "model.onnx", name)
-    files.write(Path("models") / name / "metrics.json", "{}")
-    return Path("models") / name
-
-
-def add(client: MlflowClient, name: str, **tags: str) -> str:
-    folder = model(name)
-    tags = {registry.DIGEST: files.digest(folder / "export"), "git.commit": "abc"} | tags
-    return registry.add(client, folder, tags, {"auc": 0.75})[0]
 
 
 def test_there_is_no_registry_until_there_is_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,18 +27,18 @@ def test_there_is_no_registry_until_there_is_one(folder: Path, monkeypatch: pyte
 
 
 def test_the_same_model_twice_is_one_version(client: MlflowClient) -> None:
-    folder = model("one")
+    folder = made.model_files("one")
     tags = {registry.DIGEST: files.digest(folder / "export")}
     assert registry.add(client, folder, tags, {}) == ("1", True)
     assert registry.add(client, folder, tags | {"git.commit": "other"}, {}) == ("1", False)
-    assert add(client, "two") == "2"
+    assert made.version(client, "two") == "2"
     assert [str(version.version) for version in registry.versions(client)] == ["2", "1"]
 
 
 def test_a_version_is_found_by_number_or_alias(client: MlflowClient) -> None:
-    add(client, "one")
-    add(client, "two")
-    registry.point(client, "staging", "1")
+    made.version(client, "one")
+    made.version(client, "two")
+    moves.point(client, "staging", "1")
     assert str(registry.find(client, "2").version) == "2"
     assert str(registry.find(client, "staging").version) == "1"
     with pytest.raises(Failure, match=r"no version or alias production; it has 2, 1 \(staging\)"):
@@ -74,60 +53,17 @@ def test_an_empty_registry_says_so(client: MlflowClient) -> None:
 
 def test_the_champion_serves_in_production_else_in_staging(client: MlflowClient) -> None:
     for name in ("one", "two", "three"):
-        add(client, name)
+        made.version(client, name)
     assert registry.champion(client) is None, "a version that serves nowhere is nobody's champion"
-    registry.point(client, "development", "3")
-    registry.point(client, "staging", "2")
+    moves.point(client, "development", "3")
+    moves.point(client, "staging", "2")
     champion = registry.champion(client)
     assert champion is not None
     assert str(champion.version) == "2"
-    registry.point(client, "production", "1")
+    moves.point(client, "production", "1")
     champion = registry.champion(client)
     assert champion is not None
     assert str(champion.version) == "1"
-
-
-def test_the_history_of_an_environment_stays(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    moments = iter(f"2024-01-0{day}T00:00:00+00:00" for day in range(1, 5))
-    monkeypatch.setattr("delivery.records.now", lambda: next(moments))
-    for name in ("one", "two"):
-        add(client, name)
-    for number in ("1", "2", "1"):
-        registry.point(client, "production", number)
-    registry.point(client, "staging", "2")
-    found = registry.history(registry.versions(client), "production")
-    assert [number for _, number in found] == ["1", "2", "1"]
-    assert registry.find(client, "1").aliases == ["production"]
-
-
-def test_the_alias_follows_the_history_whoever_sets_it_last(
-    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another writer moves the alias between this one's entry in the history and its own move."""
-    for name in ("one", "two"):
-        add(client, name)
-    move = MlflowClient.set_registered_model_alias
-
-    def overtaken(this: MlflowClient, *words: str) -> None:
-        monkeypatch.setattr(MlflowClient, "set_registered_model_alias", move)
-        registry.point(client, "staging", "2")
-        move(this, *words)
-
-    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", overtaken)
-    registry.point(client, "staging", "1")
-    assert [number for _, number in registry.history(registry.versions(client), "staging")] == ["1", "2"]
-    assert registry.find(client, "staging").version == registry.find(client, "2").version
-
-
-def test_a_clock_that_is_behind_loses_no_move(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("one", "two"):
-        add(client, name)
-    for number, moment in (("2", "2024-01-02T00:00:00+00:00"), ("1", "2024-01-01T23:00:00+00:00")):
-        monkeypatch.setattr("delivery.records.now", lambda moment=moment: moment)
-        registry.point(client, "staging", number)
-    found = registry.history(registry.versions(client), "staging")
-    assert found == [("2024-01-02T00:00:00+00:00", "2"), ("2024-01-02T00:00:01+00:00", "1")]
-    assert registry.find(client, "1").aliases == ["staging"]
 
 
 def test_the_same_model_from_two_at_once_is_one_version(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,11 +71,11 @@ def test_the_same_model_from_two_at_once_is_one_version(client: MlflowClient, mo
 
     def overtaken(this: MlflowClient, *words, **more):
         monkeypatch.setattr(MlflowClient, "create_run", create)
-        assert add(client, "one") == "1"
+        assert made.version(client, "one") == "1"
         return create(this, *words, **more)
 
     monkeypatch.setattr(MlflowClient, "create_run", overtaken)
-    folder = model("one")
+    folder = made.model_files("one")
     assert registry.add(client, folder, {registry.DIGEST: files.digest(folder / "export")}, {}) == ("1", False)
     assert [str(version.version) for version in registry.versions(client)] == ["1"]
 
@@ -162,7 +98,7 @@ def test_who_comes_second_makes_the_change_again_and_other_errors_are_told(monke
 
 
 def test_a_download_is_what_was_registered(client: MlflowClient) -> None:
-    number = add(client, "one")
+    number = made.version(client, "one")
     to = registry.download(client, registry.find(client, number), Path("here"))
     assert files.digest(to) == files.digest(Path("models/one"))
 
@@ -172,14 +108,14 @@ def kept() -> Path:
 
 
 def test_files_that_were_tampered_with_are_refused(client: MlflowClient) -> None:
-    number = add(client, "one")
+    number = made.version(client, "one")
     kept().write_text("another model")
     with pytest.raises(Failure, match="the files of version 1 are not those that were registered; restore the store"):
         registry.download(client, registry.find(client, number), Path("here"))
 
 
 def test_files_that_are_gone_say_how_to_get_them(client: MlflowClient) -> None:
-    number = add(client, "one")
+    number = made.version(client, "one")
     shutil.rmtree(registry.ARTIFACTS)
     with pytest.raises(Failure, match=r"the files of version 1 are not in .*; run `python -m delivery store pull`"):
         registry.download(client, registry.find(client, number), Path("here"))
@@ -188,23 +124,23 @@ def test_files_that_are_gone_say_how_to_get_them(client: MlflowClient) -> None:
 
 def test_long_tags_are_kept(client: MlflowClient) -> None:
     """An environment's history grows by 26 characters with each deployment: 2,000 of them must fit."""
-    number = add(client, "one")
+    number = made.version(client, "one")
     registry.tag(client, number, {"staging.since": "x" * 52_000})
     assert len(registry.find(client, number).tags["staging.since"]) == 52_000
 
 
 def test_a_store_that_was_pulled_meanwhile_is_read_anew(client: MlflowClient, fresh: Path) -> None:
     """Who comes second registers again, in the same process, on another database in the same place."""
-    add(client, "one")
+    made.version(client, "one")
     registry.DATABASE.unlink()
     shutil.copy(fresh, registry.DATABASE)
     again = registry.connect()
     assert registry.versions(again) == []
-    assert add(again, "two") == "1"
+    assert made.version(again, "two") == "1"
 
 
 def test_the_store_may_move(client: MlflowClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    number = add(client, "one")
+    number = made.version(client, "one")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / ".store").rename(tmp_path / "elsewhere" / ".store")
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -231,26 +167,10 @@ def test_a_server_that_is_not_there_is_one_line(folder: Path, monkeypatch: pytes
     assert "\n" not in str(failure.value)
 
 
-def test_lineage_leads_from_a_version_to_all_that_made_it(client: MlflowClient, capsys) -> None:
-    add(client, "one", **{"data.until": "2013-05", "gate": "pass", "zebra": "last"})
-    history.move(client, "staging", "1", "promote")
-    assert main(["lineage", "staging"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "version 1, staging"
-    assert [line.split()[0] for line in said[1:]] == [
-        *("model.digest", "git.commit", "data.until", "gate", "staging.since", "zebra", "auc")
-    ]
-    found = lineage.of("1")
-    assert found["metrics"] == {"auc": 0.75}
-    assert found["aliases"] == ["staging"]
-    assert main(["lineage", "7"]) == 1
-    assert capsys.readouterr().err == "error: the registry has no version or alias 7; it has 1 (staging)\n"
-
-
 @pytest.fixture
 def server(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A real `mlflow server` over a store that holds one version."""
-    add(client, "one")
+    made.version(client, "one")
     database = f"sqlite:///{registry.DATABASE}"
     with tracking.server(database, "--artifacts-destination", str(registry.ARTIFACTS)) as address:
         yield address
@@ -268,9 +188,9 @@ def test_a_server_over_the_store_shows_its_files_and_is_used_as_it_is(
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     client = registry.connect()
-    assert add(client, "one") == "1"
-    assert add(client, "two") == "2"
-    registry.point(client, "staging", "2")
+    assert made.version(client, "one") == "1"
+    assert made.version(client, "two") == "2"
+    moves.point(client, "staging", "2")
     for number, name in (("1", "one"), ("staging", "two")):
         to = registry.download(client, registry.find(client, number), Path("here") / name)
         assert files.digest(to) == files.digest(Path("models") / name)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from delivery import git, registry, store
-from delivery.deploy import history
+from delivery.deploy import moves
 
 REHEARSAL = "This was a rehearsal: no lasting target is configured for `{}`; set one in params.yaml, deploy.environments (docs/deploy.md)."
 
@@ -22,7 +22,7 @@ def point(environment: str, version: Callable[[], str], how: str, reason: str = 
         chosen = version()
         client = registry.connect()
         if environment not in registry.find(client, chosen).aliases:  # the same again changes nothing
-            history.move(client, environment, chosen, how, reason, seconds)
+            moves.move(client, environment, chosen, how, reason, seconds)
 
     move()
     if registry.address() is None:
@@ -48,8 +48,8 @@ def failed(environment: str, version: str, how: str, reason: str) -> None:
 
     def note() -> None:
         client = registry.connect()
-        event = history.now(client, environment, version, how, reason, outcome="failed")
-        registry.tag(client, version, history.tag(event))
+        event = moves.now(client, environment, version, how, reason, outcome="failed")
+        registry.tag(client, version, moves.tag(event))
 
     with suppress(Exception):  # what went wrong before is what a person must read
         note()

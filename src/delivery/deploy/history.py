@@ -5,40 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from msgspec import Struct
-from msgspec.structs import replace
 
-from delivery import git, github, records, registry
+from delivery import github, registry
+from delivery.deploy.moves import Event, events
 
-LONG = 500  # letters of a reason; MLflow takes 5000 for the whole
 DAYS = 90  # that the figures look back
 SHOWN = 20
 RECENT = 5  # under a deployment's own summary
 NONE = "-"
-
-
-class Event(Struct, frozen=True, omit_defaults=True):
-    """Kept as a tag of the version, in the registry: whoever can roll back can also see what happened."""
-
-    time: str
-    environment: str
-    version: str
-    how: str  # the verb: promote, deploy, rollback, run, register; or canary
-    by: str = ""
-    outcome: str = "succeeded"  # or failed: what served before goes on
-    before: str = ""  # the version that it took the place of
-    reason: str = ""
-    commit: str = ""
-    committed: str = ""  # when that commit was made
-    pull: str = ""
-    image: str = ""
-    run: str = ""  # address of the workflow run
-    seconds: float = 0.0
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,56 +44,6 @@ def recent(environment: str) -> str:
     if not found:
         return ""
     return f"{table(found[-RECENT:])}\n\n{figures_table({environment: figures(found, environment)})}"
-
-
-def now(
-    client: registry.MlflowClient, environment: str, version: str, how: str, reason: str = "", seconds: float = 0.0, *,
-    outcome: str = "succeeded",
-) -> Event:  # fmt: skip
-    known = registry.versions(client)
-    tags = next(dict(one.tags) for one in known if str(one.version) == version)
-    commit = tags.get("git.commit", "")
-    return Event(
-        time=datetime.now(UTC).isoformat(timespec="microseconds"),
-        environment=environment,
-        version=version,
-        how=how,
-        by=records.actor(),
-        outcome=outcome,
-        before=next((str(one.version) for one in known if environment in one.aliases), ""),
-        reason=reason[:LONG],
-        commit=commit,
-        committed=git.committed(commit) if commit else "",
-        pull=tags.get("pull.request", ""),
-        image=tags.get("image.digest", ""),
-        run=github.run_url() if github.inside() else "",
-        seconds=round(seconds, 3),
-    )
-
-
-def move(
-    client: registry.MlflowClient, environment: str, version: str, how: str, reason: str = "", seconds: float = 0.0
-) -> None:
-    """The environment's alias to the version, and the event with it."""
-    event = now(client, environment, version, how, reason, seconds)
-    # Never before the move that it came after, whatever this machine's clock says.
-    registry.point(client, environment, version, lambda moment: tag(replace(event, time=max(event.time, moment))))
-
-
-def tag(event: Event) -> dict[str, str]:
-    stamp = event.time.translate(str.maketrans("", "", "-:.")).partition("+")[0]
-    return {f"{event.environment}.event.{stamp}": msgspec.json.encode(event).decode()}
-
-
-def events(versions: Iterable[registry.ModelVersion]) -> list[Event]:
-    """Oldest first."""
-    found = [
-        msgspec.json.decode(value, type=Event)
-        for version in versions
-        for name, value in version.tags.items()
-        if ".event." in name
-    ]
-    return sorted(found, key=lambda event: event.time)
 
 
 def figures(found: list[Event], environment: str, until: datetime | None = None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import argparse
 import time
 
 from delivery import contract, github, params, records, registry
-from delivery.deploy import environment, history, host, rehearse, release, slots, versions
+from delivery.deploy import environment, history, host, moves, rehearse, release, slots, versions
 from delivery.deploy.host import Host
 from delivery.errors import Failure
 
@@ -124,7 +124,7 @@ def previous(target: str) -> str:
     versions = registry.versions(registry.connect())
     serving = next((str(version.version) for version in versions if target in version.aliases), "")
     bad = {str(version.version) for version in versions if f"{target}.rolled_back" in version.tags}
-    for _, number in reversed(registry.history(versions, target)):
+    for _, number in reversed(moves.of(versions, target)):
         if number != serving and number not in bad:
             return number
     raise Failure(f"no earlier good version of {target} is known; name one with --to")

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from delivery import github, params, registry
-from delivery.deploy import cluster, history, host, proxy, slots, state, versions
-from delivery.deploy.history import NONE, Event
+from delivery.deploy import cluster, host, moves, proxy, slots, state, versions
+from delivery.deploy.history import NONE
+from delivery.deploy.moves import Event
 from delivery.errors import Failure
 from delivery.params import Place
 
@@ -39,7 +40,7 @@ def run() -> list[dict[str, Any]]:
     known = registry.versions(registry.connect()) if registry.exists() else []
     places = params.load().deploy.environments
     pointed = {alias: version for version in known for alias in version.aliases}
-    found = history.events(known)
+    found = moves.events(known)
     return [
         row(name, places.get(name, versions.REHEARSAL), pointed.get(name), [e for e in found if e.environment == name])
         for name in sorted({*places, *pointed})

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from delivery.deploy import history
-from delivery.deploy.history import Event
+from delivery.deploy.moves import Event
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

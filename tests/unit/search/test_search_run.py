@@ -30,15 +30,13 @@ def few(settings: Params) -> Params:
 
 
 @pytest.fixture
-def prepared(folder: Path, rows: tuple[pd.DataFrame, pd.DataFrame], fresh: Path, few: Params) -> Params:
+def prepared(rows: tuple[pd.DataFrame, pd.DataFrame], empty_registry: None, few: Params) -> Params:
     """What `prepare` leaves, with two periods to train on and one to test, and an empty registry; the settings."""
     Path("artifacts/prepare").mkdir(parents=True)
     for name, part in zip(("train", "test"), rows, strict=True):
         part.to_parquet(f"artifacts/prepare/{name}.parquet", index=False)
     Path("requirements").mkdir()
     Path("requirements/pipeline.txt").write_text("")
-    registry.DATABASE.parent.mkdir(parents=True)
-    shutil.copy(fresh, registry.DATABASE)
     return made.changed(few, fetch__until=rows[1][PERIOD].max())
 
 
