@@ -5,6 +5,8 @@ record stays for ever: number, tags, metrics, card, the gate's evidence. Their c
 """
 
 import argparse
+import shutil
+from pathlib import Path
 
 from delivery import records, registry, store
 from delivery.deploy import moves
@@ -44,6 +46,15 @@ def run(keep: int, *, dry: bool = False) -> list[str]:
         spared |= set(list(dict.fromkeys(served))[:keep])
     gone = [v for v in versions if str(v.version) not in spared and not v.aliases and registry.PRUNED not in v.tags]
     for version in [] if dry else gone:
-        registry.forget(version, EVIDENCE)
+        forget(registry.local(version))
         registry.tag(client, str(version.version), {registry.PRUNED: records.now()})
     return [str(version.version) for version in gone]
+
+
+def forget(folder: Path) -> None:
+    """Removes a version's files but the evidence."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in EVIDENCE:
+            path.unlink()

@@ -13,12 +13,12 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from delivery.errors import Failure
-from delivery.files import STORE, replacing, sweep
+from delivery.files import STORE, digest, replacing, sweep
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,7 +28,6 @@ DATABASE = STORE / "mlflow" / "mlflow.db"
 ARTIFACTS = STORE / "mlflow" / "artifacts"
 SCHEME = "mlflow-artifacts:"
 EXPERIMENT = "delivery"
-TRIALS = "search"  # the experiment of the trials of model searches
 MODEL = "model"  # the registered model's name, and the folder of its files among a run's artifacts
 DIGEST = "model.digest"
 PRUNED = "files.pruned"
@@ -150,6 +149,18 @@ def _same(client: MlflowClient, of: str) -> str:
     return min((str(v.version) for v in versions(client) if v.tags.get(DIGEST) == of), key=int, default="")
 
 
+def tag(client: MlflowClient, version: str, tags: Mapping[str, str]) -> None:
+    for name, value in tags.items():
+        client.set_model_version_tag(MODEL, version, name, value)
+
+
+def describe(client: MlflowClient, version: str, text: str) -> None:
+    """What MLflow's page of the version says; PostgreSQL holds 5,000 characters of it, cut at a line's end."""
+    if len(text) > DESCRIPTION:
+        text = text[: text.rfind("\n", 0, DESCRIPTION - 80)] + "\n\nThe whole of it is among the version's files."
+    client.update_model_version(MODEL, version, description=text)
+
+
 def experiment(client: MlflowClient, name: str = EXPERIMENT) -> str:
     """The id of the experiment, of which `delivery` has the runs of all versions; it is made where there is none."""
     location = None if address() else f"{SCHEME}/{name}"
@@ -161,30 +172,16 @@ def experiment(client: MlflowClient, name: str = EXPERIMENT) -> str:
     return insist(get)
 
 
-def trials(client: MlflowClient, search: str) -> set[str]:
-    """The trials of a model search that are on record."""
-    found = client.search_runs([experiment(client, TRIALS)], f"tags.search = '{search}'", max_results=50_000)
-    return {run.data.tags["trial"] for run in found}
-
-
-def note(
-    client: MlflowClient,
-    name: str,
-    tags: Mapping[str, str],
-    settings: Mapping[str, object],
-    metrics: Mapping[str, float],
-) -> None:
-    """A trial of a model search, which is named by its tags `search` and `trial`, as a run of its own."""
+def log(client: MlflowClient, run_id: str, settings: Mapping[str, object], metrics: Mapping[str, float]) -> None:
+    """What a run was set to and what came of it, in one request."""
     from mlflow.entities import Metric, Param
 
-    run = client.create_run(experiment(client, TRIALS), tags=dict(tags), run_name=name)
     now = int(time.time() * 1000)
     client.log_batch(
-        run.info.run_id,
+        run_id,
         [Metric(key, value, now, 0) for key, value in metrics.items()],
         [Param(key, str(value)) for key, value in settings.items()],
     )
-    client.set_terminated(run.info.run_id, "FINISHED" if metrics else "FAILED")
 
 
 def _keep(client: MlflowClient, run_id: str, uri: str, files: Path) -> None:
@@ -208,8 +205,6 @@ def _place(uri: str) -> Path:
 
 def download(client: MlflowClient, version: ModelVersion, to: Path) -> Path:
     """The version's files. Raises Failure when they are gone or not what was registered."""
-    from delivery.files import digest
-
     if when := version.tags.get(PRUNED):
         again = f"`git checkout {version.tags['git.commit'][:12]}` and `dvc repro` make its model again"
         raise Failure(f"the files of version {version.version} were pruned on {when[:10]}; {again}")
@@ -230,24 +225,3 @@ def download(client: MlflowClient, version: ModelVersion, to: Path) -> Path:
     if digest(to / "export") != version.tags[DIGEST]:
         raise Failure(f"the files of version {version.version} are not those that were registered; restore the store")
     return to
-
-
-def forget(version: ModelVersion, spare: Collection[str]) -> None:
-    """Removes a version's files from the store but those that are spared."""
-    for path in local(version).iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name not in spare:
-            path.unlink()
-
-
-def tag(client: MlflowClient, version: str, tags: Mapping[str, str]) -> None:
-    for name, value in tags.items():
-        client.set_model_version_tag(MODEL, version, name, value)
-
-
-def describe(client: MlflowClient, version: str, text: str) -> None:
-    """What MLflow's page of the version says; PostgreSQL holds 5,000 characters of it, cut at a line's end."""
-    if len(text) > DESCRIPTION:
-        text = text[: text.rfind("\n", 0, DESCRIPTION - 80)] + "\n\nThe whole of it is among the version's files."
-    client.update_model_version(MODEL, version, description=text)

@@ -21,6 +21,7 @@ from delivery.drift import replay
 from delivery.errors import Failure
 from delivery.params import Params, Search
 from delivery.search import run as search
+from delivery.search.record import EXPERIMENT
 from problem import FEATURES, KEY, LABEL
 
 CONNECT = {"distributed.comm.timeouts.connect": "1s"}  # how long is waited for a scheduler to come again
@@ -82,7 +83,7 @@ def test_a_search_tries_each_setting_once_and_finds_the_same(settings: Params, w
     (journal,) = search.JOURNALS.iterdir()
     assert len(journal.read_text().splitlines()) == len(alone["trials"]) == 7
     client = registry.connect()
-    assert len(client.search_runs([registry.experiment(client, registry.TRIALS)])) == 7
+    assert len(client.search_runs([registry.experiment(client, EXPERIMENT)])) == 7
 
 
 def trials(result: dict) -> dict:

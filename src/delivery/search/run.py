@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pandas as pd
 
 import problem
@@ -23,10 +22,11 @@ from delivery import engine, files, github, params, prepare, registry
 from delivery.errors import Failure
 from delivery.params import Params
 from delivery.search.propose import propose
+from delivery.search.record import digest, on_record, record, words
 from delivery.search.space import candidates
 from delivery.search.trials import Trial, attempt, keep, read
 from delivery.search.verdict import judge, page
-from problem import KEY, PERIOD, PRIMARY, Train
+from problem import KEY, PERIOD, Train
 
 JOURNALS = files.CACHE / "search"
 REPORT = files.REPORTS / "search.json"
@@ -62,7 +62,7 @@ def run(settings: Params) -> dict[str, Any]:
     journal = JOURNALS / f"{search}.jsonl"
     known = {trial.train: trial for trial in read(journal)}
     client = registry.connect()
-    recorded = registry.trials(client, search)
+    recorded = on_record(client, search)
     left = [train for train in planned if train not in known]
     for train in planned:
         if train in known and digest(train) not in recorded:  # killed between the journal and the record
@@ -123,22 +123,6 @@ def key(folds: Sequence[str]) -> str:
     code = sorted(Path(str(problem.__file__)).parent.glob("*.py"))
     parts = [*folds, *map(files.digest, [prepare.FOLDER / "train.parquet", *code, Path("requirements/pipeline.txt")])]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def digest(train: Train) -> str:
-    return hashlib.sha256(msgspec.json.encode(train)).hexdigest()[:16]
-
-
-def record(client: Any, search: str, trial: Trial, rows: int, settings: Params) -> None:
-    """As a run of the registry's own."""
-    metrics = {} if trial.failed else {PRIMARY: sum(trial.sums) / rows, "seconds": trial.seconds}
-    tags = {"search": search, "trial": digest(trial.train)} | ({"failed": trial.failed} if trial.failed else {})
-    registry.note(client, words(trial.train, settings), tags, msgspec.to_builtins(trial.train), metrics)
-
-
-def words(train: Train, settings: Params) -> str:
-    """The settings that are searched for."""
-    return ", ".join(f"{name} {getattr(train, name)}" for name in settings.search.space)
 
 
 def told(done: Sequence[Trial], count: int, left: float, settings: Params) -> None:

@@ -16,6 +16,7 @@ from delivery.__main__ import main
 from delivery.errors import Failure
 from delivery.params import Params, Search
 from delivery.search import run as search
+from delivery.search.record import EXPERIMENT
 from delivery.search.trials import Trial
 from problem import FEATURES, LABEL, PERIOD, PRIMARY
 
@@ -51,12 +52,12 @@ def test_every_trial_is_tried_once_and_on_record(prepared: Params, capsys) -> No
     assert first["folds"] == [prepared_periods()[1]]
     assert len(first["trials"]) == 5
     client = registry.connect()
-    runs = client.search_runs([registry.experiment(client, registry.TRIALS)])
+    runs = client.search_runs([registry.experiment(client, EXPERIMENT)])
     assert {run.data.params["max_iter"] for run in runs} == {"2", "3", "4", "5", "8"}
     assert all(run.info.status == "FINISHED" and run.data.metrics[PRIMARY] > 0 for run in runs)
     assert search.run(prepared) == first, "nothing is tried again, the seconds are those of then"
     assert "5 of 5 trials are in" in capsys.readouterr().err
-    assert len(client.search_runs([registry.experiment(client, registry.TRIALS)])) == 5
+    assert len(client.search_runs([registry.experiment(client, EXPERIMENT)])) == 5
 
 
 def prepared_periods() -> list[str]:
@@ -163,12 +164,12 @@ def test_killed_in_mid_run_it_goes_on_and_ends_with_the_same(prepared: Params, m
 
 def test_what_was_killed_before_it_was_on_record_is_recorded_now(prepared: Params, monkeypatch) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(registry, "note", lambda *_: 1 / 0)
+        broken.setattr(registry, "log", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             search.run(prepared)
     search.run(prepared)
     client = registry.connect()
-    assert len(client.search_runs([registry.experiment(client, registry.TRIALS)])) == 5
+    assert len(client.search_runs([registry.experiment(client, EXPERIMENT)])) == 5
 
 
 def test_present_settings_that_cannot_be_trained_end_the_search(prepared: Params, rows) -> None:
