@@ -20,53 +20,50 @@ def plain(words: str) -> str:
     return " ".join(words.replace("\\", "/").replace('"', "'").split())
 
 
-def text_of(found: Found, plan: Proposal) -> str:
-    time, key, target = found.one("time"), found.one("key"), found.of("target")[0]
+def pieces(found: Found, plan: Proposal) -> dict[str, str]:
+    """What the template leaves open."""
+    time, target = found.one("time"), found.of("target")[0]
     when = time.name if time else "when"
-    features = found.of("number", "category")
-    request = [_field(column, found.frame, example=True) for column in _required_first(features, found.frame)]
-    if plan.calendar:
-        first = moments(found.frame[time.raw], found.time_format).dropna().max() if time else None
-        meta = f'Meta(tz=False, description="UTC", examples=["{first:%Y-%m-%dT%H:%M:%S}"])'
-        request.insert(0, f"    {when}: Annotated[datetime, {meta}]")
-    raw = [_field(column, found.frame, example=False) for column in features]
-    words = key and pd.api.types.is_string_dtype(found.frame[key.raw])
-    raw.insert(0, f"    {key.name if key else 'row'}: {'str' if words else 'int'}")
-    raw.insert(1, f"    {when}: Annotated[datetime, Meta(tz=False)]")
-    raw.append(f"    {target.name}: {_label(found)} | None  # {plain(target.why)}; missing until it is known")
     out = [f"#   {plain(column.raw)}: {plain(column.why)}" for column in found.of("out")]
-    names = [column.name for column in found.of("category")]
-    lines = [
-        '"""The data: the raw table, the request row that the service takes, and what each column means."""',
-        "",
-        "from datetime import datetime",
-        "from typing import Annotated, Literal, NamedTuple",
-        "",
-        "from msgspec import Meta, Struct",
-        "",
-        "# A number may lie beyond what the file has by as much as it spreads there; a category of more than",
-        f"# {FEW} values may be any short text, and one that training never saw counts as missing.",
-        *(["#", "# Left out of the file:", *out] if out else []),
-        "",
-        "",
-        "class Request(Struct, forbid_unknown_fields=True):",
-        f'    """What is known when {plain(target.raw)} is asked for."""',
-        "",
-        *request,
-        "",
-        "",
-        "class Row(Struct, forbid_unknown_fields=True):",
-        *raw,
-        "",
-        "",
-        "class Table(NamedTuple):",
-        "    row: type[Struct]",
-        "    key: tuple[str, ...]  # no two rows share it",
-        "    periodic: bool  # one file per period, or one file for all",
-        "    day: tuple[str, ...] = ()  # the columns that say a row's day, by which a part can be read; none: only whole",
-        "    back: int | None = None  # so many days before its own an example looks at; None: all of them",
-        "",
-        "",
+    return {
+        "few": str(FEW),
+        "out": "\n".join(["#", "# Left out of the file:", *out, ""]) if out else "",
+        "label": plain(target.raw),
+        "request": "\n".join(_request(found, plan, when)),
+        "row": "\n".join(_row(found, when)),
+        "meanings": "\n".join(_meanings(found, plan, when)),
+    }
+
+
+def _request(found: Found, plan: Proposal, when: str) -> list[str]:
+    """The lines of the request's struct: what has a default comes last."""
+    frame, time = found.frame, found.one("time")
+    features = sorted(found.of("number", "category"), key=lambda column: bool(frame[column.raw].isna().any()))
+    lines = [_field(column, frame, example=True) for column in features]
+    if plan.calendar:
+        newest = moments(frame[time.raw], found.time_format).dropna().max() if time else None
+        meta = f'Meta(tz=False, description="UTC", examples=["{newest:%Y-%m-%dT%H:%M:%S}"])'
+        lines.insert(0, f"    {when}: Annotated[datetime, {meta}]")
+    return lines
+
+
+def _row(found: Found, when: str) -> list[str]:
+    """The lines of the raw row's struct."""
+    frame, key, target = found.frame, found.one("key"), found.of("target")[0]
+    words = key and pd.api.types.is_string_dtype(frame[key.raw])
+    return [
+        f"    {key.name if key else 'row'}: {'str' if words else 'int'}",
+        f"    {when}: Annotated[datetime, Meta(tz=False)]",
+        *(_field(column, frame, example=False) for column in found.of("number", "category")),
+        f"    {target.name}: {_label(found)} | None  # {plain(target.why)}; missing until it is known",
+    ]
+
+
+def _meanings(found: Found, plan: Proposal, when: str) -> list[str]:
+    """What each column means, a constant a line with its reason."""
+    time, key, target = found.one("time"), found.one("key"), found.of("target")[0]
+    categories = [column.name for column in found.of("category")]
+    return [
         f"KEY = ({quoted(key.name if key else 'row')},)  # {key.why if key else 'the place in the file: no column names a row'}",
         f'TABLES = {{"rows": Table(Row, KEY, periodic=True, day=({quoted(when)},), back=0)}}',
         f"LABEL = {quoted(target.name)}",
@@ -76,16 +73,10 @@ def text_of(found: Found, plan: Proposal) -> str:
         'PERIOD = "period"',
         f"PERIODS = {quoted(UNITS[plan.unit][0])}  # {plan.unit}s: the file has {len(plan.periods)}",
         f"SEGMENTS: tuple[str, ...] = {_tuple(plan.segments)}  # {_segments(plan)}",
-        f"CATEGORIES: tuple[str, ...] = {_tuple(names)}  # words; the other features are numbers",
+        f"CATEGORIES: tuple[str, ...] = {_tuple(categories)}  # words; the other features are numbers",
         f"CALENDAR: tuple[str, ...] = {_tuple(plan.calendar)}  # {_calendar(plan, found)}",
         "SEASONAL = CALENDAR  # move with the calendar by nature: their drift is evidence, never an alarm",
-        "",
     ]
-    return "\n".join(lines)
-
-
-def _required_first(columns: list[Column], frame: pd.DataFrame) -> list[Column]:
-    return sorted(columns, key=lambda column: bool(frame[column.raw].isna().any()))
 
 
 def _field(column: Column, frame: pd.DataFrame, *, example: bool) -> str:

@@ -29,7 +29,7 @@ def files(found: Found, plan: Proposal, file: str) -> dict[str, str]:
     """Name in the problem's folder to content."""
     return {
         "source.py": source(found, plan, file),
-        "schema.py": schema.text_of(found, plan),
+        "schema.py": Template(_template("schema.py")).substitute(schema.pieces(found, plan)),
         "features.py": _template("features.py"),
         "model.py": _template(f"model_{found.task}.py"),
         "metrics.py": _template(f"metrics_{found.task}.py"),

@@ -16,7 +16,7 @@ import yaml
 
 from delivery import adopt, card
 from delivery.__main__ import main
-from delivery.new import write
+from delivery.new import schema, write
 
 
 @pytest.fixture
@@ -98,7 +98,8 @@ def test_the_templates_ask_for_nothing_that_is_not_given() -> None:
         name for path in write.TEMPLATES.iterdir() for name in string.Template(path.read_text()).get_identifiers()
     }
     assert {"file", "columns", "until", "floors"} <= places
-    assert all(name in Path(write.__file__).read_text() for name in places)
+    given = "".join(Path(module.__file__).read_text() for module in (schema, write))
+    assert all(name in given for name in places)
 
 
 def test_nothing_in_the_file_ends_a_comment_or_a_word(folder: Path) -> None:
