@@ -98,7 +98,7 @@ def test_the_templates_ask_for_nothing_that_is_not_given() -> None:
         name for path in write.TEMPLATES.iterdir() for name in string.Template(path.read_text()).get_identifiers()
     }
     assert {"file", "columns", "until", "floors"} <= places
-    given = "".join(Path(module.__file__).read_text() for module in (schema, write))
+    given = "".join(Path(str(module.__file__)).read_text() for module in (schema, write))
     assert all(name in given for name in places)
 
 
