@@ -24,7 +24,7 @@ def test_a_version_gives_way_until_it_is_ready_and_the_verb_until_it_ends(
 ) -> None:
     if not Path("/proc/self/autogroup").exists():
         pytest.skip("this kernel does not share the cores out by session: nothing gives way")
-    seen: list[int] = []
+    seen: list[int | None] = []
     real = slots._of_full_rank
 
     def look(folder: Path, slot: Slot) -> None:
