@@ -52,6 +52,13 @@ def cluster(engine: str) -> bool:
     return engine not in HERE
 
 
+def cores() -> int:
+    """That this process may use; where the system does not say, those of the machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def in_order(work: Callable[[Item], Done], items: Iterable[Item], engine: str) -> Iterator[Done]:
     """What `work` gives for each item, in their order."""
     early: dict[int, Done] = {}
@@ -117,8 +124,7 @@ def connected(engine: str) -> Iterator["Client"]:
     with ExitStack() as stack:
         address: Any = engine
         if engine == "dask":
-            cores = len(os.sched_getaffinity(0))
-            local = LocalCluster("127.0.0.1", n_workers=cores, threads_per_worker=1, dashboard_address=None)
+            local = LocalCluster("127.0.0.1", n_workers=cores(), threads_per_worker=1, dashboard_address=None)
             address = stack.enter_context(local)
         try:
             client = stack.enter_context(Client(address, timeout=PATIENCE, set_as_default=False))

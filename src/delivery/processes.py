@@ -28,7 +28,7 @@ def each(work: Callable[[Part], Done], parts: Iterable[Part], where: str = "stre
         yield from engine.in_order(work, parts, where)
         return
     parts = list(parts)
-    number = min(len(os.sched_getaffinity(0)), PROCESSES, len(parts))
+    number = min(engine.cores(), PROCESSES, len(parts))
     if number <= 1:
         yield from map(work, parts)
         return

@@ -1,5 +1,6 @@
 """Where work is done: on this machine unless params.yaml says otherwise, and by one code everywhere."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -20,6 +21,12 @@ def test_on_this_machine_work_is_done_one_by_one(folder: Path) -> None:
     assert next(some) == (0, "A")
     assert asked == ["a"], "nothing is done ahead"
     assert list(some) == [(1, "B"), (2, "C")]
+
+
+def test_where_the_system_does_not_say_which_cores_are_ours_it_is_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    assert engine.cores() == 3
 
 
 def test_what_ends_early_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
