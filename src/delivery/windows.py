@@ -16,9 +16,10 @@ import pandas as pd
 from delivery import tables
 from delivery.errors import Failure
 from delivery.files import DATA
-from problem import TABLES, TIME, table
+from problem import BLOCK, CATEGORIES, FEATURES, KEY, LABEL, PERIOD, SEGMENTS, TABLES, TIME, table
 
-ROWS = 400_000  # raw ones in a window, about: half a GB while its features are made
+ROWS = 800_000  # raw ones in a window, about: less than a GB while its features are made
+FURTHER = 7  # days more on both sides, to see that they do not matter
 
 
 class Window(NamedTuple):
@@ -116,7 +117,30 @@ def raw(window: Window) -> dict[str, pd.DataFrame]:
 
 def features(window: Window) -> pd.DataFrame:
     """The window's examples in the order of their days, within a day in that of `table`."""
-    return kept(table(raw(window)), window)
+    examples = table(raw(window))
+    refuse_misfit(examples)
+    return kept(examples, window)
+
+
+def refuse_misfit(examples: pd.DataFrame) -> None:
+    """Raises Failure when the table has not what the names in schema.py promise."""
+    wanted = dict.fromkeys([*KEY, TIME, BLOCK, PERIOD, *SEGMENTS, *FEATURES, LABEL])
+    numbers = [name for name in (*FEATURES, LABEL) if name in examples and name not in CATEGORIES]
+    words = [name for name in numbers if not pd.api.types.is_numeric_dtype(examples[name])]
+    if absent := [name for name in wanted if name not in examples]:
+        found = f"lacks {', '.join(absent)}"
+    elif words:
+        found = f"has no numbers in {', '.join(words)}; a feature of words is one of CATEGORIES in schema.py"
+    else:
+        return
+    raise Failure(f"the table of features {found}; mend `table` in src/problem/features.py")
+
+
+def refuse_twice(examples: pd.DataFrame) -> None:
+    if twice := int(examples.duplicated(list(KEY)).sum()):
+        raise Failure(
+            f"the table of features has {', '.join(KEY)} twice in {twice:,} row(s); mend `table` in src/problem/features.py"
+        )
 
 
 def kept(examples: pd.DataFrame, window: Window) -> pd.DataFrame:
@@ -143,3 +167,18 @@ def in_order(examples: pd.DataFrame) -> pd.DataFrame:
     if not day.is_monotonic_increasing:
         examples = examples.loc[day.sort_values(kind="stable").index]
     return examples.reset_index(drop=True)
+
+
+def refuse_seam(window: Window) -> None:
+    """Raises Failure where the window's examples are others when more days are read around it."""
+    near, far = features(window), features(wider(window, FURTHER))
+    if len(near) != len(far):
+        what = f"{len(far):,} examples of {window.since} are {len(near):,}"
+    elif changed := [str(name) for name in far if not near[name].equals(far[name])]:
+        what = f"{', '.join(changed)} of {window.since} changes"
+    else:
+        return
+    raise Failure(
+        f"{what} when only the days are read that TABLES in src/problem/schema.py says are looked at; raise `back` there, "
+        "or set engine: memory"
+    )

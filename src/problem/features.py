@@ -15,6 +15,7 @@ from problem.schema import BLOCK, KEY, LABEL, PERIOD, Request
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     import pandas as pd
 
 REQUEST = Request.__struct_fields__
@@ -39,45 +40,50 @@ def row(request: Request) -> tuple:
 
 
 def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per flight: KEY, BLOCK, PERIOD, LABEL (NaN until known), REQUEST and FEATURES."""
+    """One row per flight: KEY, BLOCK, PERIOD, LABEL (NaN until known), REQUEST and FEATURES.
+
+    Days, hours and planes are few where flights are millions: each is looked up once.
+    """
     import numpy as np
     import pandas as pd
 
     flights = tables["flights"]
-    out = flights[list(KEY)].copy()
-    date = pd.to_datetime(flights[["year", "month", "day"]])
-    place, days = pd.factorize(date)  # a day is worded once: days are few, and rows may be millions
+    out: dict = {name: flights[name] for name in KEY}
+    place, days = _distinct(flights, ["year", "month", "day"])
+    date = pd.to_datetime(days)
     for name, form in ((BLOCK, "%Y-%m-%d"), (PERIOD, "%Y-%m")):
-        out[name] = pd.DatetimeIndex(days).strftime(form).take(place)
+        out[name] = date.dt.strftime(form).array.take(place)
     out[LABEL] = (flights["arr_delay"] >= LATE).astype(float).where(flights["arr_delay"].notna())
 
     departure = _minutes(flights["sched_dep_time"])
-    out["scheduled"] = date + pd.to_timedelta(departure, unit="min")
+    out["scheduled"] = date.to_numpy()[place] + pd.to_timedelta(departure, unit="min")
     place, hours = pd.factorize(out["scheduled"].dt.floor("h"))
-    at = [calendar(hour.to_pydatetime()) for hour in hours]
-    out[list(CALENDAR)] = np.reshape(at, (-1, len(CALENDAR)))[place]
+    at = np.array([calendar(hour.to_pydatetime()) for hour in hours], float).reshape(-1, len(CALENDAR))
+    for name, values in zip(CALENDAR, at.T, strict=True):
+        out[name] = values[place]
 
     out["dest"] = flights["dest"]
-    out["distance"] = flights["distance"]
-    out["duration"] = (_minutes(flights["sched_arr_time"]) - departure) % 1440
-    out["departures"] = flights.groupby(["origin", "time_hour"])["flight"].transform("size")
-    place, tails = pd.factorize(flights["tailnum"])
+    out["distance"] = flights["distance"].astype(float)
+    out["duration"] = ((_minutes(flights["sched_arr_time"]) - departure) % 1440).astype(float)
+    place, hours = _distinct(flights, ["origin", "time_hour"])
+    out["departures"] = np.bincount(place).astype(float)[place]
+    tail, tails = pd.factorize(flights["tailnum"])
     planes = tables["planes"].set_index("tailnum").reindex(tails)
     for name, column in (("seats", "seats"), ("built", "year")):
-        out[name] = pd.api.extensions.take(planes[column].to_numpy(float), place, allow_fill=True)
+        out[name] = pd.api.extensions.take(planes[column].to_numpy(float), tail, allow_fill=True)
 
     weather = tables["weather"][["origin", "time_hour", *WEATHER]].copy()
     weather["wind_speed"] = weather["wind_speed"].where(weather["wind_speed"] <= WIND_LIMIT)
     weather["time_hour"] += timedelta(hours=1)  # the observation of an hour before
-    out = out.merge(weather, on=["origin", "time_hour"], how="left", validate="many_to_one")
+    weather = hours.merge(weather, how="left", validate="one_to_one")
+    for name in WEATHER:
+        out[name] = weather[name].to_numpy(float)[place]
 
-    rates = out.groupby(["origin", "carrier", BLOCK])[LABEL].mean().rename("late_rate").reset_index()
+    place, groups = _distinct(out, ["origin", "carrier", BLOCK])
+    rates = groups.assign(late_rate=out[LABEL].groupby(place).mean())
     rates[BLOCK] = (pd.to_datetime(rates[BLOCK]) + timedelta(days=1)).dt.strftime("%Y-%m-%d")
-    out = out.merge(rates, on=["origin", "carrier", BLOCK], how="left", validate="many_to_one")
-
-    numbers = [name for name in FEATURES if not pd.api.types.is_string_dtype(out[name])]
-    out[numbers] = out[numbers].astype(float)
-    return out
+    out["late_rate"] = groups.merge(rates, how="left", validate="one_to_one")["late_rate"].to_numpy()[place]
+    return pd.DataFrame(out, copy=False)
 
 
 def known(tables: Mapping[str, pd.DataFrame], when: datetime) -> dict[str, pd.DataFrame]:
@@ -100,3 +106,15 @@ def known(tables: Mapping[str, pd.DataFrame], when: datetime) -> dict[str, pd.Da
 def _minutes(clock: pd.Series) -> pd.Series:
     """Clock times as hhmm to minutes after midnight."""
     return clock // 100 * 60 + clock % 100
+
+
+def _distinct(rows: pd.DataFrame | dict, names: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
+    """Which of the distinct values of these columns each row has, and those, in the order in which they come."""
+    import numpy as np
+    import pandas as pd
+
+    places, values = zip(*(pd.factorize(rows[name], use_na_sentinel=False) for name in names), strict=True)
+    sizes = [len(found) for found in values]
+    place, codes = pd.factorize(np.asarray(np.ravel_multi_index(places, sizes)))
+    at = zip(names, values, np.unravel_index(codes, sizes), strict=True)
+    return place, pd.DataFrame({name: found.take(which) for name, found, which in at})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from delivery import files, prepare
+from delivery import files, leakage, prepare, windows
 from delivery.errors import Failure
 from delivery.params import Params
 from problem import BLOCK, FEATURES, KEY, LABEL, PERIOD, features, table
@@ -72,16 +72,16 @@ def test_a_feature_that_knows_the_future_is_refused_and_named(
     some: dict[str, pd.DataFrame],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(prepare, "table", leaking)
+    monkeypatch.setattr(leakage, "table", leaking)
     with pytest.raises(Failure, match=r"is not known at prediction time: for \d+ rows of 2013-") as failure:
-        prepare.refuse_leaks(some, leaking(some))
+        leakage.refuse_leaks(some, leaking(some))
     named = str(failure.value).removeprefix("feature ").split(" is not")[0].split(", ")
     assert feature in named
     assert set(named) <= set(FEATURES)
 
 
 def test_honest_features_pass(some: dict[str, pd.DataFrame], examples: pd.DataFrame) -> None:
-    prepare.refuse_leaks(some, examples)
+    leakage.refuse_leaks(some, examples)
 
 
 def test_a_feature_that_only_adds_up_the_schedule_passes(some, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,8 +89,8 @@ def test_a_feature_that_only_adds_up_the_schedule_passes(some, monkeypatch: pyte
         rows = table(tables)
         return rows.assign(distance=rows.groupby([BLOCK, "origin"])["flight"].transform("size"))
 
-    monkeypatch.setattr(prepare, "table", honest)
-    prepare.refuse_leaks(some, honest(some))
+    monkeypatch.setattr(leakage, "table", honest)
+    leakage.refuse_leaks(some, honest(some))
 
 
 def test_rows_that_known_hides_are_no_leak_but_a_fault_of_known(
@@ -99,9 +99,9 @@ def test_rows_that_known_hides_are_no_leak_but_a_fault_of_known(
     def too_little(tables: Tables, when: datetime) -> Tables:
         return {**tables, "flights": tables["flights"][tables["flights"]["time_hour"] < pd.Timestamp(when, tz="UTC")]}
 
-    monkeypatch.setattr(prepare, "known", too_little)
+    monkeypatch.setattr(leakage, "known", too_little)
     with pytest.raises(Failure, match=r"`known` of 2013-.* lacks (\d+) of \1 rows asked for in the hour"):
-        prepare.refuse_leaks(some, examples)
+        leakage.refuse_leaks(some, examples)
 
 
 @pytest.mark.parametrize(
@@ -117,16 +117,21 @@ def test_rows_that_known_hides_are_no_leak_but_a_fault_of_known(
 def test_a_table_that_is_not_as_the_schema_says_is_refused_and_named(
     spoil: Callable[[pd.DataFrame], pd.DataFrame], says: str, examples: pd.DataFrame
 ) -> None:
-    prepare.refuse_misfit(examples)
+    def check(rows: pd.DataFrame) -> None:
+        windows.refuse_misfit(rows)
+        windows.refuse_twice(rows)
+
+    check(examples)
     with pytest.raises(Failure, match=f"the table of features {says}"):
-        prepare.refuse_misfit(spoil(examples))
+        check(spoil(examples))
 
 
 def test_the_stage_refuses_a_leak_and_keeps_what_was_there(
     project: Path, settings: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = files.digest(prepare.FOLDER)
-    monkeypatch.setattr(prepare, "table", departure_delay)
+    for module in (prepare, leakage):
+        monkeypatch.setattr(module, "table", departure_delay)
     with pytest.raises(Failure, match="feature duration is not known at prediction time"):
         prepare.run(settings)
     assert files.digest(prepare.FOLDER) == before

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery import files, prepare, processes, tables, windows
+from delivery import files, leakage, prepare, processes, tables, windows
 from delivery.errors import Failure
 from delivery.params import Params
 from problem import TABLES, TIME, table
@@ -141,8 +141,8 @@ def test_what_looks_further_than_it_says_is_refused(
 ) -> None:
     before = files.digest(prepare.FOLDER)
     monkeypatch.setattr(windows, "table", wrong)
-    monkeypatch.setattr(prepare, "MOMENTS", 1)  # it is not the leak that is to be found
-    monkeypatch.setattr(prepare, "refuse_leak", lambda *_: None)
+    monkeypatch.setattr(leakage, "MOMENTS", 1)  # it is not the leak that is to be found
+    monkeypatch.setattr(leakage, "refuse_leak", lambda *_: None)
     with pytest.raises(Failure, match=says):
         prepare.run(streaming)
     assert files.digest(prepare.FOLDER) == before
@@ -185,7 +185,8 @@ def test_the_stage_refuses_a_leak_in_windows_too(
         rows = table(raw)
         return rows.assign(seats=rows.groupby("dest")["late"].transform("mean"))
 
-    monkeypatch.setattr(prepare, "table", leaking)
+    for module in (prepare, leakage):
+        monkeypatch.setattr(module, "table", leaking)
     with pytest.raises(Failure, match="seats is not known at prediction time"):
         prepare.run(streaming)
 
