@@ -56,26 +56,11 @@ def columns(frame: pd.DataFrame, reading: dict[str, str], asked: dict[str, list[
         Column(target, names[target], "target", why),
         *([Column(time, names[time], "time", said)] if time else []),
     ]
-    key = asked["key"][0] if asked["key"] else _key(frame, {target, time})
-    if key:
-        if (bad := frame[key].isna() | frame[key].duplicated()).any():
-            first = f"row {int(bad.argmax()) + 1}, {frame[key][bad].iloc[0]}"
-            fix = "without --key the place in the file names a row"
-            raise Failure(
-                f"{key} cannot be the key: it is missing or there twice in {bad.sum()} rows, first {first}; {fix}"
-            )
+    if key := _key(frame, asked["key"], {target, time}):
         found.append(Column(key, names[key], "key", "no two rows share it"))
     kind, classes = _task(frame[target], target, task)
-    for raw in raws:
-        if raw in (target, time, key):
-            continue
-        if raw in asked["drop"]:
-            role, why = "out", "--drop"
-        elif why := _names(frame[raw], raw) if raw not in asked["keep"] else "":
-            role = "out"
-        else:
-            role, why = _role(frame[raw], raw in asked["segments"])
-        found.append(Column(raw, names[raw], role, why))
+    others = [raw for raw in raws if raw not in (target, time, key)]
+    found += [Column(raw, names[raw], *_role(frame[raw], raw, asked)) for raw in others]
     result = Found(frame, reading, found, kind, classes, time_format)
     result = replace(result, columns=[_unless_it_tells(column, result, asked["keep"]) for column in found])
     if not result.of("number", "category"):
@@ -107,7 +92,17 @@ def _time(frame: pd.DataFrame, asked: list[str], target: str) -> tuple[str, str,
     return "", "", ""
 
 
-def _key(frame: pd.DataFrame, others: set[str]) -> str:
+def _key(frame: pd.DataFrame, asked: list[str], others: set[str]) -> str:
+    """The column that names a row; empty where there is none."""
+    if asked:
+        (key,) = asked
+        if (bad := frame[key].isna() | frame[key].duplicated()).any():
+            first = f"row {int(bad.argmax()) + 1}, {frame[key][bad].iloc[0]}"
+            fix = "without --key the place in the file names a row"
+            raise Failure(
+                f"{key} cannot be the key: it is missing or there twice in {bad.sum()} rows, first {first}; {fix}"
+            )
+        return key
     for raw in map(str, frame):
         whole = pd.api.types.is_integer_dtype(frame[raw]) or pd.api.types.is_string_dtype(frame[raw])
         if raw not in others and whole and IDS.search(raw) and frame[raw].notna().all() and frame[raw].is_unique:
@@ -155,9 +150,14 @@ def _names(values: pd.Series, raw: str) -> str:
     return ""
 
 
-def _role(values: pd.Series, segment: bool) -> tuple[str, str]:
-    if why := useless(values):
+def _role(values: pd.Series, raw: str, asked: dict[str, list[str]]) -> tuple[str, str]:
+    """What a column is to the model, and why."""
+    if raw in asked["drop"]:
+        return "out", "--drop"
+    why = "" if raw in asked["keep"] else _names(values, raw)
+    if why := why or useless(values):
         return "out", why
+    segment = raw in asked["segments"]
     known = values.dropna()
     distinct = known.nunique()
     if pd.api.types.is_numeric_dtype(values) and not segment:
