@@ -80,14 +80,6 @@ def _api(app: App, limits: Limits, tokens: Tokens) -> FastAPI:
     registry = CollectorRegistry()
     for collector in (app.recorder.metrics, ProcessCollector(registry=None), PlatformCollector(registry=None)):
         registry.register(collector)
-    describe = api.openapi
-
-    def full() -> dict[str, Any]:
-        if api.openapi_schema is None:
-            api.openapi_schema = openapi.with_predict(describe(), limits, guarded=bool(tokens))
-        return api.openapi_schema
-
-    api.openapi = full  # type: ignore[method-assign]
 
     def allowed(request: Request) -> None:
         if not tokens.allow(request.headers.get("authorization", "").encode()):
@@ -120,8 +112,20 @@ def _api(app: App, limits: Limits, tokens: Tokens) -> FastAPI:
         app.recorder.flush()
         return Response(exposition(registry), media_type=CONTENT_TYPE_LATEST)
 
+    _describe_predict(api, limits, guarded=bool(tokens))
     _answer_problems(app, api)
     return api
+
+
+def _describe_predict(api: FastAPI, limits: Limits, *, guarded: bool) -> None:
+    describe = api.openapi
+
+    def full() -> dict[str, Any]:
+        if api.openapi_schema is None:
+            api.openapi_schema = openapi.with_predict(describe(), limits, guarded)
+        return api.openapi_schema
+
+    api.openapi = full  # type: ignore[method-assign]
 
 
 def _answer_problems(app: App, api: FastAPI) -> None:

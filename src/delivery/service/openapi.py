@@ -27,6 +27,7 @@ PROBLEM = {
     "description": "refused; `detail` says why, `row` and `field` where",
     "content": {"application/problem+json": {"schema": {"$ref": REFERENCE.format(name="ProblemDocument")}}},
 }
+HEADERS = {name: {"schema": {"type": "string"}} for name in ("X-Request-Id", "X-Model-Version", "Server-Timing")}
 REFUSALS = {"400", "401", "408", "413", "415", "422", "500", "503"}
 
 
@@ -84,16 +85,6 @@ def prediction() -> tuple[dict[str, Any], Any]:
 
 
 def _predict(schemas: dict[str, Any], limits: Limits, guarded: bool) -> dict[str, Any]:
-    row = {"$ref": REFERENCE.format(name="Request")}
-    rows = {"type": "array", "items": row, "minItems": 1, "maxItems": limits.max_rows}
-    number, value = prediction()
-    one, several = {"prediction": value}, {"predictions": [value, value]}
-    answer = {
-        "anyOf": [
-            _object("prediction", number),
-            _object("predictions", {"type": "array", "items": number}),
-        ]
-    }
     return {
         "summary": "Predict one row or many",
         "description": f"An object gives one prediction, an array (at most {limits.max_rows} rows, "
@@ -101,36 +92,30 @@ def _predict(schemas: dict[str, Any], limits: Limits, guarded: bool) -> dict[str
         "operationId": "predict",
         "tags": ["model"],
         **({"security": [{"HTTPBearer": []}]} if guarded else {}),
-        "requestBody": {
-            "required": True,
-            "x-max-bytes": limits.max_bytes,
-            "content": {
-                "application/json": {
-                    "schema": {"anyOf": [row, rows]},
-                    "examples": {
-                        "one row": {"value": example()},
-                        "many rows": {"value": [example(), example()]},
-                    },
-                }
-            },
-        },
+        "requestBody": {"required": True, "x-max-bytes": limits.max_bytes, "content": _rows(limits)},
         "responses": {
-            "200": {
-                "description": "the predictions",
-                "headers": {
-                    name: {"schema": {"type": "string"}}
-                    for name in ("X-Request-Id", "X-Model-Version", "Server-Timing")
-                },
-                "content": {
-                    "application/json": {
-                        "schema": answer,
-                        "examples": {"one row": {"value": one}, "many rows": {"value": several}},
-                    }
-                },
-            },
+            "200": {"description": "the predictions", "headers": HEADERS, "content": _predictions()},
             **dict.fromkeys(sorted(REFUSALS if guarded else REFUSALS - {"401"}), PROBLEM),
         },
     }
+
+
+def _rows(limits: Limits) -> dict[str, Any]:
+    row = {"$ref": REFERENCE.format(name="Request")}
+    rows = {"type": "array", "items": row, "minItems": 1, "maxItems": limits.max_rows}
+    return _json(row, rows, example(), [example(), example()])
+
+
+def _predictions() -> dict[str, Any]:
+    number, value = prediction()
+    one, many = _object("prediction", number), _object("predictions", {"type": "array", "items": number})
+    return _json(one, many, {"prediction": value}, {"predictions": [value, value]})
+
+
+def _json(one: dict[str, Any], many: dict[str, Any], of_one: Any, of_many: Any) -> dict[str, Any]:
+    """A body that is for one row or for many, with an example of each."""
+    examples = {"one row": {"value": of_one}, "many rows": {"value": of_many}}
+    return {"application/json": {"schema": {"anyOf": [one, many]}, "examples": examples}}
 
 
 def _object(name: str, schema: dict[str, Any]) -> dict[str, Any]:
