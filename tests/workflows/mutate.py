@@ -18,6 +18,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+# Those of the linters last: a mutant that another one finds does not wait for them.
+RULES = sorted((path.name for path in HERE.glob("test_rules_*.py")), key=lambda name: "linters" in name)
 # The scenarios that need each file, cheapest first.
 SCENARIOS = {
     "batch.yml": ["test_operations.py::test_batch_scores_with_what_serves_and_keeps_it"],
@@ -119,7 +121,7 @@ def main() -> int:
     survived = count = 0
     with tempfile.TemporaryDirectory() as scratch:
         shutil.copytree(ROOT / ".github", Path(scratch, ".github"))
-        if why := killed(Path(scratch, ".github"), ["test_rules.py"]):
+        if why := killed(Path(scratch, ".github"), RULES):
             sys.exit(f"red without any mutant: {why}")
     for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
         for name, text in mutants(path.read_text()):
@@ -129,7 +131,7 @@ def main() -> int:
                 github = Path(scratch, ".github")
                 shutil.copytree(ROOT / ".github", github)
                 (github / "workflows" / path.name).write_text(text)
-                by = killed(github, SCENARIOS[path.name] if options.scenarios else ["test_rules.py"])
+                by = killed(github, SCENARIOS[path.name] if options.scenarios else RULES)
             count, survived = count + 1, survived + (not by)
             print(f"{'killed  ' if by else 'SURVIVED'} {path.name} {name}{f'  by {by}' if by else ''}", flush=True)
     print(f"{count - survived} of {count} mutants killed")
