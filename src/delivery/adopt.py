@@ -11,8 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from delivery import git, reproduce
-from delivery.baseline import path_first
+from delivery import dvc, git
 from delivery.errors import Failure
 from delivery.files import ARTIFACTS, CACHE, DATA, REPORTS, replacing
 from delivery.params import PARAMS
@@ -20,7 +19,7 @@ from delivery.params import PARAMS
 PROBLEM, TESTS = Path("src/problem"), Path("tests/problem")
 MODULES = ("source.py", "schema.py", "features.py", "model.py", "metrics.py")
 FILES = (*MODULES, PARAMS.name)
-LEFT = (DATA, Path("data.dvc"), Path("dvc.lock"), ARTIFACTS, REPORTS, CACHE / "drift")
+LEFT = (DATA, dvc.DATA_FILE, dvc.LOCK, ARTIFACTS, REPORTS, CACHE / "drift")
 SOURCE = CACHE / "source"
 NEXT = "git add --all && git commit --message 'Our problem', then make run"
 
@@ -43,7 +42,7 @@ def run(folder: Path) -> str:
     with replacing(DATA) as fetched:
         fetch(folder, fetched)
         place(folder)
-    reproduce.dvc("add", "--quiet", str(DATA))
+    dvc.run("add", "--quiet", str(DATA))
     return f"adopt: {folder} is in place; {NEXT}"
 
 
@@ -54,7 +53,7 @@ def fetch(folder: Path, to: Path) -> None:
     for path in (PROBLEM / "__init__.py", *(folder / name for name in MODULES)):
         shutil.copyfile(path, trial / path.name)
     words = ["-m", "delivery", "fetch", "--params", str(folder / PARAMS.name), "--to", str(to)]
-    environment = os.environ | path_first() | {"PYTHONPATH": str(trial.parent.resolve())}
+    environment = os.environ | dvc.path_first() | {"PYTHONPATH": str(trial.parent.resolve())}
     if subprocess.run([sys.executable, *words], env=environment, stdout=subprocess.DEVNULL, check=False).returncode:
         raise Failure(f"{folder} gives no data yet, so nothing was changed; mend it and adopt it again")
 

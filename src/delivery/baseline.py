@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
-from delivery import git, registry, skopsfile
+from delivery import dvc, git, registry, skopsfile
 from delivery.errors import Failure
 from delivery.evaluate import METRICS, PREDICTION, PREDICTIONS, describe, predictions
 from delivery.export import FOLDER as EXPORT
@@ -21,7 +20,6 @@ from delivery.progress import progress
 from delivery.train import MODEL
 from problem import FEATURES, KEY, LABEL, PERIOD, predict
 
-LOCK = "dvc.lock"
 LAID = ("src/delivery", "src/problem/__init__.py", "requirements")  # what a stage depends on; docs/many.md
 
 
@@ -81,18 +79,12 @@ def of_version(which: str) -> Baseline:
     return Baseline(name, commit, pd.read_parquet(folder / "predictions.parquet"), folder / "model.skops")
 
 
-def digests(lock: str) -> dict[str, str]:
-    """Output path to digest, of a dvc.lock."""
-    stages = (yaml.safe_load(lock) or {}).get("stages", {})
-    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
-
-
 def same(revision: str) -> bool:
     """Whether the model and the predictions on disk are those of the revision."""
-    theirs = git.show(revision, LOCK)
-    ours = Path(LOCK).read_text() if Path(LOCK).exists() else ""
+    theirs = git.show(revision, str(dvc.LOCK))
+    ours = dvc.LOCK.read_text() if dvc.LOCK.exists() else ""
     paths = ("artifacts/train", "artifacts/evaluate")
-    return theirs is not None and all(digests(theirs).get(path) == digests(ours).get(path) for path in paths)
+    return theirs is not None and all(dvc.outputs(theirs).get(path) == dvc.outputs(ours).get(path) for path in paths)
 
 
 def of_commit(revision: str) -> Baseline | None:
@@ -101,7 +93,7 @@ def of_commit(revision: str) -> Baseline | None:
     None when the commit has no dvc.lock yet.
     """
     commit = git.resolve(revision)
-    if git.show(commit, LOCK) is None:
+    if git.show(commit, str(dvc.LOCK)) is None:
         return None
     folder = CACHE / "baseline" / commit
     if not (folder / PREDICTIONS).exists():
@@ -149,7 +141,7 @@ def _reproduce(commit: str, to: Path) -> None:
         (tree / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {Path('.dvc/cache').resolve()}\n")
         _share(CACHE / "source", tree / CACHE / "source")
         for words in (["-m", "delivery", "fetch"], ["-m", "dvc", "repro", "--quiet"]):
-            environment = os.environ | {"PYTHONPATH": str(tree.resolve() / "src")} | path_first()
+            environment = os.environ | {"PYTHONPATH": str(tree.resolve() / "src")} | dvc.path_first()
             done = subprocess.run(
                 [sys.executable, *words], cwd=tree, env=environment, capture_output=True, text=True, check=False
             )
@@ -168,11 +160,6 @@ def _share(folder: Path, copy: Path) -> None:
         shutil.copytree(folder, copy)
     elif folder.is_file():
         shutil.copyfile(folder, copy)
-
-
-def path_first() -> dict[str, str]:
-    """So that `python` in dvc.yaml is the one that runs now, whether or not its environment is activated."""
-    return {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
 def on(baseline: Baseline, rows: pd.DataFrame) -> pd.DataFrame:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from delivery import files, registry
+from delivery.dvc import OBJECTS
 from delivery.errors import Failure
-from delivery.files import STORE
 from delivery.progress import progress
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 MARK = "migrated.version"  # a run's tag: the version that it was made for
 GAP = "migrated.gap"  # a version's tag: it stands for one that was deleted, so that the next ones keep their numbers
-OBJECTS = STORE / "dvc" / "files" / "md5"
 AT_ONCE = 8  # objects on their way
 BLOCK = 1 << 20
 

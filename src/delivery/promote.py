@@ -8,6 +8,7 @@ import argparse
 from delivery import (
     card,
     compare,
+    dvc,
     files,
     gate,
     git,
@@ -39,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> None:
     target = of_branch(options.branch)
     if options.action == "measure":
-        github.output(environment=target, data=reproduce.wanted(), suffix=git.suffix())
+        github.output(environment=target, data=dvc.data_digest(), suffix=git.suffix())
         measure()
         return
     said = apply(target, options.image)

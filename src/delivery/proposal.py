@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from delivery import cml, git, github, reproduce, store
+from delivery import cml, dvc, git, github, reproduce, store
 from delivery.errors import Failure
 from delivery.params import PARAMS
 
@@ -24,7 +24,7 @@ class Kind(NamedTuple):
     changes: tuple[str, ...]  # the paths that it commits
 
 
-RETRAINING = Kind("retrain/", "retraining", (str(PARAMS), "data.dvc", *reproduce.RESULTS))
+RETRAINING = Kind("retrain/", "retraining", (str(PARAMS), str(dvc.DATA_FILE), *reproduce.RESULTS))
 SEARCH = Kind("search/", "model search", (str(PARAMS),))
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from delivery import approval, card, files, gate, git, records, registry, store
-from delivery.baseline import LOCK
+from delivery import approval, card, dvc, files, gate, git, records, registry, store
 from delivery.compare import REPORT as COMPARISON
 from delivery.deploy import moves
 from delivery.errors import Failure
@@ -21,8 +20,10 @@ from delivery.report import REPORT
 from delivery.train import CONVERGENCE, MODEL
 from delivery.validate import REPORT as VALIDATION
 
-DATA = Path("data.dvc")
-KEPT = (MODEL, CONVERGENCE, PREDICTIONS, METRICS, VALIDATION, gate.JSON, COMPARISON, REPORT, PARAMS, Path(LOCK), DATA)
+KEPT = (
+    *(MODEL, CONVERGENCE, PREDICTIONS, METRICS, VALIDATION, gate.JSON, COMPARISON, REPORT),
+    *(PARAMS, dvc.LOCK, dvc.DATA_FILE),
+)
 SHOWN = 3  # paths named in a refusal
 
 
@@ -87,16 +88,15 @@ def refuse_unfit() -> None:
 
 def lineage() -> dict[str, str]:
     """What the version's tags say: digests, commit, gate, and what it was compared with."""
-    lock, data = Path(LOCK).read_text(), yaml.safe_load(DATA.read_text())
     comparison = files.read_json(COMPARISON, "compare")
     tags = {
         registry.DIGEST: files.digest(EXPORT),
         "git.commit": git.head() or "",
         "git.remote": git.remote() or "",
-        "dvc.lock.digest": files.digest(Path(LOCK)),
-        "data.digest": data["outs"][0]["md5"],
+        "dvc.lock.digest": files.digest(dvc.LOCK),
+        "data.digest": dvc.data_digest(),
         "data.until": yaml.safe_load(PARAMS.read_text())["fetch"]["until"],
-        "train.digest": next(out["md5"] for out in yaml.safe_load(lock)["stages"]["train"]["outs"]),
+        "train.digest": next(out["md5"] for out in yaml.safe_load(dvc.LOCK.read_text())["stages"]["train"]["outs"]),
         "gate": files.read_json(gate.JSON, "gate")["verdict"],
         "compared.with": comparison["against"] or comparison["reason"],
         "executor": records.executor(),
@@ -111,6 +111,6 @@ def collect(folder: Path, tags: Mapping[str, str]) -> Path:
     for path in KEPT:
         if path.exists():
             shutil.copy(path, folder / path.name)
-    files.write_json(folder / "records.json", records.whole(yaml.safe_load(Path(LOCK).read_text())))
+    files.write_json(folder / "records.json", records.whole(yaml.safe_load(dvc.LOCK.read_text())))
     files.write(folder / card.FILE, card.markdown(folder, tags))
     return folder

@@ -4,13 +4,10 @@ import argparse
 import os
 import re
 import subprocess
-import sys
-from pathlib import Path
 
 import yaml
 
-from delivery import files, gate, git, params, records, task
-from delivery.baseline import LOCK, path_first
+from delivery import dvc, files, gate, git, params, records, task
 from delivery.compare import REPORT as COMPARISON
 from delivery.compare import sentence
 from delivery.errors import Failure
@@ -131,7 +128,8 @@ def changes(base: str | None) -> str:
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
             lines.append(f"- parameter `{name}`: {old.get(name, 'absent')} → {new.get(name, 'absent')}")
-    was, now = (data_digest(text) for text in (git.show(base, "data.dvc"), Path("data.dvc").read_text()))
+    before = git.show(base, str(dvc.DATA_FILE))
+    was, now = dvc.data_digest(before) if before else "none", dvc.data_digest()
     lines.append(f"- data: {'the same' if was == now else f'{was[:8]} → {now[:8]}'}")
     stat = git.git("diff", "--stat=100", base, "--", *CODE, check=False).splitlines()
     stat += [
@@ -148,10 +146,6 @@ def flat(tree: dict, prefix: str = "") -> dict[str, object]:
     return out
 
 
-def data_digest(text: str | None) -> str:
-    return yaml.safe_load(text)["outs"][0]["md5"] if text else "none"
-
-
 def plots() -> str:
     """Two to a row, as links beside the page; the comment workflow replaces them with addresses."""
     there = [name for name in CAPTIONS if (PLOTS / f"{name}.png").exists()]
@@ -162,8 +156,8 @@ def plots() -> str:
 
 def graph() -> str:
     """The pipeline as DVC sees it."""
-    command = [sys.executable, "-m", "dvc", "dag", "--mermaid"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | path_first())
+    command, environment = dvc.command("dag", "--mermaid"), os.environ | dvc.path_first()
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     return f"```mermaid\n{done.stdout.strip()}\n```" if done.returncode == 0 else "The pipeline cannot be drawn."
 
 
@@ -176,11 +170,10 @@ def times() -> str:
 
 def lineage(comparison: dict) -> str:
     """What this model is made of, by digest."""
-    lock = yaml.safe_load(Path(LOCK).read_text())["stages"]
     lines = [
         f"- commit `{git.head() or 'none'}`{' with uncommitted changes' if git.changed() else ''}",
-        f"- data `{data_digest(Path('data.dvc').read_text())}`",
-        *(f"- {out['path']} `{out['md5']}`" for stage in lock.values() for out in stage.get("outs", [])),
+        f"- data `{dvc.data_digest()}`",
+        *(f"- {path} `{digest}`" for path, digest in dvc.outputs(dvc.LOCK.read_text()).items()),
         f"- compared with {comparison['against'] or 'nothing'}",
         f"- by {records.executor()}",
     ]

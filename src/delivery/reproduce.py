@@ -4,23 +4,15 @@ With --locked only the hashes of dvc.lock are good enough: what is delivered is 
 """
 
 import argparse
-import itertools
-import os
-import subprocess
-import sys
-from pathlib import Path
 
-import yaml
-
-from delivery import git, params
-from delivery.baseline import LOCK, path_first
+from delivery import dvc, git, params
+from delivery.dvc import DATA_FILE
 from delivery.errors import Failure
 from delivery.fetch import into
-from delivery.files import DATA, STORE
+from delivery.files import DATA
 
-DATA_FILE = Path("data.dvc")
 # What a run of the pipeline changes among the files that git keeps; dvc.yaml where another machinery was laid over it.
-RESULTS = ("dvc.yaml", LOCK, "reports/metrics.json", "reports/validate.json")
+RESULTS = ("dvc.yaml", str(dvc.LOCK), "reports/metrics.json", "reports/validate.json")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +33,7 @@ def advice() -> str:
 def run() -> list[str]:
     """Data, then pipeline; returns the committed results that came out different."""
     data()
-    dvc("repro", "--pull")
+    dvc.run("repro", "--pull")
     return changed()
 
 
@@ -52,11 +44,11 @@ def changed() -> list[str]:
 
 def data() -> None:
     """Makes sure that data/ can be had as data.dvc says, else from the source, which must give the same bytes."""
-    if held() or not dvc("pull", "--quiet", str(DATA_FILE), check=False, quiet=True).returncode:
+    if held() or not dvc.run("pull", "--quiet", str(DATA_FILE), check=False, quiet=True).returncode:
         return  # `dvc repro --pull` takes it from the store
     said = DATA_FILE.read_text()
     into(DATA, params.load().fetch.until)
-    dvc("commit", "--quiet", "--force", str(DATA_FILE))
+    dvc.run("commit", "--quiet", "--force", str(DATA_FILE))
     if DATA_FILE.read_text() != said:
         DATA_FILE.write_text(said)
         raise Failure(
@@ -66,40 +58,5 @@ def data() -> None:
 
 def held() -> bool:
     """Whether the store has data/ in the form that data.dvc names."""
-    digest = wanted()
-    return (remote_folder() / "files" / "md5" / digest[:2] / digest[2:]).exists()
-
-
-def wanted() -> str:
-    """The digest of data/ that data.dvc names."""
-    return yaml.safe_load(DATA_FILE.read_text())["outs"][0]["md5"]
-
-
-def dvc(*words: str, check: bool = True, quiet: bool = False) -> subprocess.CompletedProcess[str]:
-    """DVC's output goes on to the person unless `quiet`. Raises Failure with the stage's own error line."""
-    command = [sys.executable, "-m", "dvc", *words]
-    environment = os.environ | path_first()
-    done = subprocess.run(
-        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-    )
-    if not quiet:
-        print(done.stdout, end="", flush=True)
-    if check and done.returncode:
-        raise Failure(reason(done.stdout))
-    return done
-
-
-def reason(output: str) -> str:
-    """The words that name the cause: a stage's own `error: ` with its indented lines, else DVC's last word."""
-    lines = output.rstrip().splitlines() or ["dvc said nothing"]
-    for number, line in enumerate(lines):
-        if line.startswith("error: "):
-            more = itertools.takewhile(lambda rest: rest.startswith("  "), lines[number + 1 :])
-            return "\n".join([line.removeprefix("error: "), *more])
-    theirs = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    return (theirs or lines[-1:])[0]
-
-
-def remote_folder() -> Path:
-    """The DVC remote inside the store."""
-    return STORE / "dvc"
+    digest = dvc.data_digest()
+    return (dvc.OBJECTS / digest[:2] / digest[2:]).exists()

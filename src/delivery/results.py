@@ -9,10 +9,10 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from delivery import git, github, store
+from delivery import dvc, git, github, store
 from delivery.errors import Failure
 from delivery.files import STORE
-from delivery.reproduce import RESULTS, dvc, remote_folder
+from delivery.reproduce import RESULTS
 
 MARK = "Results-Of"  # the trailer of a commit of ours, so that we never answer ourselves
 CHECKS = ("ci.yml", "report.yml")
@@ -48,8 +48,8 @@ def start_checks(branch: str, commit: str, number: int) -> None:
 def collect(folder: Path) -> None:
     """New files of DVC and the changed results, side by side in `folder`."""
     shutil.rmtree(folder, ignore_errors=True)
-    dvc("push", "--quiet")
-    new = git.git("ls-files", "--others", "--", "dvc", cwd=STORE).splitlines()
+    dvc.run("push", "--quiet")
+    new = git.git("ls-files", "--others", "--", dvc.REMOTE.name, cwd=STORE).splitlines()
     for name in new:
         _copy(STORE / name, folder / name)
     for name in RESULTS:
@@ -97,19 +97,19 @@ def _push(branch: str) -> None:
 
 def admit(folder: Path) -> None:
     """DVC's files in `folder` to the store on this machine. Raises Failure when one is not what its name says."""
-    for file in sorted((folder / "dvc").rglob("*")):
+    for file in sorted((folder / dvc.REMOTE.name).rglob("*")):
         if file.is_file():
             _admit(file, folder)
 
 
 def _admit(file: Path, folder: Path) -> None:
     """A file of DVC's remote, if its content has the digest that its name gives it."""
-    name = file.relative_to(folder / "dvc")
+    name = file.relative_to(folder / dvc.REMOTE.name)
     digest = (name.parent.name + name.name).removesuffix(".dir")
     if file.is_symlink() or name.parts[:2] != ("files", "md5") or _md5(file) != digest:
         raise Failure(f"{name} is not what its name says; the results are refused")
-    if not (remote_folder() / name).exists():
-        _copy(file, remote_folder() / name)
+    if not (dvc.REMOTE / name).exists():
+        _copy(file, dvc.REMOTE / name)
 
 
 def _md5(file: Path) -> str:

@@ -3,7 +3,6 @@
 import argparse
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,9 +22,9 @@ from delivery import (
     store,
     tables,
 )
-from delivery.baseline import path_first
 from delivery.deploy import moves, targets
 from delivery.drift import check
+from delivery.dvc import REMOTE, command, path_first
 from delivery.errors import Failure
 from delivery.evaluate import METRICS
 from delivery.export import FOLDER as EXPORT
@@ -80,7 +79,7 @@ def step(name: str, seconds: dict[str, float]) -> Iterator[None]:
 def data(settings: Params) -> str:
     """The store as it is elsewhere, and data/ from it or from the source."""
     print(store.pull())
-    if (files.STORE / "dvc").is_dir() and not files.ARTIFACTS.is_dir():
+    if REMOTE.is_dir() and not files.ARTIFACTS.is_dir():
         for name in store.mend():
             print(f"store: the object {name} was corrupted; it is removed, and made and pushed again if it is needed")
         dvc("pull", "--quiet", "--allow-missing", check=False)
@@ -99,15 +98,13 @@ def pipeline() -> str:
 
 
 def dvc(*words: str, check: bool = True) -> str:
-    """Runs DVC, passing on what it prints. Raises Failure when it fails; the stage has said why."""
-    command = [sys.executable, "-m", "dvc", *words]
+    """Runs DVC, passing on each line as it comes. Raises Failure when it fails; the stage has said why."""
     said = []
-    environment = os.environ | path_first()
     with subprocess.Popen(
-        command,
+        command(*words),
         stdout=subprocess.PIPE,
         text=True,
-        env=environment,
+        env=os.environ | path_first(),
         preexec_fn=targets.with_parent(),  # noqa: PLW1509  one call into the kernel
     ) as running:
         assert running.stdout is not None

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from delivery import github
+from delivery.dvc import OBJECTS
 from delivery.errors import Failure
 from delivery.files import STORE, replacing, write
 from delivery.git import git, reason, remote, run, suffix
@@ -119,7 +120,7 @@ def mend() -> list[str]:
     them: such lists go too.
     """
     removed: list[str] = []
-    for path in sorted((STORE / "dvc" / "files" / "md5").glob("??/[0-9a-f]*"), key=lambda path: path.suffix):
+    for path in sorted(OBJECTS.glob("??/[0-9a-f]*"), key=lambda path: path.suffix):
         content, name = path.read_bytes(), path.parent.name + path.stem
         if hashlib.md5(content, usedforsecurity=False).hexdigest() != name:
             removed.append(name)

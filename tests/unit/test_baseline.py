@@ -95,13 +95,6 @@ def test_a_registry_that_nobody_has_made_is_not_made_by_asking(repository: Path)
     assert not registry.DATABASE.exists()
 
 
-@pytest.mark.parametrize(
-    ("lock", "expected"), [("", {}), ("schema: '2.0'\n", {}), ("stages: {a: {outs: [{path: x, md5: y}]}}", {"x": "y"})]
-)
-def test_digests(lock: str, expected: dict) -> None:
-    assert baseline.digests(lock) == expected
-
-
 def with_dvc(folder: Path, model: bytes, predictions: bytes) -> str:
     """A commit whose dvc.lock names two outputs, and DVC's cache that holds them."""
 

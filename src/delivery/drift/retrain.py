@@ -6,7 +6,7 @@ has pushed to is theirs: it gets a comment and is left as it is.
 
 import argparse
 
-from delivery import fetch, files, github, page, params, pictures, proposal, reproduce, results, store
+from delivery import dvc, fetch, files, github, page, params, pictures, proposal, results, store
 from delivery.drift import check
 from delivery.edit import edited
 from delivery.params import PARAMS
@@ -63,9 +63,9 @@ def build(month: str, branch: str) -> None:
     """The pipeline with data until the month; what it makes is in the store before anything names it."""
     until(month)
     fetch.into(files.DATA, month)
-    reproduce.dvc("add", "--quiet", str(files.DATA))
-    reproduce.dvc("repro")
-    reproduce.dvc("push", "--quiet")
+    dvc.run("add", "--quiet", str(files.DATA))
+    dvc.run("repro")
+    dvc.run("push", "--quiet")
     store.push(f"Data and model of {branch}", redo=lambda: None)
 
 

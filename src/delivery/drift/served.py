@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from msgspec import inspect
 
-from delivery import files, reproduce, task
+from delivery import dvc, files, task
 from delivery.bootstrap import interval
 from delivery.errors import Failure
 from delivery.evaluate import PREDICTION, values
@@ -51,7 +51,7 @@ def fetched(place: str) -> Path:
     if "://" not in place:
         return Path(place)
     with files.replacing(files.CACHE / "served") as scratch:
-        reproduce.dvc("get-url", place, str(scratch), quiet=True)
+        dvc.run("get-url", place, str(scratch), quiet=True)
     return files.CACHE / "served"
 
 

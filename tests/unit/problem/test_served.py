@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delivery import evaluate, reproduce
+from delivery import dvc, evaluate
 from delivery.drift import page, served
 from delivery.errors import Failure
 from delivery.evaluate import PREDICTION
@@ -207,7 +207,7 @@ def test_a_log_elsewhere_is_copied_by_dvc(repository: Path, tmp_path_factory: py
     (bucket / "log").mkdir()
     (bucket / "log" / "predictions-2013.jsonl").write_text("")
     for words in (["init", "--quiet"], ["remote", "add", "--quiet", "logs", str(bucket)]):
-        reproduce.dvc(*words)
+        dvc.run(*words)
     assert [path.name for path in served.fetched("remote://logs/log").iterdir()] == ["predictions-2013.jsonl"]
     with pytest.raises(Failure, match="'remote://logs/none' does not exist"):
         served.fetched("remote://logs/none")
