@@ -9,6 +9,7 @@ import pandas as pd
 
 from delivery import baseline, files, params, prepare, task
 from delivery.bootstrap import blocks, interval, means, scores
+from delivery.errors import Failure
 from delivery.evaluate import PREDICTION, PREDICTIONS, values
 from delivery.params import Compare
 from problem import BLOCK, HIGHER_IS_BETTER, KEY, LABEL, PRIMARY, SEGMENTS, losses, score
@@ -50,7 +51,7 @@ def run(settings: Compare, base: str | None = None) -> dict:
 
 def read(path: Path) -> pd.DataFrame:
     if not path.exists():
-        raise files.Failure(f"{path} is missing; run `dvc repro`")
+        raise Failure(f"{path} is missing; run `dvc repro`")
     return pd.read_parquet(path)
 
 
@@ -86,12 +87,10 @@ def compare(champion: pd.DataFrame, candidate: pd.DataFrame, params: Compare) ->
     """
     rows = pair(champion, candidate)
     if rows[BLOCK].nunique() < 2:
-        raise files.Failure(
-            f"the two have {len(rows)} rows in common, of {rows[BLOCK].nunique()} {BLOCK}s: no interval"
-        )
+        raise Failure(f"the two have {len(rows)} rows in common, of {rows[BLOCK].nunique()} {BLOCK}s: no interval")
     y, old, new = rows[LABEL].to_numpy(float), values(rows["champion"]), values(rows["candidate"])
     if old.shape != new.shape:
-        raise files.Failure("the two predict other things: one knows classes that the other does not")
+        raise Failure("the two predict other things: one knows classes that the other does not")
     grouped = blocks(rows[BLOCK], params.resamples, params.seed)
     gains = {name: losses(y, old)[name] - loss for name, loss in losses(y, new).items()}
     samples = {name: means(gain, grouped) for name, gain in gains.items()}

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from problem import BLOCK, FEATURES, LABEL, PERIOD, PRIMARY, losses, predict
 
 CACHE = files.CACHE / "drift" / "windows"
 KEPT = files.STORE / "drift" / "windows"
-Fit = Callable[[pd.DataFrame], Any]  # labelled rows to a model
 
 
 def months(examples: pd.DataFrame, trained_until: str, month: str) -> list[str]:
