@@ -39,7 +39,7 @@ def image() -> Iterator[str]:
 def test_deploy_and_roll_back_under_load(image: str, site: Site, capsys) -> None:
     change(site.folder, {"deploy.environments": {NAME: site.place | {"proxy_image": image}}})
     assert site.deploy("1") == 0
-    assert proxy.image_of(site.home)
+    assert proxy.contained(site.home)
     with site.load() as seen:
         assert site.deploy("2") == 0
         assert site.serving() == site.alias() == "2"
@@ -49,7 +49,7 @@ def test_deploy_and_roll_back_under_load(image: str, site: Site, capsys) -> None
     assert site.serving() == site.alias() == "1"
     assert site.run("status") == 0
     proxy.stop(site.home)
-    assert not proxy.image_of(site.home)
+    assert not proxy.contained(site.home)
     assert slots.having(str(site.home / "haproxy.cfg")) == []
     assert site.run("status") == 1
     assert "the proxy is down; deploy 1 again" in capsys.readouterr().out

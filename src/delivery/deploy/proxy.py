@@ -108,13 +108,13 @@ def _start(folder: Path, port: int, image: str) -> None:
 
 
 def stop(folder: Path) -> None:
-    if image_of(folder):
+    if contained(folder):
         subprocess.run(["docker", "rm", "--force", _name(folder)], capture_output=True, check=False)
     slots.end(str(folder / "haproxy.cfg"))
     (folder / "admin.sock").unlink(missing_ok=True)
 
 
-def image_of(folder: Path) -> bool:
+def contained(folder: Path) -> bool:
     """Whether it runs as a container."""
     if not shutil.which("docker"):
         return False
