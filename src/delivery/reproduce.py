@@ -21,9 +21,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     changed = run()
-    if changed and options.locked:
-        raise Failure(f"code, params and data give another {', '.join(changed)} than this commit says; {advice()}")
+    if options.locked:
+        refuse(changed)
     print(f"reproduce: {'changed ' + ', '.join(changed) if changed else 'as the commit says'}")
+
+
+def refuse(changed: list[str]) -> None:
+    """Raises Failure when a committed result has come out different."""
+    if changed:
+        raise Failure(f"code, params and data give another {', '.join(changed)} than this commit says; {advice()}")
 
 
 def advice() -> str:
