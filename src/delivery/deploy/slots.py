@@ -134,8 +134,13 @@ def alive(folder: Path, slot: Slot) -> bool:
 
 
 def ready(slot: Slot) -> bool:
+    return answers(url(slot))
+
+
+def answers(url: str) -> bool:
+    """Whether a service is ready for requests."""
     try:
-        with urllib.request.urlopen(f"{url(slot)}/health/ready", timeout=2):  # noqa: S310  our own address
+        with urllib.request.urlopen(f"{url}/health/ready", timeout=2):  # noqa: S310  our own address
             return True
     except OSError:
         return False
@@ -147,6 +152,11 @@ def last_word(folder: Path, slot: Slot) -> str:
         text = said.stdout + said.stderr
     else:
         text = (folder / f"{slot.name}.log").read_text()
+    return telling(text)
+
+
+def telling(text: str) -> str:
+    """Of what a service has said the line that names an error, else the last one."""
     lines = text.strip().splitlines() or ["it said nothing"]
     return next((line for line in lines if "rror" in line), lines[-1])
 

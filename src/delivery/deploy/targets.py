@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -97,22 +96,12 @@ def _ready(command: list[str], port: int) -> Iterator[str]:
     with log.open("w") as said, subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT) as running:
         try:
             deadline = time.monotonic() + READY
-            while not _answers(url):
+            while not slots.answers(url):
                 if running.poll() is not None or time.monotonic() > deadline:
-                    lines = log.read_text().strip().splitlines() or ["it said nothing"]
-                    cause = next((line for line in lines if "rror" in line), lines[-1])
-                    raise Failure(f"the service did not become ready: {cause}")
+                    raise Failure(f"the service did not become ready: {slots.telling(log.read_text())}")
                 time.sleep(TICK)
             yield url
         finally:
             running.terminate()
             running.wait()
             log.unlink(missing_ok=True)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/health/ready", timeout=2):  # noqa: S310  our own address
-            return True
-    except OSError:
-        return False
