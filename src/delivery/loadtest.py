@@ -44,8 +44,7 @@ def main(options: argparse.Namespace) -> None:
         result = run(options.url, options.model, settings, token)
         broken = verdict(result, settings)
         print(f"loadtest: {summary(result)}")
-    if broken:
-        raise Failure(f"{options.url} does not stand the load: {'; '.join(broken)}")
+    refuse(broken, options.url)
 
 
 def run(url: str, model: Path, settings: LoadTest, token: str | None = None) -> Result:
@@ -112,6 +111,12 @@ def verdict(result: Result, settings: LoadTest) -> list[str]:
     if result["rps"] < settings.min_rps:
         broken.append(f"{result['rps']:.0f} requests/s are below min_rps {settings.min_rps:g}")
     return broken
+
+
+def refuse(broken: list[str], service: str = "the service") -> None:
+    """Raises Failure when something is broken."""
+    if broken:
+        raise Failure(f"{service} does not stand the load: {'; '.join(broken)}")
 
 
 def summary(result: Result) -> str:

@@ -143,8 +143,7 @@ def staging(settings: Params, version: str) -> dict[str, str]:
         load = loadtest.run(url, EXPORT, settings.loadtest)
     files.write_json(LOAD, load)
     print(f"loadtest: {loadtest.summary(load)}")
-    if broken := loadtest.verdict(load, settings.loadtest):
-        raise Failure(f"the service does not stand the load: {'; '.join(broken)}")
+    loadtest.refuse(loadtest.verdict(load, settings.loadtest))
     if version:
         point(version)
     where = "stopped after the tests; `make serve` starts it on http://127.0.0.1:8000"

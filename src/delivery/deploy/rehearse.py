@@ -6,7 +6,6 @@ from pathlib import Path
 
 from delivery import contract, loadtest, params
 from delivery.deploy import targets
-from delivery.errors import Failure
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,5 +27,4 @@ def run(model: Path, version: str, image: str, *, load: bool = True) -> None:
             settings = params.load().loadtest
             result = loadtest.run(url, model, settings, os.environ.get("SERVE_TOKEN"))
             print(f"loadtest: {loadtest.summary(result)}")
-            if broken := loadtest.verdict(result, settings):
-                raise Failure(f"the service does not stand the load: {'; '.join(broken)}")
+            loadtest.refuse(loadtest.verdict(result, settings))
