@@ -9,7 +9,7 @@ from typing import Any
 
 from delivery.service.runtime import Model
 
-Scored = tuple[Any, bytes]  # the score, of several classes a list and the encoded row
+Scored = tuple[Any, bytes]  # the score (of several classes a list) and the encoded row
 
 
 class Batch:
