@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +24,7 @@ from delivery import (
 from delivery.errors import Failure
 from delivery.evaluate import PREDICTION, predictions, values
 from delivery.fetch import into
+from delivery.windows import Window
 from problem import FEATURES, PERIOD, predict
 
 FOLDER = files.REPORTS / "batch"
@@ -52,16 +54,12 @@ def run(month: str, which: str, engine: str = "memory") -> dict:
         into(data, month)
     validate.looked_at(month, engine, data)
     folder = registry.download(registry.connect(), version, files.CACHE / "versions" / str(version.version))
-    model = skopsfile.load(folder / "model.skops")
     cut = [window for window in windows.cut(month, engine, data) if window.periods[-1] == month]
-    parts = []
-    for examples in processes.each(windows.features, cut, engine):
-        rows = examples[examples[PERIOD] == month]
-        if len(rows):
-            parts.append(predictions(rows, predict(model, rows[list(FEATURES)])))
-    if not parts:
+    parts = processes.each(partial(scores, month=month, model=folder / "model.skops"), cut, engine)
+    found = [part for part in parts if part is not None]
+    if not found:
         raise Failure(f"the source has no rows of {month}")
-    scored = pd.concat(parts, ignore_index=True)
+    scored = pd.concat(found, ignore_index=True)
     about = {
         "month": month,
         "version": str(version.version),
@@ -78,6 +76,13 @@ def run(month: str, which: str, engine: str = "memory") -> dict:
         scored.to_parquet(scratch / "predictions.parquet", index=False)
         (scratch / "about.json").write_text(json.dumps(files.rounded(about), indent=1) + "\n")
     return about
+
+
+def scores(window: Window, month: str, model: Path) -> pd.DataFrame | None:
+    """Of the window's rows of this month, if it has any; their features stay where they are made."""
+    examples = windows.features(window)
+    rows = examples[examples[PERIOD] == month]
+    return predictions(rows, predict(skopsfile.load(model), rows[list(FEATURES)])) if len(rows) else None
 
 
 def serving(which: str):
