@@ -2,10 +2,14 @@
 
 import argparse
 import json
+from collections.abc import Iterable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from delivery import (
     files,
@@ -56,25 +60,24 @@ def run(month: str, which: str, engine: str = "memory") -> dict:
     folder = registry.download(registry.connect(), version, files.CACHE / "versions" / str(version.version))
     cut = [window for window in windows.cut(month, engine, data) if window.periods[-1] == month]
     parts = processes.each(partial(scores, month=month, model=folder / "model.skops"), cut, engine)
-    found = [part for part in parts if part is not None]
-    if not found:
-        raise Failure(f"the source has no rows of {month}")
-    scored = pd.concat(found, ignore_index=True)
-    about = {
-        "month": month,
-        "version": str(version.version),
-        "model": version.tags[registry.DIGEST],
-        "commit": version.tags.get("git.commit", ""),
-        "data": files.digest(data),
-        "rows": len(scored),
-        "mean": float(task.plain(values(scored[PREDICTION])).mean()),
-        "scored": records.now(),
-        "by": records.executor(),
-    }
     with files.replacing(FOLDER / month) as scratch:
         scratch.mkdir()
-        scored.to_parquet(scratch / "predictions.parquet", index=False)
-        (scratch / "about.json").write_text(json.dumps(files.rounded(about), indent=1) + "\n")
+        rows, mean = write(parts, scratch / "predictions.parquet")
+        if not rows:
+            raise Failure(f"the source has no rows of {month}")
+        about = {
+            "month": month,
+            "version": str(version.version),
+            "model": version.tags[registry.DIGEST],
+            "commit": version.tags.get("git.commit", ""),
+            "data": files.digest(data),
+            "rows": rows,
+            "mean": mean,
+            "scored": records.now(),
+            "by": records.executor(),
+        }
+        about = files.rounded(about)
+        (scratch / "about.json").write_text(json.dumps(about, indent=1) + "\n")
     return about
 
 
@@ -83,6 +86,22 @@ def scores(window: Window, month: str, model: Path) -> pd.DataFrame | None:
     examples = windows.features(window)
     rows = examples[examples[PERIOD] == month]
     return predictions(rows, predict(skopsfile.load(model), rows[list(FEATURES)])) if len(rows) else None
+
+
+def write(parts: Iterable[pd.DataFrame | None], path: Path) -> tuple[int, float]:
+    """One part after the other; how many rows there were, and the mean of what is predicted."""
+    rows, total = 0, 0.0
+    with ExitStack() as stack:
+        for part in parts:
+            if part is None:
+                continue
+            table = pa.Table.from_pandas(part, preserve_index=False)
+            if not rows:
+                writer = stack.enter_context(pq.ParquetWriter(path, table.schema))
+            writer.write_table(table)
+            rows += len(part)
+            total += float(task.plain(values(part[PREDICTION])).sum())
+    return rows, total / max(rows, 1)
 
 
 def serving(which: str):

@@ -9,9 +9,12 @@ import pytest
 from sample import MONTHS
 
 from delivery import batch, files, processes, registry, windows
+from delivery.errors import Failure
 
 
-def test_a_month_is_scored_the_same_by_days(project: Path, little: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def month(project: Path, little: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """One that the source has sent, scored in this process by the project's model."""
     shutil.copytree(little, files.CACHE / "drift" / MONTHS[2])
     version = SimpleNamespace(version="1", tags={registry.DIGEST: "a digest"})
     monkeypatch.setattr(batch, "serving", lambda which: version)
@@ -19,11 +22,23 @@ def test_a_month_is_scored_the_same_by_days(project: Path, little: Path, monkeyp
     monkeypatch.setattr(registry, "download", lambda client, version, to: Path("artifacts/train"))
     monkeypatch.setattr(windows, "ROWS", 100)
     monkeypatch.setattr(processes, "PROCESSES", 1)
+    return MONTHS[2]
+
+
+def test_a_month_is_scored_the_same_by_days(month: str) -> None:
     found = []
     for engine in ("memory", "stream"):
-        about = batch.run(MONTHS[2], "", engine)
-        found.append((about | {"scored": ""}, pd.read_parquet(batch.FOLDER / MONTHS[2] / "predictions.parquet")))
-    assert len(windows.cut(MONTHS[2], "stream", files.CACHE / "drift" / MONTHS[2])) > 3
+        about = batch.run(month, "", engine)
+        found.append((about | {"scored": ""}, pd.read_parquet(batch.FOLDER / month / "predictions.parquet")))
+    assert len(windows.cut(month, "stream", files.CACHE / "drift" / month)) > 3
     assert found[0][0] == found[1][0]
     assert found[0][0]["rows"] == len(found[0][1]) > 10
+    assert found[0][0]["mean"] == pytest.approx(found[0][1]["prediction"].mean(), abs=1e-6)
     pd.testing.assert_frame_equal(found[0][1], found[1][1], check_exact=True)
+
+
+def test_a_month_without_rows_is_refused_and_nothing_written(month: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "PERIOD", "carrier")  # whose values are no month
+    with pytest.raises(Failure, match=f"the source has no rows of {month}"):
+        batch.run(month, "", "stream")
+    assert not (batch.FOLDER / month).exists()

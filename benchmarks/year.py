@@ -1,6 +1,6 @@
 """A year of flights drawn again a hundred times: `validate` and `batch` with `engine: stream`, time and memory.
 
-    .venv/bin/python benchmarks/stream.py FOLDER [--times 100] [--rounds 3]      # after `dvc repro`
+    .venv/bin/python benchmarks/year.py FOLDER [--times 100] [--rounds 3]      # after `dvc repro`
 
 FOLDER, the data and the way of measuring are those of features.py. `batch` validates the whole year, and scores its
 newest month, a twelfth of the rows, with the model of artifacts/train; only the registry that would name it is left out.
