@@ -1,6 +1,5 @@
 """What a model is compared with: the model of a commit, or a version of the registry."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -119,7 +118,7 @@ def _from_cache(commit: str, to: Path) -> bool:
         with Repo.open(".", rev=commit) as repo:
             for path in (MODEL, PREDICTIONS):
                 content = repo.dvcfs.read_bytes(str(path))
-                if hashlib.md5(content, usedforsecurity=False).hexdigest() != repo.dvcfs.info(str(path))["md5"]:
+                if dvc.digest(content) != repo.dvcfs.info(str(path))["md5"]:
                     return False  # DVC verifies what it pulls, not what it reads
                 _made((to / path).parent)
                 (to / path).write_bytes(content)

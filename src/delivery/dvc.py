@@ -1,6 +1,8 @@
 """DVC, asked as a program of its own, and what its files say by digest."""
 
+import hashlib
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -63,3 +65,25 @@ def outputs(lock: str) -> dict[str, str]:
 def data_digest(text: str = "") -> str:
     """The digest of data/ that a data.dvc names, without one the file that is here."""
     return yaml.safe_load(text or DATA_FILE.read_text())["outs"][0]["md5"]
+
+
+def digest(content: bytes) -> str:
+    """DVC's own: it names files, and protects nothing that the token does not."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def mend() -> list[str]:
+    """Removes objects of REMOTE that are not what their name, their digest, says; returns their names.
+
+    DVC refuses them on a pull, and never pushes the right ones over them, nor beside a folder's list that names
+    them: such lists go too.
+    """
+    removed: list[str] = []
+    for path in sorted(OBJECTS.glob("??/[0-9a-f]*"), key=lambda path: path.suffix):
+        content, name = path.read_bytes(), path.parent.name + path.stem
+        if digest(content) != name:
+            removed.append(name)
+        elif path.suffix != ".dir" or not any(entry["md5"] in removed for entry in json.loads(content)):
+            continue
+        path.unlink()
+    return removed

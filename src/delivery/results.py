@@ -5,7 +5,6 @@ write takes it (`push`) and runs none of that code: DVC's files are named by the
 """
 
 import argparse
-import hashlib
 import shutil
 from pathlib import Path
 
@@ -106,15 +105,10 @@ def _admit(file: Path, folder: Path) -> None:
     """A file of DVC's remote, if its content has the digest that its name gives it."""
     name = file.relative_to(folder / dvc.REMOTE.name)
     digest = (name.parent.name + name.name).removesuffix(".dir")
-    if file.is_symlink() or name.parts[:2] != ("files", "md5") or _md5(file) != digest:
+    if file.is_symlink() or name.parts[:2] != ("files", "md5") or dvc.digest(file.read_bytes()) != digest:
         raise Failure(f"{name} is not what its name says; the results are refused")
     if not (dvc.REMOTE / name).exists():
         _copy(file, dvc.REMOTE / name)
-
-
-def _md5(file: Path) -> str:
-    """DVC's own digest: it names files, and protects nothing that the token does not."""
-    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def _copy(source: Path, target: Path) -> None:

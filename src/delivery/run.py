@@ -11,6 +11,7 @@ from typing import Any
 from delivery import (
     compare,
     contract,
+    dvc,
     fetch,
     files,
     gate,
@@ -24,7 +25,6 @@ from delivery import (
 )
 from delivery.deploy import moves, targets
 from delivery.drift import check
-from delivery.dvc import REMOTE, command, path_first
 from delivery.errors import Failure
 from delivery.evaluate import METRICS
 from delivery.export import FOLDER as EXPORT
@@ -79,10 +79,10 @@ def step(name: str, seconds: dict[str, float]) -> Iterator[None]:
 def data(settings: Params) -> str:
     """The store as it is elsewhere, and data/ from it or from the source."""
     print(store.pull())
-    if REMOTE.is_dir() and not files.ARTIFACTS.is_dir():
-        for name in store.mend():
+    if dvc.REMOTE.is_dir() and not files.ARTIFACTS.is_dir():
+        for name in dvc.mend():
             print(f"store: the object {name} was corrupted; it is removed, and made and pushed again if it is needed")
-        dvc("pull", "--quiet", "--allow-missing", check=False)
+        streamed("pull", "--quiet", "--allow-missing", check=False)
     until = settings.fetch.until
     try:
         tables.read(until)
@@ -92,19 +92,19 @@ def data(settings: Params) -> str:
 
 
 def pipeline() -> str:
-    if UP_TO_DATE in dvc("repro"):
+    if UP_TO_DATE in streamed("repro"):
         return "nothing had to be recomputed"
     return "reproduced; dvc.lock says what of"
 
 
-def dvc(*words: str, check: bool = True) -> str:
+def streamed(*words: str, check: bool = True) -> str:
     """Runs DVC, passing on each line as it comes. Raises Failure when it fails; the stage has said why."""
     said = []
     with subprocess.Popen(
-        command(*words),
+        dvc.command(*words),
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | path_first(),
+        env=os.environ | dvc.path_first(),
         preexec_fn=targets.with_parent(),  # noqa: PLW1509  one call into the kernel
     ) as running:
         assert running.stdout is not None
@@ -128,7 +128,7 @@ def registered() -> tuple[str, str]:
     except register.Uncommitted as reason:
         print(f"register: {reason}")
         return "", f"not registered: {reason}"
-    dvc("push", "--quiet")
+    streamed("push", "--quiet")
     store.commit(f"Results of version {outcome['version']}")
     text = f"{outcome['version']} ({'new' if outcome['new'] else 'known already'})"
     print(f"register: version {text}")

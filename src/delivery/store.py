@@ -5,8 +5,6 @@ registry's database and artifacts, one writer at a time: who comes second does h
 """
 
 import argparse
-import hashlib
-import json
 import random
 import shutil
 import time
@@ -15,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from delivery import github
-from delivery.dvc import OBJECTS
 from delivery.errors import Failure
 from delivery.files import STORE, replacing, write
 from delivery.git import git, reason, remote, run, suffix
@@ -111,23 +108,6 @@ def _unlock() -> None:
             while time.time() - lock.stat().st_mtime < STALE:
                 time.sleep(0.2)
             lock.unlink()
-
-
-def mend() -> list[str]:
-    """Removes objects of the DVC remote that are not what their name, their digest, says; returns their names.
-
-    DVC refuses them on a pull, and never pushes the right ones over them, nor beside a folder's list that names
-    them: such lists go too.
-    """
-    removed: list[str] = []
-    for path in sorted(OBJECTS.glob("??/[0-9a-f]*"), key=lambda path: path.suffix):
-        content, name = path.read_bytes(), path.parent.name + path.stem
-        if hashlib.md5(content, usedforsecurity=False).hexdigest() != name:
-            removed.append(name)
-        elif path.suffix != ".dir" or not any(entry["md5"] in removed for entry in json.loads(content)):
-            continue
-        path.unlink()
-    return removed
 
 
 def _unless_there(source: str, copy: str) -> None:

@@ -1,8 +1,10 @@
 """DVC: of what it prints the line that names the cause is told, and its files say what by digest."""
 
+from pathlib import Path
+
 import pytest
 
-from delivery import dvc
+from delivery import dvc, files
 
 
 @pytest.mark.parametrize(
@@ -23,3 +25,13 @@ def test_the_cause_is_the_stages_own_line_else_dvcs(said: str, told: str) -> Non
 )
 def test_the_outputs_of_a_lock(lock: str, expected: dict) -> None:
     assert dvc.outputs(lock) == expected
+
+
+def test_an_object_that_is_not_what_its_name_says_is_removed(folder: Path) -> None:
+    good, bad = dvc.digest(b"good"), dvc.digest(b"bad")
+    listed = dvc.digest(b"[]")
+    files.write(dvc.OBJECTS / f"{good[:2]}/{good[2:]}", "good")
+    files.write(dvc.OBJECTS / f"{listed[:2]}/{listed[2:]}.dir", "[]")
+    files.write(dvc.OBJECTS / f"{bad[:2]}/{bad[2:]}", "worse")
+    assert dvc.mend() == [bad]
+    assert dvc.mend() == []

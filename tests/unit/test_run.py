@@ -38,7 +38,7 @@ def test_metrics_in_one_line(folder: Path) -> None:
 
 def test_a_pipeline_that_stops_is_one_line(folder: Path) -> None:
     with pytest.raises(Failure, match="`dvc repro` stopped; mend what the line above says and run it again"):
-        run.dvc("repro")
+        run.streamed("repro")
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_pipeline_that_stops_is_one_line(folder: Path) -> None:
     [(f"{run.UP_TO_DATE}\n", "nothing had to be recomputed"), ("Running stage", "reproduced; dvc.lock says what of")],
 )
 def test_whether_something_was_recomputed_is_said(said: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "dvc", lambda *_: said)
+    monkeypatch.setattr(run, "streamed", lambda *_: said)
     assert run.pipeline() == expected
 
 

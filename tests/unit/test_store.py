@@ -1,6 +1,5 @@
 """The store: two people write at once and nothing is lost; what cannot be pushed is kept and said."""
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -279,17 +278,6 @@ def test_a_lock_that_a_killed_git_has_left_is_no_obstacle(lock: str, repository:
     put("dvc/a")
     assert store.commit("One")
     assert not left.exists()
-
-
-def test_an_object_that_is_not_what_its_name_says_is_removed(repository: Path) -> None:
-    store.pull()
-    good, bad = hashlib.md5(b"good").hexdigest(), hashlib.md5(b"bad").hexdigest()
-    folder = hashlib.md5(b"[]").hexdigest()
-    put(f"dvc/files/md5/{good[:2]}/{good[2:]}", "good")
-    put(f"dvc/files/md5/{folder[:2]}/{folder[2:]}.dir", "[]")
-    put(f"dvc/files/md5/{bad[:2]}/{bad[2:]}", "worse")
-    assert store.mend() == [bad]
-    assert store.mend() == []
 
 
 def test_the_verb(remote: Path, person, capsys) -> None:
