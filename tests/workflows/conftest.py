@@ -13,7 +13,6 @@ from filelock import FileLock
 pytest.register_assert_rewrite("harness")
 
 from harness import template, warm  # noqa: E402
-from harness.gitserver import git  # noqa: E402
 from harness.runner import HERE, Machine  # noqa: E402
 from harness.world import World, world  # noqa: E402
 
@@ -93,7 +92,7 @@ def settle(folder: Path, origin: Path, machine: Machine, certificate: Path | Non
         runs = there.settle()
         assert {run.workflow: run.conclusion for run in runs} == {"promote": "success", "doctor": "success"}
         (folder / "runs.json").write_text(json.dumps({run.workflow: run.summary for run in runs}))
-        git(folder, "clone", "--quiet", "--bare", there.repo.path, folder / "origin.git")
+        template.packed(there.repo.path, folder / "origin.git")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import ClassVar
 
 from harness import rules
 from harness.gitserver import git
@@ -13,6 +14,8 @@ CHAIN = 3  # GitHub follows workflow_run no further
 
 class Router:
     """`settle()` runs until nothing is left to do; `runs` is what the Actions page would list."""
+
+    _read: ClassVar[dict[str, dict[str, Json]]] = {}  # by commit: the same for ever
 
     def __init__(self, hub: Hub, machine: Machine, *, disabled: tuple[str, ...] = ()) -> None:
         self.hub, self.machine = hub, machine
@@ -110,9 +113,11 @@ class Router:
         }  # fmt: skip
 
     def _workflows(self, repo: Repo, ref: str) -> dict[str, Json]:
-        folder = ".github/workflows/"
-        names = [path for path in repo.files(ref) if path.startswith(folder)]
-        return {path.removeprefix(folder): rules.load(repo.file(ref, path)) for path in names}
+        sha, folder = repo.sha(ref), ".github/workflows/"
+        if sha not in self._read:
+            names = [path for path in repo.files(sha) if path.startswith(folder)]
+            self._read[sha] = {path.removeprefix(folder): rules.load(repo.file(sha, path)) for path in names}
+        return self._read[sha]
 
     def _changed(self, repo: Repo, event: Event) -> list[str]:
         if event.name == "push" and set(event.payload["before"]) != {"0"}:

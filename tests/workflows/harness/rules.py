@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 Json = dict[str, Any]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where it was built in
 # Where a workflow leaves `permissions` out altogether, in a repository with today's default setting.
 DEFAULT = {"contents": "read", "packages": "read"}
 ALL = ("actions", "attestations", "checks", "contents", "deployments", "id-token", "issues", "packages",
@@ -14,7 +15,7 @@ ALL = ("actions", "attestations", "checks", "contents", "deployments", "id-token
 
 def load(text: str) -> Json:
     """A workflow file; YAML 1.1 reads its key `on` as True."""
-    document = yaml.safe_load(text)
+    document = yaml.load(text, Loader=LOADER)
     document["on"] = document.pop(True, document.get("on"))
     if not isinstance(document["on"], dict):
         names = [document["on"]] if isinstance(document["on"], str) else document["on"]

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness import callers, rules
@@ -69,11 +69,12 @@ def run(hub: Hub, repo: Repo, file: str, event: Event, machine: Machine, run_id:
     for one in [here, *shared]:
         for file_ in (one.folder / ".github").rglob("*.yml"):
             file_.write_text(callers.own(file_.read_text(), one).replace("      deployment: false", "      #"))
+    brought = [replace(here, folder=_light(checkout, place / "own")), *shared]
     (place / "tokens").mkdir()
     for job, token in tokens.items():
         (place / "tokens" / job).write_text(token)
     (place / "event.json").write_text(json.dumps(event.payload))
-    command = _command(hub, repo, event, machine, place, run_id, [here, *shared])
+    command = _command(hub, repo, event, machine, place, run_id, brought)
     for job, token in tokens.items():
         command += ["-s", f"TOKEN_{_upper(job)}={token}"]
     for name, value in ({} if fork else repo.secrets).items():
@@ -94,7 +95,7 @@ def run(hub: Hub, repo: Repo, file: str, event: Event, machine: Machine, run_id:
         timeout=LIMIT,
         check=False,
     )
-    for name in ("cache", "repository", "shared"):  # a failed job leaves its workspace there
+    for name in ("cache", "repository", "own", "shared"):  # a failed job leaves its workspace there
         shutil.rmtree(place / name, ignore_errors=True)
     return _read(run_id, document, {job: theirs["jobs"] for job, (_, theirs) in called.items()}, event.name, done)
 
@@ -104,6 +105,15 @@ def _checkout(repo: Repo, event: Event, folder: Path) -> Path:
     folder.parent.mkdir(parents=True)
     git(folder.parent, "clone", "--quiet", "--shared", "--no-checkout", repo.path, folder)
     git(folder, "checkout", "--quiet", "--detach", event.sha)
+    return folder
+
+
+def _light(checkout: Path, folder: Path) -> Path:
+    """The repository of its own actions, as links but for .github: act copies it for each action of each job."""
+    shutil.copytree(checkout / ".github", folder / ".github")
+    for path in checkout.iterdir():
+        if path.name not in (".git", ".github"):
+            (folder / path.name).symlink_to(path)
     return folder
 
 
