@@ -83,7 +83,6 @@ def refuse_unfit(day: Window) -> None:
     raw = windows.raw(day)
     examples = table(raw)
     windows.refuse_misfit(examples)
-    windows.refuse_twice(examples)
     examples = windows.kept(examples, day)
     hours = np.sort(examples[TIME].dt.floor("h").unique())
     if len(hours):  # another hour on another day
@@ -95,7 +94,9 @@ def write(window: Window, folder: Path) -> list[Part]:
 
     Their names are this attempt's: a cluster does again what a lost worker had, which may yet be writing.
     """
-    rows = labelled(windows.features(window))
+    examples = windows.features(window)
+    windows.refuse_twice(examples)
+    rows = labelled(examples)
     periods = sorted(rows[PERIOD].unique())
     parts = (rows[rows[PERIOD] == period] if len(periods) > 1 else rows for period in periods)
     attempt = uuid.uuid4().hex

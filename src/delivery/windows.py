@@ -165,7 +165,7 @@ def kept(examples: pd.DataFrame, window: Window) -> pd.DataFrame:
 def in_order(examples: pd.DataFrame) -> pd.DataFrame:
     day = examples[TIME].dt.normalize()
     if not day.is_monotonic_increasing:
-        examples = examples.loc[day.sort_values(kind="stable").index]
+        examples = examples.iloc[day.to_numpy().argsort(kind="stable")]
     return examples.reset_index(drop=True)
 
 

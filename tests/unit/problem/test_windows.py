@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from delivery import files, leakage, prepare, processes, tables, windows
 from delivery.errors import Failure
 from delivery.params import Params
-from problem import TABLES, TIME, table
+from problem import KEY, TABLES, TIME, table
 
 Tables = Mapping[str, pd.DataFrame]
 NEWEST = "2013-02"
@@ -108,6 +108,18 @@ def test_rows_that_are_not_in_order_of_days_come_out_in_it(data: Path, streaming
     pd.testing.assert_frame_equal(found, whole, check_exact=True)
 
 
+def test_an_index_that_repeats_itself_changes_nothing(
+    data: Path, streaming: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`table` may put parts together, each of which counts from nought, and in no order of days."""
+    (everything,) = windows.cut(NEWEST, "memory")
+    rows = windows.features(everything)
+    february = rows[TIME] >= "2013-02"
+    parts = [rows[february].reset_index(drop=True), rows[~february]]
+    monkeypatch.setattr(windows, "table", lambda raw: pd.concat(parts))
+    pd.testing.assert_frame_equal(windows.features(everything), rows, check_exact=True)
+
+
 def late_rate_of_three_days(raw: Tables) -> pd.DataFrame:
     """Looks three days back, in the order of the days."""
     rows = table(raw)
@@ -189,6 +201,25 @@ def test_the_stage_refuses_a_leak_in_windows_too(
         monkeypatch.setattr(module, "table", leaking)
     with pytest.raises(Failure, match="seats is not known at prediction time"):
         prepare.run(streaming)
+
+
+@pytest.mark.parametrize("where", ["memory", "stream"])
+@pytest.mark.parametrize("at", [0, -1])
+def test_an_example_that_is_there_twice_is_refused(
+    at: int, where: str, project: Path, streaming: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leakage, "MOMENTS", 1)  # whatever day is looked at for leaks
+    rows = table(tables.read(NEWEST))
+    one = tuple(rows.iloc[at][list(KEY)])
+
+    def doubled(raw: Tables) -> pd.DataFrame:
+        rows = table(raw)
+        return pd.concat([rows, rows[(rows[list(KEY)] == one).all(axis="columns")]])
+
+    for module in (prepare, windows):
+        monkeypatch.setattr(module, "table", doubled)
+    with pytest.raises(Failure, match=r"twice in 1 row\(s\)"):
+        prepare.run(made.changed(streaming, engine=where))
 
 
 def test_tables_without_days_are_not_cut(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
