@@ -80,7 +80,7 @@ def reached(target: "MlflowClient", mine: Mapping[int, "ModelVersion"]) -> int:
 
 
 def _gap(target: "MlflowClient") -> int:
-    run = target.create_run(registry.experiment(target))
+    run = target.create_run(registry.experiment(target, registry.EXPERIMENT))
     target.set_terminated(run.info.run_id)
     source = f"{run.info.artifact_uri}/{registry.MODEL}"
     made = target.create_model_version(registry.MODEL, source, run.info.run_id, tags={GAP: "deleted in the store"})
@@ -93,7 +93,7 @@ def _copy(source: "MlflowClient", target: "MlflowClient", version: "ModelVersion
     pruned = registry.PRUNED in version.tags
     if not pruned and files.digest(kept / "export") != version.tags[registry.DIGEST]:
         raise Failure(f"the store's files of version {number} are not those that were registered; restore the store")
-    experiment = registry.experiment(target)
+    experiment = registry.experiment(target, registry.EXPERIMENT)
     begun = target.search_runs([experiment], f"tags.`{MARK}` = '{number}'")
     name = version.tags.get("git.commit", "")[:12]
     run = begun[0] if begun else target.create_run(experiment, run_name=name, tags={MARK: number})

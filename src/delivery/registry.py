@@ -131,7 +131,7 @@ def add(client: MlflowClient, files: Path, tags: Mapping[str, str], metrics: Map
     """
     if known := _same(client, tags[DIGEST]):
         return known, False
-    run = client.create_run(experiment(client), run_name=tags.get("git.commit", "")[:12])
+    run = client.create_run(experiment(client, EXPERIMENT), run_name=tags.get("git.commit", "")[:12])
     for name, value in metrics.items():
         client.log_metric(run.info.run_id, name, value)
     _keep(client, run.info.run_id, run.info.artifact_uri, files)
@@ -161,7 +161,7 @@ def describe(client: MlflowClient, version: str, text: str) -> None:
     client.update_model_version(MODEL, version, description=text)
 
 
-def experiment(client: MlflowClient, name: str = EXPERIMENT) -> str:
+def experiment(client: MlflowClient, name: str) -> str:
     """The id of the experiment, of which `delivery` has the runs of all versions; it is made where there is none."""
     location = None if address() else f"{SCHEME}/{name}"
 
