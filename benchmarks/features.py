@@ -5,9 +5,10 @@
 PYTHON has the peers: `python3.11 -m venv peers && peers/bin/pip install duckdb==2.0.0 pandas polars==2.1.0 pyarrow`
 (they are in no set of pyproject.toml, which nothing else needs). FOLDER keeps the data between runs: every month is
 drawn from itself with a seed, in the order of its days, and the flights' numbers are made unique. All take turns, each
-in a process of its own with all cores; memory is the largest sum of a process and its children. Ours looks for leaks,
-and a row of the result says what it takes without; it keeps the order, training and test rows apart. The others may
-write their rows in any order. Each is checked: its columns have the same sums as ours.
+in a process of its own with all cores; memory is the largest sum of a process and its children. Ours looks for leaks
+and for what windows lack, and a row of the result says what it takes without these; it keeps the order, and training
+and test rows apart. The others may write their rows in any order. Each is checked: its columns have the same sums as
+ours.
 """
 
 import argparse
@@ -51,7 +52,7 @@ def main() -> None:
     data = drawn(options.folder.resolve(), options.times)
     works = {"prepare, engine: stream": ours(options.folder.resolve(), data)}
     command, place, out = works["prepare, engine: stream"]
-    works["prepare without its checks"] = ([command[0], "-c", UNCHECKED], place, out)
+    works["the same without looking for leaks"] = ([command[0], "-c", UNCHECKED], place, out)
     works |= {name: peer(options.folder.resolve(), data, options.peers, name) for name in options.only}
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     for _ in range(options.rounds):
@@ -61,7 +62,7 @@ def main() -> None:
             place.mkdir(exist_ok=True)
             took[name].append(measured(command, place))
             print(f"{name}: {took[name][-1][0]:.1f} s, {took[name][-1][1]:,.0f} MB", flush=True)
-    own = sums(works["prepare without its checks"][2])
+    own = sums(works["the same without looking for leaks"][2])
     for name in options.only:
         refuse_difference(name, own, sums(works[name][2]))
     best = [min(took[name][at][0] for name in options.only) for at in range(options.rounds)]
