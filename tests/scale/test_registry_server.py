@@ -143,7 +143,9 @@ def test_the_registry_moves_by_one_verb_also_after_a_kill(
             assert getattr(one, part) == getattr(other, part)
         assert moved.get_run(str(one.run_id)).data.metrics == {"auc": 0.75}
         assert files.digest(registry.download(moved, one, Path("here"))) == files.digest(registry.local(other))
-    assert len(moved.search_runs([registry.experiment(moved, registry.EXPERIMENT)], "tags.`migrated.version` = '3'")) == 1
+    assert (
+        len(moved.search_runs([registry.experiment(moved, registry.EXPERIMENT)], "tags.`migrated.version` = '3'")) == 1
+    )
     assert add(moved, "four") == ("4", True), "and the numbers go on"
 
     assert main(["migrate", "registry"]) == 1, "a server that has gone on is not set back"
