@@ -42,10 +42,20 @@ def server(bucket: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Dask cluster of two workers, which come again when they are killed."""
     with engines.dask(tmp_path_factory.mktemp("dask"), 2) as (address, _):
         yield address
+
+
+@pytest.fixture
+def workers(scheduler: str) -> str:
+    """The cluster, whose workers are both there: for a single one joblib would send nothing."""
+    from distributed import Client
+
+    with Client(scheduler, set_as_default=False) as client:
+        client.wait_for_workers(2, 60)
+    return scheduler
 
 
 @pytest.fixture
