@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,17 +80,13 @@ def jobs(folder: Path, rows: int) -> dict[str, Callable[[str], object]]:
     wanted = replace(settings.train, model="random_forest", max_iter=FOREST, max_leaf_nodes=500)
     rows_known = prepare.read("train")
 
-    def forest(where: str) -> None:
-        with engine.spread(where):
-            train.fit(rows_known, wanted)
-
     return {
         f"features of {len(cut)} windows": lambda where: list(engine.as_done(made, cut, where)),
         f"scores of {rows:,} rows": scored,
         f"search, {len(planned)} trials": lambda where: list(
             search.tried(planned, folds, replace(settings, engine=where))
         ),
-        f"a forest of {FOREST} trees": forest,
+        f"a forest of {FOREST} trees": partial(engine.spread, partial(train.fit, rows_known, wanted)),
         "1,000 tasks that do nothing": lambda where: list(engine.as_done(nothing, range(1000), where)),
     }
 

@@ -25,6 +25,7 @@ HERE = ("memory", "stream")  # the engines that need no cluster
 PACKAGES = ("delivery", "problem")
 LIBRARIES = ("numpy", "onnxruntime", "pandas", "pyarrow", "scikit-learn", "scipy")  # that decide a result's last bit
 PATIENCE = 30  # seconds for a scheduler to answer and for its first worker
+TRIES = 3  # of joblib, which gives up where results are lost with a worker
 BACK = "or set engine: memory in params.yaml"
 
 Item = TypeVar("Item")
@@ -97,21 +98,28 @@ def as_done(work: Callable[[Item], Done], items: Iterable[Item], engine: str) ->
             client.cancel(list(places))
 
 
-@contextmanager
-def spread(engine: str) -> Iterator[None]:
-    """What scikit-learn does at once by joblib (`n_jobs`) is done on the cluster: the trees of a forest.
+def spread(work: Callable[[], Done], engine: str) -> Done:
+    """What scikit-learn does at once by joblib (`n_jobs`) within `work` is done on the cluster: the trees of a forest.
 
     Each is grown from a seed of its own, so that the model is the same wherever it was. Every worker gets all rows.
+    Joblib gives up where trees are lost with the worker that grew them: `work` is then done again.
     """
     if not cluster(engine):
-        yield
-        return
+        return work()
     with connected(engine) as client:
         import joblib
+        from distributed.client import FutureCancelledError
 
-        client.run(here, Path.cwd(), code())
-        with joblib.parallel_config("dask", n_jobs=-1, client=client):
-            yield
+        for _ in range(TRIES):
+            client.run(here, Path.cwd(), code())
+            try:
+                with joblib.parallel_config("dask", n_jobs=-1, client=client):
+                    return work()
+            except FutureCancelledError:
+                continue
+    raise Failure(
+        f"{TRIES} times a worker ended with results that were not fetched yet: give each more memory, or look at its log"
+    )
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Stage `train`: the training rows to a fitted pipeline, and how its loss fell."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -20,8 +21,7 @@ CURVE_ROWS = 10_000
 
 def run(params: Params) -> None:
     train, test = prepare.read("train"), prepare.read("test")
-    with engine.spread(params.engine):
-        model = fit(train, params.train)
+    model = engine.spread(partial(fit, train, params.train), params.engine)
     curves = {"train": curve(model, train), "test": curve(model, test)}
     refuse_infinite(curves, predict(model, test[list(FEATURES)]))
     with replacing(FOLDER) as folder:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sample
+from distributed.client import FutureCancelledError
 from msgspec.structs import replace
 
 from delivery import engine, files, params, prepare, registry, score, windows
@@ -102,6 +103,21 @@ def test_a_backtest_predicts_the_same(settings: Params, workers: str, killed: Pa
     for count, scores in alone.scores.items():
         np.testing.assert_array_equal(found.scores[count], scores)
     assert not list((files.CACHE / "drift").glob("*.parquet"))
+
+
+def test_what_is_lost_with_a_worker_is_made_again(workers: str) -> None:
+    """As joblib raises it where a worker ends between its work and the fetching of it."""
+    lost = [FutureCancelledError("a tree", "lost")] * (engine.TRIES - 1)
+
+    def grown() -> str:
+        if lost:
+            raise lost.pop()
+        return "a forest"
+
+    assert engine.spread(grown, workers) == "a forest"
+    lost += [FutureCancelledError("a tree", "lost")] * engine.TRIES
+    with pytest.raises(Failure, match="3 times a worker ended with results that were not fetched yet: give each more"):
+        engine.spread(grown, workers)
 
 
 def test_a_refusal_on_a_worker_is_the_same_line(settings: Params, workers: str) -> None:
