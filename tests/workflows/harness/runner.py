@@ -57,11 +57,7 @@ def run(hub: Hub, repo: Repo, file: str, event: Event, machine: Machine, run_id:
     shared = callers.bring(hub, checkout, place)
     here = callers.Shared(repo.name, event.sha, checkout)  # `$/` needs no checkout
     called = callers.called(document, shared)
-    granted = {job: rules.rights(document, job, fork=fork) for job in document["jobs"].keys() - called.keys()}
-    for caller, (_, theirs) in called.items():
-        assert not (why := callers.inputs_refused(document, caller, theirs)), why
-        assert not theirs["jobs"].keys() & granted.keys(), "the stand-ins tell jobs apart by their ids"
-        granted |= {job: callers.rights(document, caller, theirs, job, fork=fork) for job in theirs["jobs"]}
+    granted = _granted(document, called, fork=fork)
     tokens = {job: hub.token("github-actions[bot]", repo.name, "job", may) for job, may in granted.items()}
     path.write_text(_for_act(path.read_text(), document["jobs"]))
     for file_, theirs in called.values():
@@ -75,15 +71,7 @@ def run(hub: Hub, repo: Repo, file: str, event: Event, machine: Machine, run_id:
         (place / "tokens" / job).write_text(token)
     (place / "event.json").write_text(json.dumps(event.payload))
     command = _command(hub, repo, event, machine, place, run_id, brought)
-    for job, token in tokens.items():
-        command += ["-s", f"TOKEN_{_upper(job)}={token}"]
-    for name, value in ({} if fork else repo.secrets).items():
-        command += ["-s", f"{name}={value}"]
-    for name, value in repo.variables.items():
-        command += ["--var", f"{name}={value}"]
-    if event.name == "workflow_dispatch":
-        for name, value in rules.inputs(document, event.payload["inputs"]).items():
-            command += ["--input", f"{name}={value}"]
+    command += _values(repo, document, event, tokens, fork=fork)
     nobody = {name: value for name, value in environment().items() if not name.startswith(("GIT_AUTHOR", "GIT_COMMIT"))}
     variables = nobody | machine.environment | {"HOME": str(place), "TERM": "dumb", "NO_COLOR": "1"}
     done = subprocess.run(
@@ -98,6 +86,27 @@ def run(hub: Hub, repo: Repo, file: str, event: Event, machine: Machine, run_id:
     for name in ("cache", "repository", "own", "shared"):  # a failed job leaves its workspace there
         shutil.rmtree(place / name, ignore_errors=True)
     return _read(run_id, document, {job: theirs["jobs"] for job, (_, theirs) in called.items()}, event.name, done)
+
+
+def _granted(document: Json, called: dict[str, tuple[Path, Json]], *, fork: bool) -> dict[str, dict[str, str]]:
+    """The rights of each job, those of called workflows included."""
+    granted = {job: rules.rights(document, job, fork=fork) for job in document["jobs"].keys() - called.keys()}
+    for caller, (_, theirs) in called.items():
+        assert not (why := callers.inputs_refused(document, caller, theirs)), why
+        assert not theirs["jobs"].keys() & granted.keys(), "the stand-ins tell jobs apart by their ids"
+        granted |= {job: callers.rights(document, caller, theirs, job, fork=fork) for job in theirs["jobs"]}
+    return granted
+
+
+def _values(repo: Repo, document: Json, event: Event, tokens: dict[str, str], *, fork: bool) -> list[str]:
+    """What the run is given: a token for each job, secrets but to a fork, variables, the inputs of a dispatch."""
+    secrets = {f"TOKEN_{_upper(job)}": token for job, token in tokens.items()} | ({} if fork else repo.secrets)
+    inputs = rules.inputs(document, event.payload["inputs"]) if event.name == "workflow_dispatch" else {}
+    options: list[str] = []
+    for option, values in (("-s", secrets), ("--var", repo.variables), ("--input", inputs)):
+        for name, value in values.items():
+            options += [option, f"{name}={value}"]
+    return options
 
 
 def _checkout(repo: Repo, event: Event, folder: Path) -> Path:
