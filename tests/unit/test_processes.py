@@ -10,7 +10,7 @@ from delivery.errors import Failure
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(processes.engine, "cores", lambda: 2)
 
 
 def test_what_comes_back_is_in_order_and_a_refusal_comes_through() -> None:

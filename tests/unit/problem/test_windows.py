@@ -94,7 +94,7 @@ def test_processes_give_what_one_gives_byte_for_byte(
     prepare.run(streaming)
     before = files.digest(prepare.FOLDER)
     monkeypatch.setattr(processes, "PROCESSES", 2)
-    monkeypatch.setattr(processes.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(processes.engine, "cores", lambda: 2)
     prepare.run(streaming)
     assert files.digest(prepare.FOLDER) == before
 
@@ -258,7 +258,7 @@ def wait(window):
 
 if __name__ == "__main__":
     processes.PROCESSES = 2
-    processes.os.sched_getaffinity = lambda _: {0, 1}
+    processes.engine.cores = lambda: 2
     list(processes.each(wait, ["a", "b"]))
 """
 
