@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Where it is set, as in many images, each of a hundred processes compiles pandas and scikit-learn anew: 3 s each.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup run serve test check docs drift lay lock scale ui
+.PHONY: help setup run serve test check docs drift lay lock scale structure ui
 .DEFAULT_GOAL := help
 
 help:  ## this list, and the verbs
@@ -35,6 +35,9 @@ test: setup  ## the tests, without Docker
 
 check: setup  ## formatting, lint, types, workflows, secrets
 	@$(BIN)/pre-commit run --all-files --show-diff-on-failure
+
+structure: setup  ## rooms, floors, arrows and sizes of src/, and what they may be at most
+	@$(BIN)/python benchmarks/structure.py
 
 drift: setup  ## would a new model be better? MONTH=2013-07
 	@$(RUN) drift $(if $(MONTH),--month $(MONTH))

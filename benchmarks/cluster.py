@@ -22,11 +22,18 @@ from pathlib import Path
 import numpy as np
 from msgspec.structs import replace
 
+from delivery.core import workspace
+from delivery.data import prepared
+
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
-from delivery import engine, params, prepare, score, tables, train, windows
-from delivery.fetch import into
-from delivery.search import run as search
+from delivery.compute import engine
+from delivery.core import params
+from delivery.data import tables, windows
+from delivery.data.fetch import into
+from delivery.pipeline import train
+from delivery.scoring import score
+from delivery.search import search
 from delivery.search.space import candidates
 from problem import FEATURES, KEY
 
@@ -68,17 +75,17 @@ def jobs(folder: Path, rows: int) -> dict[str, Callable[[str], object]]:
     last = tables.periods()[-1]
     into(folder / "data", last)
     cut = windows.cut(last, "stream", folder / "data")
-    test = prepare.read("test")[[*dict.fromkeys([*KEY, *FEATURES])]]
+    test = prepared.read("test")[[*dict.fromkeys([*KEY, *FEATURES])]]
     test.sample(rows, replace=True, random_state=1).to_parquet(folder / "rows.parquet", row_group_size=50_000)
     planned = candidates(replace(settings, search=replace(settings.search, trials=TRIALS - 1)))
-    folds = search.periods(prepare.read("train"), settings.search.folds)
+    folds = search.periods(prepared.read("train"), settings.search.folds)
 
     def scored(where: str) -> None:
         shutil.rmtree(folder / "scores", ignore_errors=True)
-        score.run(folder / "rows.parquet", folder / "scores", score.EXPORT, where)
+        score.run(folder / "rows.parquet", folder / "scores", workspace.EXPORT, where)
 
     wanted = replace(settings.train, model="random_forest", max_iter=FOREST, max_leaf_nodes=500)
-    rows_known = prepare.read("train")
+    rows_known = prepared.read("train")
 
     return {
         f"features of {len(cut)} windows": lambda where: list(engine.as_done(made, cut, where)),

@@ -59,7 +59,7 @@ def main() -> None:
 
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, list[tuple[float, list[Answer]]]]:
     """For each phase its rounds: seconds of the command until all answers were the wanted version, and the answers."""
-    from delivery.deploy import proxy, slots
+    from delivery.deploy.targets import proxy, slots
 
     project, home = folder / "project", folder / "state"
     port = slots.free_port()
@@ -104,7 +104,8 @@ PHASES: tuple[tuple[str, tuple[str, ...], str], ...] = (
 
 def prepare(project: Path, home: Path, port: int) -> None:
     """A registry with two versions of the model on disk, and an environment on this machine."""
-    from delivery import files, registry
+    from delivery.core import files
+    from delivery.registry import registry
 
     project.mkdir()
     settings = yaml.safe_load((ROOT / "params.yaml").read_text())

@@ -35,7 +35,9 @@ SEED = 20130101
 PEERS = ("pandas", "polars", "duckdb")
 CLOSE = 1e-9
 UNCHECKED = """
-from delivery import leakage, params, prepare
+from delivery.pipeline import leakage
+from delivery.core import params
+from delivery.pipeline import prepare
 leakage.MOMENTS = prepare.SEAMS = 0
 prepare.run(params.load())
 """

@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN = """
 import importlib
-from delivery import params
+from delivery.core import params
 settings = params.load()
 for name in ("validate", "prepare", "train", "export", "evaluate"):
     importlib.import_module(f"delivery.{name}").run(settings)

@@ -23,16 +23,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from delivery import score
-from delivery.export import FOLDER as EXPORT
-from delivery.service import runtime
+from delivery.core import workspace
+from delivery.model import runtime
+from delivery.scoring import score
 from problem import FEATURES, KEY
 
 GROUP = 500_000
 SCORE = """
 import json, sys
 from pathlib import Path
-from delivery import score
+from delivery.scoring import score
 about = score.run(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
 peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
 print(json.dumps({"rows": about["rows"], "seconds": about["seconds"], "mb": peak}))
@@ -50,10 +50,12 @@ def write(rows: int, to: Path) -> None:
 
 def plain(source: Path) -> float:
     """Rows a second of `session.run` alone, over the encoded rows of one row group."""
-    manifest = runtime.read_manifest(EXPORT)
+    manifest = runtime.read_manifest(workspace.EXPORT)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(EXPORT / manifest.model), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        str(workspace.EXPORT / manifest.model), options, providers=["CPUExecutionProvider"]
+    )
     entry = session.get_inputs()[0]
     encode = score.encoder(manifest, np.float64 if entry.type == "tensor(double)" else np.float32)
     inputs = [encode(batch) for batch in pq.ParquetFile(source).iter_batches(score.BATCH, [0])]
@@ -65,7 +67,7 @@ def plain(source: Path) -> float:
 
 def whole(source: Path, result: Path) -> dict:
     done = subprocess.run(
-        [sys.executable, "-c", SCORE, source, result, EXPORT], capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCORE, source, result, workspace.EXPORT], capture_output=True, text=True, check=True
     )
     return json.loads(done.stdout)
 

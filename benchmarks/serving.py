@@ -26,6 +26,8 @@ from pathlib import Path
 import psutil
 from peers import HERE, PEERS, Peer
 
+from delivery.data import prepared
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".cache" / "serving"
 PAGE, HEADING = ROOT / "docs" / "benchmarks.md", "## Serving"
@@ -81,18 +83,19 @@ def prepare() -> None:
     import mlflow.sklearn
     import msgspec
 
-    from delivery import export, prepare, skopsfile
-    from delivery.train import MODEL
+    from delivery.core import workspace
+    from delivery.model import skopsfile
+    from delivery.pipeline import export
     from problem import FEATURES, row
 
     shutil.rmtree(FOLDER, ignore_errors=True)
-    shutil.copytree(export.FOLDER, FOLDER / "export")
-    pipeline = skopsfile.load(MODEL)
+    shutil.copytree(workspace.EXPORT, FOLDER / "export")
+    pipeline = skopsfile.load(workspace.MODEL)
     joblib.dump(pipeline, FOLDER / "model.joblib")
     mlflow.sklearn.save_model(
         pipeline, FOLDER / "mlflow", pip_requirements=["scikit-learn"], serialization_format="cloudpickle"
     )
-    rows = prepare.read("test").sample(2000, random_state=7)
+    rows = prepared.read("test").sample(2000, random_state=7)
     requests = export.requests(rows)
     sent = [
         {key: value for key, value in request.items() if value is not None} for request in msgspec.to_builtins(requests)

@@ -19,7 +19,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # before nu
 
 import numpy as np
 
-from delivery import params
+from delivery.core import params
 from delivery.drift import policy
 from delivery.drift.policy import Window
 

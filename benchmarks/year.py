@@ -19,7 +19,8 @@ BATCH = """
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from delivery import __main__, registry
+from delivery import __main__
+from delivery.registry import registry
 if __name__ == "__main__":
     registry.connect = lambda: None
     registry.champion = lambda client: SimpleNamespace(version="0", tags={registry.DIGEST: ""})

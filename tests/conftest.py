@@ -13,7 +13,7 @@ import pytest
 import sample
 from sample import once
 
-from delivery import tables
+from delivery.data import tables
 from problem import fetch
 
 SCENARIOS = ("integration", "workflows", "deploy")

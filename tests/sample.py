@@ -15,7 +15,7 @@ import yaml
 from filelock import FileLock
 from msgspec.structs import replace
 
-from delivery.baseline import LAID
+from delivery.decision.baseline import LAID
 from problem import Train, periods
 
 ROOT = Path(__file__).parents[1]

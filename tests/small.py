@@ -6,8 +6,10 @@ from typing import Any
 import pandas as pd
 from sample import ROOT, adjusted
 
-from delivery import export, params, task
-from delivery.files import write_json
+from delivery.core import params
+from delivery.core.files import write_json
+from delivery.pipeline import export
+from delivery.stats import task
 from problem import FEATURES, predict
 
 TRAIN = adjusted(params.load(ROOT / "params.yaml").train, max_iter=30, learning_rate=0.2)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from delivery.deploy.slots import free_port
+from delivery.deploy.targets.slots import free_port
 
 
 @contextmanager

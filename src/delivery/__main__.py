@@ -1,81 +1,143 @@
-"""The command line: `python -m delivery <verb>`, a thin layer over the modules."""
+"""Run one verb of the command line: `delivery <verb>`. Each verb is the module of its name in the room it belongs to."""
 
 import argparse
+import difflib
 import importlib
 import os
 import sys
 import traceback
+from typing import NamedTuple
 
-from delivery import github
-from delivery.errors import Failure
+from delivery.adapters import github
+from delivery.core.errors import Failure
 
-STAGES = {
-    "validate": "check the raw tables against their schema",
-    "prepare": "raw tables to training and test rows, split by time",
-    "train": "fit the model",
-    "export": "the model as what the service loads, proven equal to scikit-learn",
-    "evaluate": "metrics with intervals, segments, importance, plots",
-}
-# A model fitted with two threads is another file, and a contended fit takes ten times as long.
+# A model fitted with two threads has different bytes, and a contended fit takes ten times as long.
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-# Each of these has a module with `arguments(parser)` and `main(options)`: its name, or what PLACES says.
-VERBS = {
-    "run": "everything in order: data, pipeline, report, gate, registry, service, load, drift",
-    "fetch": "write data/ from the source, up to fetch.until",
-    "compare": "the model against another one, on the same rows",
-    "gate": "pass, warn or fail, with the evidence; exit 1 on fail",
-    "report": "one page: verdict, metrics, segments, changes, plots, lineage",
-    "register": "the model as a version in the registry",
-    "card": "what a version is for, its numbers, limits, lineage, and who let it through",
-    "audit": "every promotion, deployment and rollback with who, when and the evidence",
-    "prune": "the files of old versions leave the store, their records stay",
-    "lineage": "from a version back to its commit, data and numbers",
-    "store": "the store branch: pull, push",
-    "migrate": "what the store holds to a registry server, or to another DVC remote",
-    "serve": "answer requests with a model",
-    "contract": "ask a running service for known rows, and for its errors",
-    "loadtest": "requests per second, latency and errors of a running service",
-    "drift": "would a model trained with the next month be better?",
-    "backtest": "the drift policy over the whole year again: what it would have opened, and gained",
-    "engine": "where work is done: on this machine, or on a Dask cluster, and whether that answers",
-    "search": "other settings of the model, tried on training rows; the winner as a pull request",
-    "reproduce": "the model that the commit describes, from the store or made again",
-    "review": "what a reviewer of a pull request sees: reproduce, compare, gate, page",
-    "results": "push what a run of the pipeline made: files to the store, dvc.lock to the branch",
-    "comment": "the page of a run as one comment on its pull request",
-    "promote": "a measured model to the environment of its branch",
-    "deploy": "a version to an environment",
-    "rehearse": "a model as a service on this machine: contract, load, stop",
-    "rollback": "an environment back to the version before",
-    "status": "what runs where, since when, from which commit, by whom",
-    "history": "what each environment has had, and the four figures of delivery",
-    "batch": "a month scored with the model that serves",
-    "score": "rows of features in parquet, however many, with the exported model",
-    "retrain": "a pull request with a newly trained model, if drift found that worth it",
-    "runner": "where a pull request's pipeline runs, by its labels",
-    "models": "which folders of a repository of several models a change concerns",
-    "suite": "one folder of tests/, with its outcome in the summary of the run",
-    "new": "a problem of your own from a CSV or parquet file, ready to run",
-    "adopt": "another problem takes the sample's place",
-    "upgrade": "later improvements of the template, without conflicts in what a fork owns",
-    "doctor": "what is set up, what is not, and how to mend it",
-}
+STAGES = ("validate", "prepare", "train", "export", "evaluate")
 
-PLACES = {
-    "new": "new.scaffold",
-    "drift": "drift.check",
-    "backtest": "drift.backtest",
-    "retrain": "drift.retrain",
-    "search": "search.run",
-    "deploy": "deploy.release",
-    "rehearse": "deploy.rehearse",
-    "rollback": "deploy.rollback",
-    "status": "deploy.status",
-    "history": "deploy.history",
-}
+
+class Room(NamedTuple):
+    """A group of verbs in the help, and the package that holds their modules."""
+
+    title: str
+    package: str
+    verbs: dict[str, str]
+
+
+# What people type comes first, what only workflows call comes last.
+ROOMS = (
+    Room("The whole loop", "", {"run": "run everything: data, pipeline, report, gate, registry, service, load, drift"}),
+    Room(
+        "Is the model better?",
+        "decision",
+        {
+            "compare": "compare the model with another one on the same rows",
+            "gate": "check every rule a model must pass; exit 1 if one fails",
+            "report": "write the page: verdict, metrics, segments, changes, plots, lineage",
+        },
+    ),
+    Room(
+        "What runs where?",
+        "deploy",
+        {
+            "deploy": "deploy a version to an environment",
+            "rollback": "return an environment to its previous good version",
+            "status": "show what each environment serves, since when and by whom",
+            "rehearse": "serve a model on this machine, check and load-test it, then stop",
+        },
+    ),
+    Room(
+        "Versions and their records",
+        "registry",
+        {
+            "register": "register the model as a version",
+            "card": "print a version's model card: purpose, metrics, limits, approvals",
+            "lineage": "trace a version to its commit, data and metrics",
+            "history": "list what each environment has served, and the four delivery metrics",
+            "audit": "list every promotion, deployment and rollback with who, when and why",
+            "prune": "delete files of old versions from the store; their records stay",
+            "migrate": "copy the store's contents to a registry server or another DVC remote",
+        },
+    ),
+    Room(
+        "Has the world changed?",
+        "drift",
+        {
+            "drift": "check whether a model retrained on the next period would be better",
+            "backtest": "replay the drift policy over all periods: what it opens and gains",
+        },
+    ),
+    Room("Better settings", "search", {"search": "search better settings on the training rows"}),
+    Room(
+        "Scoring in bulk",
+        "scoring",
+        {
+            "batch": "score a period with the version that serves",
+            "score": "score feature rows in Parquet files with the exported model",
+        },
+    ),
+    Room("The service", "service", {"serve": "serve the model over HTTP"}),
+    Room(
+        "A running service, from outside",
+        "probe",
+        {
+            "contract": "check known rows and error answers of a running service",
+            "loadtest": "measure a running service: requests per second, latency, errors",
+        },
+    ),
+    Room("Your own problem", "fork.new", {"new": "create a problem from a CSV or Parquet file, ready to run"}),
+    Room(
+        "Your fork",
+        "fork",
+        {
+            "adopt": "replace the sample problem with another one",
+            "upgrade": "merge improvements of the template without touching what your fork owns",
+            "doctor": "check what is set up, and how to fix what is not",
+        },
+    ),
+    Room("Data", "data", {"fetch": "fetch the raw tables up to fetch.until into data/"}),
+    Room(
+        "Stages of the pipeline, as dvc.yaml runs them",
+        "pipeline",
+        {
+            "validate": "check the raw tables against their schema",
+            "prepare": "build training and test rows, split by time",
+            "train": "fit the model",
+            "export": "export the model for serving and verify it against scikit-learn",
+            "evaluate": "measure the exported model: metrics with intervals, segments, importance, plots",
+        },
+    ),
+    Room("Machines and stores", "adapters", {"store": "pull or push the store branch"}),
+    Room("", "compute", {"engine": "show where work is done, this machine or a Dask cluster, and whether it answers"}),
+    Room(
+        "Called by workflows",
+        "ci",
+        {
+            "reproduce": "reproduce the model of this commit from the store or by running the pipeline",
+            "review": "reproduce, compare, gate and report for a pull request",
+            "results": "push a pipeline run's results to the store and its branch",
+            "promote": "deliver a measured model to the environment of its branch",
+            "models": "list the model folders that a change touches, in a repository of several models",
+            "runner": "choose the runner of a pull request by its labels",
+            "suite": "run one folder of tests/ and summarise its outcome",
+        },
+    ),
+    Room("", "pull_requests", {"comment": "post a run's report as one comment on its pull request"}),
+    Room("", "drift", {"retrain": "open a retraining pull request if drift found it worthwhile"}),
+)
+MODULES = {verb: ".".join(filter(None, ("delivery", room.package, verb))) for room in ROOMS for verb in room.verbs}
+WIDTH = max(map(len, MODULES)) + 2
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes no abbreviated options: `search --propos` must not open a pull request."""
+
+    def __init__(self, **settings: object) -> None:
+        super().__init__(**settings, allow_abbrev=False)  # type: ignore[arg-type]
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run the verb in `argv` and return the exit code: 0, 1 for a refusal, or the verb's own."""
     os.environ |= THREADS  # before numpy is imported: OpenMP and OpenBLAS read them once
     github.authenticate()
     options = parser(argv).parse_args(argv)
@@ -84,43 +146,69 @@ def main(argv: list[str] | None = None) -> int:
     except Failure as failure:
         return refuse(str(failure), options)
     except KeyboardInterrupt:
-        return refuse("interrupted; run it again, what was done is kept", options)
+        return refuse("interrupted; run it again to resume, finished work is kept", options)
     except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
-        return refuse(f"{error.strerror or error}{where}; mend this and run it again, nothing is half-written", options)
+        path = f" {error.filename}" if error.filename else ""
+        return refuse(f"{error.strerror or error}{path}; fix this and run it again", options)
 
 
 def refuse(line: str, options: argparse.Namespace) -> int:
+    """Print the error line, also to the summary of a workflow run, and return 1."""
     if options.traceback:
         traceback.print_exc()
     print(f"error: {line}", file=sys.stderr)
-    if options.verb not in STAGES:  # a stage is run by another verb, which says it
+    if options.verb not in STAGES:  # the verb that runs the stages reports it
         github.summary(f"**❌ `{options.verb}` stopped: {line}**")
     return 1
 
 
 def parser(argv: list[str] | None = None) -> argparse.ArgumentParser:
-    """The whole tree of verbs; only the one that is asked for is imported."""
+    """Build the parser of all verbs; only the module of the verb in `argv` is imported."""
+    root = Parser(
+        prog="delivery",
+        usage="delivery [--traceback] VERB ...",
+        description="Continuous delivery for a machine-learning model.",
+        epilog=overview(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    root.add_argument("--traceback", action="store_true", help="show the traceback of an error")
     asked = next((word for word in (sys.argv[1:] if argv is None else argv) if not word.startswith("-")), None)
-    root = argparse.ArgumentParser(prog="python -m delivery", description=__doc__)
-    root.add_argument("--traceback", action="store_true", help="show where an error came from")
-    verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name, text in STAGES.items():
-        verb = verbs.add_parser(name, help=f"stage: {text}", description=text)
-        verb.set_defaults(main=stage)
-    for name, text in VERBS.items():
-        verb = verbs.add_parser(name, help=text, description=text)
-        if name == asked:
-            module = importlib.import_module(f"delivery.{PLACES.get(name, name)}")
-            module.arguments(verb)
-            verb.set_defaults(main=module.main)
+    if asked is not None and asked not in MODULES:
+        root.exit(2, f"error: {unknown(asked)}\n")
+    verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB", help=argparse.SUPPRESS)
+    for verb, text in ((verb, text) for room in ROOMS for verb, text in room.verbs.items()):
+        sentence = f"{text[0].upper()}{text[1:]}."
+        added = verbs.add_parser(verb, description=sentence, prog=f"delivery {verb}")
+        if verb in STAGES:
+            added.set_defaults(main=stage)
+        elif verb == asked:
+            module = importlib.import_module(MODULES[verb])
+            module.arguments(added)
+            added.set_defaults(main=module.main)
     return root
 
 
-def stage(options: argparse.Namespace) -> None:
-    from delivery import params, records
+def overview() -> str:
+    """List all verbs by room, for the help."""
+    lines = []
+    for room in ROOMS:
+        lines += ["", f"{room.title}:"] if room.title else []
+        lines += [f"  {verb:{WIDTH}}{text}" for verb, text in room.verbs.items()]
+    return "\n".join([*lines[1:], "", "`delivery VERB --help` explains one of them."])
 
-    module = importlib.import_module(f"delivery.{options.verb}")
+
+def unknown(verb: str) -> str:
+    """Say that there is no such verb, and which one may have been meant."""
+    near = difflib.get_close_matches(verb, MODULES, n=1)
+    return f"there is no verb {verb}; " + (f"did you mean {near[0]}?" if near else "`delivery --help` lists them all")
+
+
+def stage(options: argparse.Namespace) -> None:
+    """Run a stage of the pipeline and keep a record of it."""
+    from delivery.core import params
+    from delivery.pipeline import records
+
+    module = importlib.import_module(MODULES[options.verb])
     with records.stage(options.verb):
         module.run(params.load())
 

@@ -8,29 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from delivery import (
-    compare,
-    contract,
-    dvc,
-    fetch,
-    files,
-    gate,
-    loadtest,
-    params,
-    register,
-    registry,
-    report,
-    store,
-    tables,
-)
-from delivery.deploy import moves, targets
-from delivery.drift import check
-from delivery.errors import Failure
-from delivery.evaluate import METRICS
-from delivery.export import FOLDER as EXPORT
-from delivery.params import Params
+from delivery.adapters import dvc, store
+from delivery.core import files, params, workspace
+from delivery.core.errors import Failure
+from delivery.core.params import Params
+from delivery.data import fetch, tables
+from delivery.decision import compare, gate, report
+from delivery.deploy.targets import rehearsal
+from delivery.drift import drift
+from delivery.probe import contract, loadtest
+from delivery.registry import register, registry, transitions
+from delivery.render import markdown
 
-LOAD = files.REPORTS / "load.json"
 UP_TO_DATE = "Data and pipelines are up to date."
 
 
@@ -49,20 +38,20 @@ def main(options: argparse.Namespace) -> int:
     with step("report", seconds):
         compare.run(settings.compare, options.base)
         decision = gate.run(settings)
-        verdict = report.plain(report.run()).splitlines()[0]
-        facts |= {"verdict": verdict, "metrics": metrics(), "report": str(report.REPORT)}
+        verdict = markdown.plain(report.run()).splitlines()[0]
+        facts |= {"verdict": verdict, "metrics": metrics(), "report": str(workspace.REPORT)}
         print(f"report: {verdict}")
     if decision["verdict"] == "fail":
-        print(gate.MARKDOWN.read_text())
+        print(workspace.GATE_PAGE.read_text())
         summary(facts, seconds)
-        raise Failure(f"the gate failed, so nothing was registered or served; {report.REPORT} says why")
+        raise Failure(f"the gate failed, so nothing was registered or served; {workspace.REPORT} says why")
     with step("register", seconds):
         version, facts["version"] = registered()
     with step("staging", seconds):
         facts |= staging(settings, version)
     with step("drift", seconds):
-        month = check.due(settings.fetch.until)
-        found = check.run(settings, month) if month else check.nothing(settings.fetch.until)
+        month = drift.due(settings.fetch.until)
+        found = drift.run(settings, month) if month else drift.nothing(settings.fetch.until)
         facts["drift"] = f"{found['month']}: {'retrain' if found['retrain'] else 'no retraining'}; {found['why']}"
     summary(facts, seconds)
     return 0
@@ -79,7 +68,7 @@ def step(name: str, seconds: dict[str, float]) -> Iterator[None]:
 def data(settings: Params) -> str:
     """The store as it is elsewhere, and data/ from it or from the source."""
     print(store.pull())
-    if dvc.REMOTE.is_dir() and not files.ARTIFACTS.is_dir():
+    if workspace.DVC_REMOTE.is_dir() and not workspace.ARTIFACTS.is_dir():
         for name in dvc.mend():
             print(f"store: the object {name} was corrupted; it is removed, and made and pushed again if it is needed")
         streamed("pull", "--quiet", "--allow-missing", check=False)
@@ -87,7 +76,7 @@ def data(settings: Params) -> str:
     try:
         tables.read(until)
     except Failure:
-        print(fetch.into(files.DATA, until))
+        print(fetch.into(workspace.DATA, until))
     return f"periods up to {until}"
 
 
@@ -105,7 +94,7 @@ def streamed(*words: str, check: bool = True) -> str:
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | dvc.path_first(),
-        preexec_fn=targets.with_parent(),  # noqa: PLW1509  one call into the kernel
+        preexec_fn=rehearsal.with_parent(),  # noqa: PLW1509  one call into the kernel
     ) as running:
         assert running.stdout is not None
         for line in running.stdout:
@@ -117,7 +106,7 @@ def streamed(*words: str, check: bool = True) -> str:
 
 
 def metrics() -> str:
-    rows = files.read_json(METRICS, "evaluate")["metrics"]
+    rows = files.read_json(workspace.METRICS, "evaluate")["metrics"]
     return ", ".join(f"{name} {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]" for name, row in rows.items())
 
 
@@ -137,11 +126,11 @@ def registered() -> tuple[str, str]:
 
 def staging(settings: Params, version: str) -> dict[str, str]:
     """Contract and load on a service of this machine; only then does `staging` point at the version."""
-    with targets.process(EXPORT, version) as url:
+    with rehearsal.process(workspace.EXPORT, version) as url:
         print(f"staging: serving on {url}")
-        contract.refuse(url, EXPORT, version or None)
-        load = loadtest.run(url, EXPORT, settings.loadtest)
-    files.write_json(LOAD, load)
+        contract.refuse(url, workspace.EXPORT, version or None)
+        load = loadtest.run(url, workspace.EXPORT, settings.loadtest)
+    files.write_json(workspace.LOAD, load)
     print(f"loadtest: {loadtest.summary(load)}")
     loadtest.refuse(loadtest.verdict(load, settings.loadtest))
     if version:
@@ -153,7 +142,7 @@ def staging(settings: Params, version: str) -> dict[str, str]:
 def point(version: str) -> None:
     client = registry.connect()
     if "staging" not in registry.find(client, version).aliases:
-        moves.move(client, "staging", version, "run")
+        transitions.move(client, "staging", version, "run")
         store.commit(f"Version {version} to staging")
 
 

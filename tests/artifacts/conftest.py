@@ -11,7 +11,7 @@ import yaml
 from sample import once
 
 from delivery.__main__ import main
-from delivery.files import digest
+from delivery.core.files import digest
 
 IGNORED = (".cache", ".dvc", ".git")
 

@@ -9,19 +9,23 @@ import pytest
 import sample
 import yaml
 
-from delivery.__main__ import PLACES, STAGES, VERBS
-from delivery.params import Params
+from delivery.__main__ import MODULES, STAGES
+from delivery.core.params import Params
 
 SOURCE = sample.ROOT / "src"
 DVC = yaml.safe_load((sample.ROOT / "dvc.yaml").read_text())["stages"]
-PACKAGES = ("delivery", "delivery.drift", "delivery.service", "problem")
+PACKAGES = (
+    *(".".join(path.parent.relative_to(SOURCE).parts) for path in sorted((SOURCE / "delivery").rglob("__init__.py"))),
+    "problem",
+)
 # What a stage runs through without its outcome depending on it, and why.
 EXEMPT = {
-    "delivery.engine": "where work is done; that its outcome is the same is tests/scale's",
-    "delivery.errors": "words of a refusal; a refused stage has no outcome",
-    "delivery.params": "reads params.yaml, whose values DVC follows one by one",
-    "delivery.processes": "how many parts are made at once",
-    "delivery.progress": "prints to the terminal",
+    "delivery.compute.engine": "where work is done; that its outcome is the same is tests/scale's",
+    "delivery.core.errors": "words of a refusal; a refused stage has no outcome",
+    "delivery.core.params": "reads params.yaml, whose values DVC follows one by one",
+    "delivery.compute.processes": "how many parts are made at once",
+    "delivery.core.progress": "prints to the terminal",
+    "delivery.core.workspace": "paths; DVC follows what lies there",
 }
 HOW = {"engine"}  # decides how a stage works; that the rows are the same is tests/unit/problem/test_windows.py's
 # Of another stage, a stage may use where its outputs are and how they are read back: DVC follows the outputs.
@@ -65,7 +69,7 @@ def imports(module: str) -> Iterator[tuple[str, str | None]]:
 
 def needed(stage: str) -> set[str]:
     """The modules that decide a stage's outcome: its own and what it imports, but for EXEMPT and other stages."""
-    seen, ahead = set(), [f"delivery.{stage}"]
+    seen, ahead = set(), [MODULES[stage]]
     while ahead:
         module = ahead.pop()
         if module not in seen:
@@ -75,7 +79,7 @@ def needed(stage: str) -> set[str]:
 
 
 def other_stage(module: str, stage: str) -> bool:
-    return module.removeprefix("delivery.") in STAGES.keys() - {stage} and module.startswith("delivery.")
+    return module in {MODULES[name] for name in STAGES if name != stage}
 
 
 def used(module: str) -> set[tuple[str, str]]:
@@ -120,7 +124,7 @@ def test_of_another_stage_only_its_outputs_are_used(stage: str) -> None:
         for other, name in used(module):
             if other_stage(other, stage):
                 assert name.isupper() or name in SHARED, f"{module} computes with {other}.{name}: move it to a module"
-                upstream = other.removeprefix("delivery.")
+                upstream = other.rpartition(".")[2]
                 assert outputs(upstream) & dependencies(stage), (
                     f"{stage} reads {upstream} and depends on none of its outputs"
                 )
@@ -157,10 +161,11 @@ def test_a_stage_its_module_its_section_and_its_verb_carry_one_name() -> None:
     assert list(DVC) == list(STAGES)
     for stage in DVC:
         assert DVC[stage]["cmd"] == f"python -m delivery {stage}"
-        assert file(f"delivery.{stage}").exists()
+        assert MODULES[stage] == f"delivery.pipeline.{stage}"
+        assert file(MODULES[stage]).exists()
         assert stage in sections
-    assert sections - set(DVC) - HOW <= set(VERBS), "a section that is no stage's is a verb's"
-    assert all(file(f"delivery.{PLACES.get(verb, verb)}").exists() for verb in VERBS)
+    assert sections - HOW <= set(MODULES), "a section that is no stage's is a verb's"
+    assert all(file(module).exists() for module in MODULES.values())
 
 
 def test_the_problem_never_imports_delivery() -> None:

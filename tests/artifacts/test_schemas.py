@@ -15,9 +15,11 @@ import sample
 import yaml
 from PIL import Image
 
-from delivery import evaluate, params, report, skopsfile, task
-from delivery.files import digest
-from delivery.service import runtime
+from delivery.core import params
+from delivery.core.files import digest
+from delivery.decision import report
+from delivery.model import runtime, skopsfile
+from delivery.stats import predictions, task
 from problem import (
     BLOCK,
     CATEGORIES,
@@ -79,7 +81,7 @@ def test_predictions_are_one_row_per_test_row(artifacts: Path) -> None:
     test, rows = table(artifacts / "prepare" / "test.parquet"), table(artifacts / "evaluate" / "predictions.parquet")
     assert list(rows) == list(dict.fromkeys([*KEY, BLOCK, PERIOD, *SEGMENTS, LABEL, "prediction"]))
     pd.testing.assert_frame_equal(rows.drop(columns="prediction"), test[list(rows.columns[:-1])])
-    values = evaluate.values(rows["prediction"])
+    values = predictions.values(rows["prediction"])
     assert values.shape == task.shape(len(rows))
     assert len(np.unique(task.plain(values))) > len(rows) / 100
 
@@ -180,7 +182,7 @@ def test_the_examples_are_requests_and_their_answers(artifacts: Path, settings: 
 
 def test_the_exported_model_gives_the_predictions_that_were_measured(artifacts: Path) -> None:
     rows = table(artifacts / "prepare" / "test.parquet")
-    measured = evaluate.values(table(artifacts / "evaluate" / "predictions.parquet")["prediction"])
+    measured = predictions.values(table(artifacts / "evaluate" / "predictions.parquet")["prediction"])
     values = rows[list(FEATURES)].astype(object).where(rows[list(FEATURES)].notna(), None)
     got = runtime.load(artifacts / "export").score(list(values.itertuples(index=False, name=None)))
     assert np.abs(got - measured).max() <= 1e-12 * max(1.0, np.abs(measured).max())

@@ -7,7 +7,7 @@ import pytest
 import sample
 import yaml
 
-from delivery.files import digest
+from delivery.core.files import digest
 
 DVC = yaml.safe_load((sample.ROOT / "dvc.yaml").read_text())["stages"]
 
@@ -39,7 +39,7 @@ def test_a_second_reproduction_does_nothing(project: Path) -> None:
 
 
 def test_a_changed_module_is_done_again_with_what_depends_on_it_and_nothing_else(project: Path) -> None:
-    module = project / "src" / "delivery" / "plots.py"
+    module = project / "src" / "delivery" / "pipeline" / "plots.py"
     module.write_text(module.read_text() + "# a remark\n")
     said = sample.repro(project).stdout
     assert [line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")] == ["evaluate"]

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 import sample
 
-from delivery import params, prepare, train
+from delivery.core import params
+from delivery.pipeline import prepare, train
 from problem import Train, table
 
 ROWS = 14_000  # of each part at most, every so many in order: all their neighbours were there for the features

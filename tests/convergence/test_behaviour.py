@@ -8,9 +8,11 @@ import pytest
 import sample
 from msgspec.structs import replace
 
-from delivery import export, params, skopsfile, train
-from delivery.errors import Failure
-from delivery.files import write_json
+from delivery.core import params, workspace
+from delivery.core.errors import Failure
+from delivery.core.files import write_json
+from delivery.model import skopsfile
+from delivery.pipeline import export, train
 from problem import FEATURES, LABEL, Request, Train, predict, row
 
 SETTINGS = params.load(sample.ROOT / "params.yaml")
@@ -34,7 +36,7 @@ def test_every_kind_of_model_is_served_as_it_was_fitted(
     """By scikit-learn, and by ONNX but for those that have no such form, which are refused with the fix."""
     monkeypatch.chdir(tmp_path)
     model = train.fit(split[0], sample.adjusted(chosen, max_iter=200))
-    skopsfile.dump(model, train.MODEL)
+    skopsfile.dump(model, workspace.MODEL)
     rows = export.with_gaps(split[1].head(300))
     scale = export.scale(split[1][LABEL].to_numpy(float))
     for runtime in ("sklearn", "onnx"):
@@ -45,7 +47,7 @@ def test_every_kind_of_model_is_served_as_it_was_fitted(
         settings = replace(SETTINGS.export, runtime=runtime)
         tmp_path.joinpath(runtime).mkdir()
         manifest = export.describe(model, split[0]) | export.write_model(model, settings, Path(runtime))
-        write_json(Path(runtime, export.MANIFEST), manifest, exact=True)
+        write_json(Path(runtime, workspace.MANIFEST), manifest, exact=True)
         expected = predict(model, rows[list(FEATURES)])
         assert export.refuse_mismatch(Path(runtime), rows, expected, settings.tolerance * scale) <= 1e-9 * scale
 

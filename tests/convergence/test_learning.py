@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 import sample
 
-from delivery import params, skopsfile, task, train
-from delivery.errors import Failure
+from delivery.core import params
+from delivery.core.errors import Failure
+from delivery.model import skopsfile
+from delivery.pipeline import train
+from delivery.stats import task
 from problem import FEATURES, LABEL, Train, predict
 
 SETTINGS = params.load(sample.ROOT / "params.yaml")

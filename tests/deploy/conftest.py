@@ -12,7 +12,8 @@ import small
 from host import Site
 from sample import ROOT, change, once
 
-from delivery import files, registry
+from delivery.core import files
+from delivery.registry import registry
 from problem import FEATURES, LABEL, build, table
 
 

@@ -19,8 +19,8 @@ import pytest
 from sample import change
 
 from delivery import __main__ as command
-from delivery import registry
-from delivery.deploy import proxy, slots, state
+from delivery.deploy.targets import proxy, slots, state
+from delivery.registry import registry
 
 CLIENTS = 3
 needs_haproxy = pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is missing")

@@ -13,9 +13,9 @@ import pytest
 from host import NAME, Site, asked
 from sample import ROOT, change
 
-from delivery import registry
-from delivery.deploy import slots
-from delivery.deploy.state import Slot
+from delivery.deploy.targets import slots
+from delivery.deploy.targets.state import Slot
+from delivery.registry import registry
 
 pytestmark = pytest.mark.xdist_group("registry")
 IMAGE = "ghcr.io/acme/demo@sha256:" + "0" * 63 + "{}"

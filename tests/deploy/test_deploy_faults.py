@@ -8,8 +8,9 @@ from collections.abc import Callable
 import pytest
 from host import Site, die, failures, wait_for
 
-from delivery import registry
-from delivery.deploy import canary, counts, environment, host, proxy, release, shadow, slots, state
+from delivery.core import workspace
+from delivery.deploy import canary, counts, deploy, environments, shadow
+from delivery.deploy.targets import host, proxy, slots, state
 
 pytestmark = pytest.mark.xdist_group("registry")
 
@@ -90,8 +91,8 @@ STEPS = {
     "it is being started": after(slots, "_spawn"),
     "it is ready": after(slots, "start"),
     "it gets requests": after(host.Host, "share"),
-    "it was watched": after(release, "switch"),
-    "the alias has moved": after(environment, "point"),
+    "it was watched": after(deploy, "switch"),
+    "the alias has moved": after(environments, "point"),
     "before the old one is drained": after(host.Host, "keep"),
 }
 
@@ -166,9 +167,9 @@ def test_a_version_whose_files_are_gone(one: Site, capsys) -> None:
     warm = state.read(one.home).warm
     assert warm
     slots.end(str(slots.model(one.home, warm.name)))
-    aside = registry.ARTIFACTS.rename(registry.ARTIFACTS.with_name("aside"))
+    aside = workspace.REGISTRY_ARTIFACTS.rename(workspace.REGISTRY_ARTIFACTS.with_name("aside"))
     assert one.rollback() == 1
-    aside.rename(registry.ARTIFACTS)
+    aside.rename(workspace.REGISTRY_ARTIFACTS)
     said = capsys.readouterr().err
     assert "the files of version 1 are not in" in said
     assert "version 2 goes on serving staging" in said

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from host import Site
 
-from delivery.deploy import priority, slots
-from delivery.deploy.state import Slot
+from delivery.deploy.targets import priority, slots
+from delivery.deploy.targets.state import Slot
 
 pytestmark = pytest.mark.xdist_group("registry")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from host import needs_haproxy
 
-from delivery.deploy import proxy, slots
+from delivery.deploy.targets import proxy, slots
 
 BLUE, GREEN = proxy.SLOTS
 

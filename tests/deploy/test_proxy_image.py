@@ -11,7 +11,7 @@ import pytest
 from host import NAME, Site, failures
 from sample import change
 
-from delivery.deploy import proxy, slots, targets
+from delivery.deploy.targets import proxy, rehearsal, slots
 
 pytestmark = pytest.mark.xdist_group("registry")
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.xdist_group("registry")
 def image() -> Iterator[str]:
     """The system's haproxy with the libraries that it loads, and nothing else."""
     program = shutil.which("haproxy")
-    if not program or not targets.engine():
+    if not program or not rehearsal.engine():
         pytest.skip("haproxy is missing, or no Docker engine answers: the proxy is not tested as a container")
     loaded = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
     packed = io.BytesIO()

@@ -6,8 +6,9 @@ import threading
 import pytest
 from host import NAME, Site, failures, wait_for
 
-from delivery import registry
-from delivery.deploy import proxy, shadow, slots, state
+from delivery.core import workspace
+from delivery.deploy.targets import proxy, slots, state
+from delivery.registry import registry
 
 pytestmark = pytest.mark.xdist_group("registry")
 
@@ -121,14 +122,14 @@ def test_a_shadow_is_compared_and_leaves_everything_as_it_was(site: Site, capsys
         site.settled("1")
     assert set(seen) == {"1"}  # nobody saw the other one
     assert "Version 2 was asked what version 1 answered in `staging`: 40 requests, 0 failed" in capsys.readouterr().out
-    found = json.loads(shadow.REPORT.read_text())
+    found = json.loads(workspace.SHADOW.read_text())
     assert found["rows"] == 40
     assert found["largest_distance"] < 1e-9  # the same model
     assert found["mean_ms"]["shadow"] > 0
     site.fault("2", shifts=0.3)
     with site.load():
         assert site.deploy("2", "--shadow", "true") == 0
-    found = json.loads(shadow.REPORT.read_text())
+    found = json.loads(workspace.SHADOW.read_text())
     assert found["mean_difference"] == pytest.approx(0.3)
     assert found["moved"] == 1
     site.canary(requests=40, seconds=0.5)

@@ -69,7 +69,9 @@ def test_a_new_month_that_is_not_fetched_is_named_and_the_run_fetches_it(
         "error: data/flights is stale: fetch.until is 2013-06 and it lacks 2013-04, 2013-05, 2013-06; "
         "run `python -m delivery fetch`\n"
     )
-    said = sample.python(project, "-c", "from delivery import params, run; print(run.data(params.load()))").stdout
+    said = sample.python(
+        project, "-c", "from delivery.core import params; from delivery import run; print(run.data(params.load()))"
+    ).stdout
     assert said.endswith("periods up to 2013-06\n")
     assert main(["validate"]) == 0
 

@@ -12,8 +12,8 @@ import pytest
 import sample
 import yaml
 
-from delivery import upgrade
-from delivery.adopt import MODULES
+from delivery.fork import upgrade
+from delivery.fork.adopt import MODULES
 
 EXAMPLES = sorted(path.name for path in (sample.ROOT / "examples").iterdir() if path.is_dir())
 MOST_FILES, MOST_LINES = 6, 250
@@ -21,8 +21,15 @@ SHARED_MACHINE = {
     "gate.latency_us": 100_000, "loadtest.users": 2, "loadtest.seconds": 1, "loadtest.max_p95_ms": 5000,
     "loadtest.min_rps": 1, "compare.resamples": 400, "compare.score_resamples": 50,
 }  # fmt: skip
-UNIT = ("task", "compare", "gate", "export", "train", "report")
-SLICE = [*(f"tests/unit/test_{name}.py" for name in UNIT), "tests/convergence/test_behaviour.py"]
+SLICE = [
+    "tests/unit/stats/test_task.py",
+    "tests/unit/decision/test_compare.py",
+    "tests/unit/decision/test_gate.py",
+    "tests/unit/decision/test_report.py",
+    "tests/unit/pipeline/test_export.py",
+    "tests/unit/pipeline/test_train.py",
+    "tests/convergence/test_behaviour.py",
+]
 SLICE += ["tests/artifacts/test_schemas.py", "tests/service/test_contract.py"]
 WHOLE = ["tests/unit", "tests/convergence", "tests/artifacts", "tests/service"]
 
@@ -95,7 +102,7 @@ def test_a_fork_takes_the_template_s_later_changes(project: Path, tmp_path: Path
     template = tmp_path / "template"
     sample.git(tmp_path, "clone", "--quiet", str(project), str(template))
     sample.git(template, "checkout", "--quiet", "-B", "main", "template")
-    for name in ("src/problem/model.py", "src/problem/schema.py", "src/delivery/validate.py"):
+    for name in ("src/problem/model.py", "src/problem/schema.py", "src/delivery/pipeline/validate.py"):
         (template / name).write_text((template / name).read_text() + "\n# a later thought\n")
     lock = template / "dvc.lock"
     lock.write_text(lock.read_text().replace("md5: ", "md5: f", 1))
@@ -110,7 +117,7 @@ def test_a_fork_takes_the_template_s_later_changes(project: Path, tmp_path: Path
     assert f"upgrade: merged {later[:8]}" in said
     assert {name: (project / "src" / "problem" / name).read_text() for name in MODULES} == before
     assert not list((project / "tests").rglob("problem"))
-    assert (project / "src" / "delivery" / "validate.py").read_text().endswith("# a later thought\n")
+    assert (project / "src" / "delivery" / "pipeline" / "validate.py").read_text().endswith("# a later thought\n")
     assert yaml.safe_load((project / "params.yaml").read_text())["fetch"]["until"].startswith("2024")
     sample.repro(project)
     sample.commit(project, "Upgraded")

@@ -17,7 +17,7 @@ import psutil
 import pytest
 import sample
 
-from delivery import dvc, store
+from delivery.adapters import dvc, store
 
 PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
 CRASH = Path(__file__).parent / "crash"
@@ -159,7 +159,7 @@ def test_a_corrupted_object_is_refused_by_name_and_made_again(registered: Path) 
     assert not (registered / "artifacts" / "train").exists(), "a wrong model never reaches its place"
 
     shutil.rmtree(registered / "artifacts")
-    data = "from delivery import params, run; run.data(params.load()); run.pipeline()"
+    data = "from delivery.core import params; from delivery import run; run.data(params.load()); run.pipeline()"
     said = sample.python(registered, "-c", data).stdout
     assert f"store: the object {digest} was corrupted; it is removed" in said
     ran = re.findall(r"^Running stage '(\w+)'", said, re.MULTILINE)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import sample
 
-from delivery.report import LIMIT
+from delivery.decision.report import LIMIT
 
 STEPS = ["data", "pipeline", "report", "register", "staging", "drift", "summary"]
 

@@ -12,7 +12,7 @@ import pytest
 import sample
 
 from delivery.__main__ import main
-from delivery.files import digest
+from delivery.core.files import digest
 
 SPACE = 64 * 1024  # bytes: less than any of these outputs
 

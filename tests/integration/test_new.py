@@ -7,7 +7,7 @@ from pathlib import Path
 import orders
 import sample
 
-from delivery import upgrade
+from delivery.fork import upgrade
 
 
 def test_an_awkward_file_runs_as_it_is(tmp_path: Path, source: Path) -> None:

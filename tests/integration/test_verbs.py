@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import sample
 
-from delivery.__main__ import STAGES, VERBS, main
+from delivery.__main__ import MODULES, ROOMS, main
+
+TEXTS = {verb: text for room in ROOMS for verb, text in room.verbs.items()}
 
 
 def test_make_help_lists_the_targets_and_every_verb() -> None:
@@ -16,24 +18,31 @@ def test_make_help_lists_the_targets_and_every_verb() -> None:
     said = subprocess.run(command, cwd=sample.ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("setup", "run", "serve", "test", "check", "drift"):
         assert f"\n{target} " in f"\n{said}"
-    for verb, text in (STAGES | VERBS).items():
-        assert f"\n    {verb} " in said
+    for verb, text in TEXTS.items():
+        assert f"\n  {verb} " in said
         assert " ".join(text.split()[:3]) in " ".join(said.split())
 
 
-@pytest.mark.parametrize("verb", [*STAGES, *VERBS])
+@pytest.mark.parametrize("verb", MODULES)
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([verb, "--help"])
     assert stopped.value.code == 0
-    assert (STAGES | VERBS)[verb] in " ".join(capsys.readouterr().out.split())
+    assert TEXTS[verb][1:] in " ".join(capsys.readouterr().out.split())
 
 
-def test_an_unknown_verb_is_refused_with_the_list(capsys: pytest.CaptureFixture) -> None:
+def test_an_unknown_verb_is_refused_with_the_nearest_one(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["traing"])
     assert stopped.value.code == 2
-    assert "train" in capsys.readouterr().err
+    assert capsys.readouterr().err == "error: there is no verb traing; did you mean train?\n"
+
+
+def test_an_abbreviated_option_is_refused(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["search", "--propos"])
+    assert stopped.value.code == 2
+    assert "unrecognized arguments: --propos" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from locust import FastHttpUser, events, task
 
-from delivery.contract import close
+from delivery.probe.contract import close
 
 BATCH = 20  # rows
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from delivery.deploy.slots import free_port
+from delivery.deploy.targets.slots import free_port
 
 USERS = ("postgres", "nobody")  # PostgreSQL refuses to run as root
 BUCKET = "delivery"

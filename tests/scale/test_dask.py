@@ -15,13 +15,18 @@ import sample
 from distributed.client import FutureCancelledError
 from msgspec.structs import replace
 
-from delivery import engine, files, params, prepare, registry, score, windows
 from delivery.__main__ import main
-from delivery.deploy.slots import free_port
+from delivery.compute import engine
+from delivery.core import files, params, workspace
+from delivery.core.errors import Failure
+from delivery.core.params import Params, Search
+from delivery.data import prepared, windows
+from delivery.deploy.targets.slots import free_port
 from delivery.drift import replay
-from delivery.errors import Failure
-from delivery.params import Params, Search
-from delivery.search import run as search
+from delivery.pipeline import prepare
+from delivery.registry import registry
+from delivery.scoring import score
+from delivery.search import search
 from delivery.search.record import EXPERIMENT
 from problem import FEATURES, KEY, LABEL
 
@@ -52,23 +57,23 @@ def dangerous(mark: str, as_done: Any, work: Any, items: Iterable[Any], where: s
 
 def test_features_are_the_same_files(settings: Params, workers: str, killed: Path) -> None:
     prepare.run(replace(settings, engine="memory"))
-    whole = {name: prepare.read(name) for name in ("train", "test")}
+    whole = {name: prepared.read(name) for name in ("train", "test")}
     prepare.run(replace(settings, engine="stream"))
-    alone = files.digest(prepare.FOLDER)
-    shutil.rmtree(prepare.FOLDER)
+    alone = files.digest(workspace.PREPARED)
+    shutil.rmtree(workspace.PREPARED)
     prepare.run(replace(settings, engine=workers))
     assert killed.exists()
-    assert len(list((prepare.FOLDER / "train.parquet").iterdir())) > 1
-    assert files.digest(prepare.FOLDER) == alone
+    assert len(list((workspace.PREPARED / "train.parquet").iterdir())) > 1
+    assert files.digest(workspace.PREPARED) == alone
     for name, rows in whole.items():
-        pd.testing.assert_frame_equal(prepare.read(name), rows, check_exact=True)
+        pd.testing.assert_frame_equal(prepared.read(name), rows, check_exact=True)
 
 
 def test_scores_are_the_same_files(settings: Params, workers: str, killed: Path) -> None:
-    rows = prepare.read("test")[[*dict.fromkeys([*KEY, *FEATURES])]]
+    rows = prepared.read("test")[[*dict.fromkeys([*KEY, *FEATURES])]]
     rows.to_parquet("rows.parquet", row_group_size=len(rows) // 12)
-    alone = score.run(Path("rows.parquet"), Path("alone"), score.EXPORT)
-    found = score.run(Path("rows.parquet"), Path("found"), score.EXPORT, workers)
+    alone = score.run(Path("rows.parquet"), Path("alone"), workspace.EXPORT)
+    found = score.run(Path("rows.parquet"), Path("found"), workspace.EXPORT, workers)
     assert killed.exists()
     assert found["rows_scored"] == alone["rows_scored"] == len(rows)
     assert files.digest(Path("found")) == files.digest(Path("alone"))
@@ -78,10 +83,10 @@ def test_a_search_tries_each_setting_once_and_finds_the_same(settings: Params, w
     space: dict[str, Any] = {"max_iter": [2, 3, 4, 5, 6, 7]}
     settings = replace(settings, search=Search(trials=6, folds=1, seed=1, space=space))
     alone = trials(search.run(settings))
-    shutil.rmtree(search.JOURNALS)
+    shutil.rmtree(workspace.SEARCH_JOURNALS)
     assert trials(search.run(replace(settings, engine=workers))) == alone
     assert killed.exists()
-    (journal,) = search.JOURNALS.iterdir()
+    (journal,) = workspace.SEARCH_JOURNALS.iterdir()
     assert len(journal.read_text().splitlines()) == len(alone["trials"]) == 7
     client = registry.connect()
     assert len(client.search_runs([registry.experiment(client, EXPERIMENT)])) == 7
@@ -102,7 +107,7 @@ def test_a_backtest_predicts_the_same(settings: Params, workers: str, killed: Pa
     assert len(alone.scores) == 2
     for count, scores in alone.scores.items():
         np.testing.assert_array_equal(found.scores[count], scores)
-    assert not list((files.CACHE / "drift").glob("*.parquet"))
+    assert not list((workspace.CACHE / "drift").glob("*.parquet"))
 
 
 def test_what_is_lost_with_a_worker_is_made_again(workers: str) -> None:
@@ -122,9 +127,9 @@ def test_what_is_lost_with_a_worker_is_made_again(workers: str) -> None:
 
 def test_a_refusal_on_a_worker_is_the_same_line(settings: Params, workers: str) -> None:
     path = Path("artifacts/prepare/test.parquet")
-    prepare.read("test").drop(columns=FEATURES[-1]).to_parquet(path, row_group_size=100)
+    prepared.read("test").drop(columns=FEATURES[-1]).to_parquet(path, row_group_size=100)
     with pytest.raises(Failure, match=rf"test\.parquet lacks {FEATURES[-1]}$"):
-        score.run(path, Path("out"), score.EXPORT, workers)
+        score.run(path, Path("out"), workspace.EXPORT, workers)
 
 
 def test_a_worker_without_the_folder_or_with_other_code_says_so(

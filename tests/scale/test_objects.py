@@ -14,9 +14,9 @@ import engines
 import pytest
 import sample
 
-from delivery import files, store
 from delivery.__main__ import main
-from delivery.deploy.slots import free_port
+from delivery.core import files, workspace
+from delivery.deploy.targets.slots import free_port
 
 MANY, SOME = 40, 5
 
@@ -48,7 +48,7 @@ def dvc(*words: str) -> None:
 def kept(content: bytes) -> Path:
     """An object in the store."""
     digest = hashlib.md5(content).hexdigest()
-    path = store.STORE / "dvc" / "files" / "md5" / digest[:2] / digest[2:]
+    path = workspace.STORE / "dvc" / "files" / "md5" / digest[:2] / digest[2:]
     files.write(path, content)
     return path
 
@@ -58,7 +58,7 @@ def there(remote: Any) -> dict[str, bytes]:
 
 
 def here() -> dict[str, bytes]:
-    objects = store.STORE / "dvc"
+    objects = workspace.STORE / "dvc"
     return {f"dvc/{path.relative_to(objects)}": path.read_bytes() for path in objects.rglob("??/*") if path.is_file()}
 
 

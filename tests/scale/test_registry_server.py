@@ -10,9 +10,10 @@ from uuid import uuid4
 import pytest
 from mlflow import MlflowClient
 
-from delivery import files, registry
 from delivery.__main__ import main
-from delivery.deploy import environment, moves
+from delivery.core import files, workspace
+from delivery.deploy import environments
+from delivery.registry import registry, transitions
 
 WRITERS = 8
 
@@ -48,7 +49,7 @@ def promote(name: str) -> tuple[str, bool]:
         outcome = add(registry.connect(), name)
         return outcome[0]
 
-    environment.point("staging", register, "promote")
+    environments.point("staging", register, "promote")
     return outcome
 
 
@@ -78,7 +79,7 @@ def test_eight_promotions_at_once_lose_no_version_and_leave_one_winner(clean: st
         kept = by_digest[tags[registry.DIGEST]]
         assert outcome == (kept.version, True), "who registered it was told its number"
         assert files.digest(registry.download(client, kept, Path("here"))) == files.digest(folder)
-    history = moves.of(found, "staging")
+    history = transitions.of(found, "staging")
     assert {version for _, version in history} == {version.version for version in found}, "every move is on record"
     winner = registry.find(client, "staging")
     assert winner.version == history[-1][1], "what serves is what the history says"
@@ -104,14 +105,14 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(clean: str, tables: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
     """The store's registry with three versions, of which the second was deleted, and two aliases."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    registry.DATABASE.parent.mkdir(parents=True)
-    shutil.copy(tables, registry.DATABASE)
+    workspace.REGISTRY_DATABASE.parent.mkdir(parents=True)
+    shutil.copy(tables, workspace.REGISTRY_DATABASE)
     client = registry.connect()
     for name in ("one", "two", "three"):
         number, _ = add(client, name)
         registry.describe(client, number, f"The card of {name}")
-        moves.point(client, "staging", number)
-    moves.point(client, "production", "1")
+        transitions.point(client, "staging", number)
+    transitions.point(client, "production", "1")
     client.delete_model_version(registry.MODEL, "2")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", clean)
     return client

@@ -12,7 +12,7 @@ from live import Service, serving
 from sample import once
 from small import TRAIN, write
 
-from delivery import skopsfile
+from delivery.model import skopsfile
 from delivery.service.access import Tokens
 from delivery.service.app import About, App
 from delivery.service.predict import Limits

@@ -10,7 +10,7 @@ import pytest
 from live import ask, command, serving
 from sample import ROOT
 
-from delivery.errors import Failure
+from delivery.core.errors import Failure
 from delivery.service import access
 from delivery.service.access import Tokens, refuse_open
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from live import Service, ask, serving
 
-from delivery import contract
-from delivery.errors import Failure
+from delivery.core.errors import Failure
+from delivery.probe import contract
 
 
 def broken(url: str, model: Path, **more: str) -> set[str]:

@@ -16,10 +16,11 @@ from live import ask
 from sample import ROOT
 from test_access import wait_until
 
-from delivery import contract, params
-from delivery.deploy import host, proxy, slots
-from delivery.deploy.state import Slot
-from delivery.errors import Failure
+from delivery.core import params
+from delivery.core.errors import Failure
+from delivery.deploy.targets import host, proxy, slots
+from delivery.deploy.targets.state import Slot
+from delivery.probe import contract
 from delivery.service.log import read
 
 # With those of tests/deploy in one worker: a build beside them takes the cores that their load needs.

@@ -9,9 +9,9 @@ import pytest
 from live import Service
 from test_contract import altered, spoiled
 
-from delivery import loadtest
-from delivery.errors import Failure
-from delivery.params import LoadTest
+from delivery.core.errors import Failure
+from delivery.core.params import LoadTest
+from delivery.probe import loadtest
 
 SETTINGS = LoadTest(users=4, seconds=2, max_p95_ms=5000, max_error_rate=0.0, min_rps=1, budget=2.0, rounds=3)
 GOOD = {"requests": 1000, "failures": 0, "errors": {}, "error_rate": 0.0, "rps": 100.0, "p95_ms": 10.0}

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from delivery.errors import Failure
+from delivery.core.errors import Failure
 from delivery.service import log as log_module
 from delivery.service.log import Event, Log, read
 

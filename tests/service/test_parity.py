@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from delivery import trees
+from delivery.pipeline import trees
 
 
 def test_a_tree_of_one_leaf_and_a_split_on_missing_alone() -> None:

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delivery import export, params
-from delivery.errors import Failure
-from delivery.files import write_json
-from delivery.service import runtime
+from delivery.core import params, workspace
+from delivery.core.errors import Failure
+from delivery.core.files import write_json
+from delivery.model import runtime
+from delivery.pipeline import export
 from problem import FEATURES, predict, row
 
 
@@ -66,7 +67,7 @@ def test_inputs_are_what_was_encoded(exported: Path, good: dict) -> None:
 def test_scikit_learn_serves_what_has_no_graph(
     made: Path, rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "MODEL", made / "model.skops")
+    monkeypatch.setattr(workspace, "MODEL", made / "model.skops")
     pipeline = export.skopsfile.load(made / "model.skops")
     settings = params.Export(runtime="sklearn", tolerance=1e-6, examples=5)
     write_json(

@@ -11,8 +11,12 @@ import pytest
 from sample import MONTHS, adjusted, once, small
 from sklearn.pipeline import Pipeline
 
-from delivery import compare, evaluate, export, files, gate, params, prepare, registry, report, tables, train, validate
-from delivery.params import Params
+from delivery.core import files, params, workspace
+from delivery.core.params import Params
+from delivery.data import tables
+from delivery.decision import gate, report
+from delivery.pipeline import evaluate, export, prepare, train, validate
+from delivery.registry import registry
 from problem import PRIMARY, table
 
 
@@ -125,7 +129,7 @@ def finished(little: Path, settings: Params, tmp_path_factory: pytest.TempPathFa
             for stage in (validate, prepare, train, export, evaluate):
                 stage.run(settings)
             nothing = {"against": None, "commit": None, "reason": "there is no commit yet", "comparison": None}
-            files.write_json(compare.REPORT, nothing)
+            files.write_json(workspace.COMPARISON, nothing)
             gate.run(settings)
             report.run()
         finally:
@@ -156,14 +160,14 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
         finally:
             os.chdir(before)
 
-    return once(tmp_path_factory, "registry", make) / registry.DATABASE
+    return once(tmp_path_factory, "registry", make) / workspace.REGISTRY_DATABASE
 
 
 @pytest.fixture
 def empty_registry(folder: Path, fresh: Path) -> None:
     """The store of the current folder has a registry without versions."""
-    registry.DATABASE.parent.mkdir(parents=True)
-    shutil.copy(fresh, registry.DATABASE)
+    workspace.REGISTRY_DATABASE.parent.mkdir(parents=True)
+    shutil.copy(fresh, workspace.REGISTRY_DATABASE)
 
 
 @pytest.fixture

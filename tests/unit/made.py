@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 from msgspec.structs import replace
 
-from delivery import export, files, registry
-from delivery.evaluate import PREDICTION, values
-from delivery.params import Params
+from delivery.core import files, workspace
+from delivery.core.params import Params
+from delivery.pipeline import export
+from delivery.registry import registry
+from delivery.stats.predictions import PREDICTION, values
 from problem import BLOCK, CLASSES, FEATURES, KEY, LABEL, PERIOD, SEGMENTS, predict
 
 ROOT = Path(__file__).parents[2]
@@ -74,9 +76,9 @@ def worse(rows: pd.DataFrame, by: float, where: Any = True) -> pd.DataFrame:
 
 def written(model: Any, rows: tuple, settings: Params, folder: Path) -> None:
     """What the stage does before it checks."""
-    (folder / export.MANIFEST).write_text("")
+    (folder / workspace.MANIFEST).write_text("")
     manifest = export.describe(model, rows[0]) | export.write_model(model, settings.export, folder)
-    files.write_json(folder / export.MANIFEST, manifest, exact=True)
+    files.write_json(folder / workspace.MANIFEST, manifest, exact=True)
 
 
 def checked(model: Any, rows: tuple, folder: Path, tolerance: float = 1e-6) -> float:

@@ -12,18 +12,24 @@ import pytest
 
 from delivery import __main__ as command
 from delivery import run
-from delivery.errors import Failure
+from delivery.core.errors import Failure
 
 
 @pytest.mark.parametrize(
     ("error", "line"),
     [
         (Failure("the gate failed; look"), "error: the gate failed; look"),
-        (KeyboardInterrupt(), "error: interrupted; run it again, what was done is kept"),
-        (OSError(28, "No space left on device"), "error: No space left on device; mend this"),
-        (OSError(30, "Read-only file system", "reports"), "error: Read-only file system reports; mend this"),
-        (PermissionError(13, "Permission denied", "data"), "error: Permission denied data; mend this"),
-        (FileNotFoundError(2, "No such file or directory", "git"), "error: No such file or directory git; mend this"),
+        (KeyboardInterrupt(), "error: interrupted; run it again to resume, finished work is kept"),
+        (OSError(28, "No space left on device"), "error: No space left on device; fix this and run it again"),
+        (
+            OSError(30, "Read-only file system", "reports"),
+            "error: Read-only file system reports; fix this and run it again",
+        ),
+        (PermissionError(13, "Permission denied", "data"), "error: Permission denied data; fix this and run it again"),
+        (
+            FileNotFoundError(2, "No such file or directory", "git"),
+            "error: No such file or directory git; fix this and run it again",
+        ),
     ],
     ids=["refusal", "interrupt", "full", "read-only", "forbidden", "no git"],
 )
@@ -60,22 +66,43 @@ def test_a_parameter_that_is_wrong_stops_a_stage(folder: Path, capsys) -> None:
     assert capsys.readouterr().err.startswith("error: params.yaml: Object contains unknown field `sede`")
 
 
-@pytest.mark.parametrize("words", [[], ["nothing"], ["train", "--fast"], ["lineage"]])
+@pytest.mark.parametrize("words", [[], ["train", "--fast"], ["lineage"]])
 def test_what_is_no_command_is_refused_with_the_usage(words: list[str], capsys) -> None:
     with pytest.raises(SystemExit) as stopped:
         command.main(words)
     assert stopped.value.code == 2
-    assert "usage: python -m delivery" in capsys.readouterr().err
+    assert "usage: delivery" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", [*command.STAGES, *command.VERBS])
+@pytest.mark.parametrize("verb", command.MODULES)
 def test_every_verb_exists_and_has_its_help(verb: str, capsys) -> None:
-    module = importlib.import_module(f"delivery.{command.PLACES.get(verb, verb)}")
+    module = importlib.import_module(command.MODULES[verb])
     assert hasattr(module, "main") or verb in command.STAGES
     with pytest.raises(SystemExit) as stopped:
         command.main([verb, "--help"])
     assert stopped.value.code == 0
-    assert f"usage: python -m delivery {verb}" in capsys.readouterr().out
+    assert f"usage: delivery {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("typed", "advice"),
+    [
+        ("drfit", "did you mean drift?"),
+        ("role-back", "did you mean rollback?"),
+        ("xyz", "`delivery --help` lists them all"),
+    ],
+)
+def test_a_mistyped_verb_is_refused_with_the_nearest_one(typed: str, advice: str, capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command.main([typed])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == f"error: there is no verb {typed}; {advice}\n"
+
+
+def test_the_help_lists_what_people_type_before_what_workflows_call() -> None:
+    text = command.overview()
+    places = [text.index(f"\n  {verb} ") for verb in ("compare", "deploy", "drift", "new", "validate", "reproduce")]
+    assert places == sorted(places)
 
 
 def test_the_list_of_verbs_needs_no_library() -> None:

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from sample import MONTHS
 
-from delivery import files, register, run, tables
-from delivery.errors import Failure
-from delivery.params import Params
+from delivery import run
+from delivery.core import files, workspace
+from delivery.core.errors import Failure
+from delivery.core.params import Params
+from delivery.data import tables
+from delivery.registry import register
 
 
 def test_a_step_is_announced_and_timed(capsys) -> None:
@@ -32,7 +35,7 @@ def test_the_summary_names_what_there_is_in_order(capsys) -> None:
 
 
 def test_metrics_in_one_line(folder: Path) -> None:
-    files.write_json(run.METRICS, {"metrics": {"auc": {"value": 0.75, "low": 0.7, "high": 0.8}}})
+    files.write_json(workspace.METRICS, {"metrics": {"auc": {"value": 0.75, "low": 0.7, "high": 0.8}}})
     assert run.metrics() == "auc 0.7500 [0.7000, 0.8000]"
 
 
@@ -56,7 +59,7 @@ def test_data_that_are_not_there_are_fetched(
     asked = []
     monkeypatch.setattr(run.fetch, "into", lambda folder, until: asked.append((folder, until)))
     assert run.data(settings) == f"periods up to {MONTHS[1]}"
-    assert asked == [(files.DATA, MONTHS[1])]
+    assert asked == [(workspace.DATA, MONTHS[1])]
 
 
 def test_data_that_are_there_are_not_fetched_again(

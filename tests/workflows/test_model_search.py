@@ -9,8 +9,8 @@ from harness.gitserver import git
 from harness.hub import Hub, Token
 from sample import ROOT
 
-from delivery import params
-from delivery.errors import Failure
+from delivery.core import params
+from delivery.core.errors import Failure
 from delivery.search.propose import propose
 
 ADA = Token("ada", "acme/demo", "person")

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from delivery import params
+from delivery.core import params
+from delivery.core.errors import Failure
 from delivery.deploy import counts
 from delivery.deploy.counts import Counts
-from delivery.deploy.host import Host
-from delivery.errors import Failure
+from delivery.deploy.targets.host import Host
 
 CHANCE = 0.01  # of a false alarm about errors
 TICK = 0.5  # seconds; each look costs both services a page of metrics

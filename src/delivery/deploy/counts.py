@@ -8,10 +8,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from delivery.deploy import proxy, slots
-from delivery.deploy.host import Host
-from delivery.deploy.state import Slot
-from delivery.errors import Failure
+from delivery.core.errors import Failure
+from delivery.deploy.targets import proxy, slots
+from delivery.deploy.targets.host import Host
+from delivery.deploy.targets.state import Slot
 
 FAILED = ("hrsp_5xx", "econ", "eresp", "wretr", "wredis")
 ANSWERED = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx")

@@ -4,8 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
-from delivery import contract, loadtest, params
-from delivery.deploy import targets
+from delivery.core import params
+from delivery.deploy.targets import rehearsal
+from delivery.probe import contract, loadtest
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def main(options: argparse.Namespace) -> None:
 
 def run(model: Path, version: str, image: str, *, load: bool = True) -> None:
     """Raises Failure at the first thing that does not hold; nothing is left running."""
-    start = targets.container(image, version) if image and targets.engine() else targets.process(model, version)
+    start = rehearsal.container(image, version) if image and rehearsal.engine() else rehearsal.process(model, version)
     with start as url:
         contract.refuse(url, model, version or None)
         if load:

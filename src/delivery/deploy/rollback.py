@@ -3,10 +3,14 @@
 import argparse
 import time
 
-from delivery import contract, github, params, records, registry
-from delivery.deploy import environment, history, host, moves, rehearse, release, slots, versions
-from delivery.deploy.host import Host
-from delivery.errors import Failure
+from delivery.adapters import github, provenance
+from delivery.core import params
+from delivery.core.errors import Failure
+from delivery.deploy import artifacts, deploy, environments, rehearse
+from delivery.deploy.targets import host, slots
+from delivery.deploy.targets.host import Host
+from delivery.probe import contract
+from delivery.registry import history, registry, transitions
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,13 +28,13 @@ def main(options: argparse.Namespace) -> None:
 
 
 def run(target: str, to: str, reason: str) -> str:
-    where = versions.place(target)
+    where = artifacts.place(target)
     if where.target == "rehearsal":
         return rehearsed(target, to, reason)
     if where.target == "kubernetes":
         return in_cluster(target, to, reason)
     with host.opened(target, where, params.load().deploy) as there:
-        there.settle(lambda: versions.pointed(target))
+        there.settle(lambda: artifacts.pointed(target))
         left, begun = there.state.serving, time.monotonic()
         if left is None:
             raise Failure(f"nothing serves {target}; deploy a version")
@@ -57,8 +61,8 @@ def warm(there: Host, to: str) -> bool:
 def cold(there: Host, to: str) -> None:
     """The version is started beside what serves, and takes over once it has kept its contract."""
     version = chosen(there.environment, to)
-    exported = versions.download(version)
-    there.begin(versions.slot(version, there.place), exported)
+    exported = artifacts.download(version)
+    there.begin(artifacts.slot(version, there.place), exported)
     contract.refuse(slots.url(there.candidate), exported, str(version.version))
     there.share(host.WHOLE)
     there.say(f"version {version.version} was started and answers")
@@ -75,9 +79,9 @@ def finish(there: Host, left: str, reason: str, begun: float) -> None:
 
 def in_cluster(target: str, to: str, reason: str) -> str:
     """The version is proven in a pod of its own first; then it takes the others' places."""
-    version, left = chosen(target, to), versions.pointed(target)
+    version, left = chosen(target, to), artifacts.pointed(target)
     number = str(version.version)
-    done = release.in_cluster(
+    done = deploy.in_cluster(
         version, target, 0, "rollback", lambda seconds: record(target, left, number, reason, seconds)
     )
     return f"{told(target, number, left)} {done}"
@@ -89,7 +93,7 @@ def rehearsed(target: str, to: str, reason: str) -> str:
     version = chosen(target, to)
     number = str(version.version)
     with github.deployment(target, version.tags["git.commit"], f"rollback to version {number}"):
-        rehearse.run(versions.download(version), number, version.tags.get("image.digest", ""), load=False)
+        rehearse.run(artifacts.download(version), number, version.tags.get("image.digest", ""), load=False)
         record(target, str(left.version), number, reason, time.monotonic() - begun)
     return told(target, number, str(left.version))
 
@@ -106,13 +110,13 @@ def chosen(target: str, to: str):
 
 def record(target: str, left: str, number: str, reason: str, seconds: float) -> None:
     """Who, when and why on the version that is left; the alias on the other."""
-    note = f"{records.now()} by {records.actor()}: {reason or 'no reason given'}"
+    note = f"{provenance.now()} by {provenance.actor()}: {reason or 'no reason given'}"
 
     def mark() -> str:
         registry.tag(registry.connect(), left, {f"{target}.rolled_back": note})
         return number
 
-    environment.point(target, mark, "rollback", reason, seconds)
+    environments.point(target, mark, "rollback", reason, seconds)
 
 
 def told(target: str, number: str, left: str) -> str:
@@ -124,7 +128,7 @@ def previous(target: str) -> str:
     versions = registry.versions(registry.connect())
     serving = next((str(version.version) for version in versions if target in version.aliases), "")
     bad = {str(version.version) for version in versions if f"{target}.rolled_back" in version.tags}
-    for _, number in reversed(moves.of(versions, target)):
+    for _, number in reversed(transitions.of(versions, target)):
         if number != serving and number not in bad:
             return number
     raise Failure(f"no earlier good version of {target} is known; name one with --to")

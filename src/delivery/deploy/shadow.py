@@ -18,15 +18,16 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from delivery import contract, files
-from delivery.client import TIMEOUT
-from delivery.deploy import canary, counts, host, proxy, slots, targets
-from delivery.deploy.host import Host
-from delivery.deploy.state import Slot
-from delivery.errors import Failure
+from delivery.core import files, workspace
+from delivery.core.errors import Failure
+from delivery.deploy import canary, counts
+from delivery.deploy.targets import host, proxy, rehearsal, slots
+from delivery.deploy.targets.host import Host
+from delivery.deploy.targets.state import Slot
+from delivery.probe import contract
+from delivery.probe.client import TIMEOUT
 from delivery.service.log import Line
 
-REPORT = files.REPORTS / "shadow.json"
 MOVED = 0.05  # a score that is so far away from the other one is counted
 # Every line that is written from now on. It runs where the log is, be that in a container; the empty line that it
 # prints in each turn ends it once nobody reads any more.
@@ -58,7 +59,7 @@ def trial(there: Host, wanted: Slot, exported: Path) -> str:
         contract.refuse(slots.url(there.candidate), exported, wanted.version)
         found = compare(there, old, there.candidate)
         there.undo()
-    files.write_json(REPORT, found)
+    files.write_json(workspace.SHADOW, found)
     return page(found)
 
 
@@ -125,7 +126,7 @@ def followed(folder: Path, slot: Slot, seconds: float) -> Iterator[Line]:
         command,
         stdout=subprocess.PIPE,
         bufsize=0,
-        preexec_fn=targets.with_parent(),  # noqa: PLW1509  one call into the kernel
+        preexec_fn=rehearsal.with_parent(),  # noqa: PLW1509  one call into the kernel
     ) as follower:
         assert follower.stdout is not None
         try:

@@ -8,12 +8,15 @@ from typing import Any
 
 import msgspec
 
-from delivery import github, params, registry
-from delivery.deploy import cluster, host, moves, proxy, slots, state, versions
-from delivery.deploy.history import NONE
-from delivery.deploy.moves import Event
-from delivery.errors import Failure
-from delivery.params import Place
+from delivery.adapters import github
+from delivery.core import params
+from delivery.core.errors import Failure
+from delivery.core.params import Place
+from delivery.deploy import artifacts
+from delivery.deploy.targets import host, kubernetes, proxy, slots, state
+from delivery.registry import registry, transitions
+from delivery.registry.history import NONE
+from delivery.registry.transitions import Event
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,9 +43,9 @@ def run() -> list[dict[str, Any]]:
     known = registry.versions(registry.connect()) if registry.exists() else []
     places = params.load().deploy.environments
     pointed = {alias: version for version in known for alias in version.aliases}
-    found = moves.events(known)
+    found = transitions.events(known)
     return [
-        row(name, places.get(name, versions.REHEARSAL), pointed.get(name), [e for e in found if e.environment == name])
+        row(name, places.get(name, artifacts.REHEARSAL), pointed.get(name), [e for e in found if e.environment == name])
         for name in sorted({*places, *pointed})
     ]
 
@@ -74,7 +77,7 @@ def row(name: str, place: Place, version: registry.ModelVersion | None, events: 
 
 def clustered(name: str, place: Place, number: str) -> dict[str, Any]:
     """What the cluster says."""
-    there = cluster.Cluster(name, place, params.load().deploy)
+    there = kubernetes.Cluster(name, place, params.load().deploy)
     serving, trouble = there.serving(), ""
     if not serving:
         trouble = f"nothing runs here; deploy {number or 'a version'}"

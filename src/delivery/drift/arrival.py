@@ -4,15 +4,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from delivery import files, processes, validate, windows
-from delivery.errors import Failure
-from delivery.fetch import into
-from delivery.params import Params
+from delivery.compute import processes
+from delivery.core import workspace
+from delivery.core.errors import Failure
+from delivery.core.params import Params
+from delivery.data import windows
+from delivery.data.fetch import into
+from delivery.pipeline import validate
 from problem import LABEL, PERIOD, TIME
 
 
 def place(month: str) -> Path:
-    return files.CACHE / "drift" / month
+    return workspace.CACHE / "drift" / month
 
 
 def fetched(month: str) -> Path:

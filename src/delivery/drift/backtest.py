@@ -12,26 +12,27 @@ from typing import Any
 
 import numpy as np
 
-from delivery import files, params, tables
+from delivery.core import files, params, workspace
+from delivery.core.params import Params
+from delivery.data import tables
 from delivery.drift import arrival, plots, policy
 from delivery.drift.replay import Replay, first, fit, loss, today, window
-from delivery.params import Params
 from problem import LABEL, PERIOD, PRIMARY
 
 MODES = ("frozen", "replaced")
-REPORT = files.REPORTS / "drift.backtest.json"
-PLOT = files.REPORTS / "drift.backtest.png"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", choices=MODES, help="without it both")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("--plot", type=Path, default=PLOT, metavar="FILE", help="where the picture goes")
+    parser.add_argument(
+        "--plot", type=Path, default=workspace.BACKTEST_PLOT, metavar="FILE", help="where the picture goes"
+    )
 
 
 def main(options: argparse.Namespace) -> None:
     result = run(params.load(), (options.mode,) if options.mode else MODES)
-    files.write_json(REPORT, result)
+    files.write_json(workspace.BACKTEST, result)
     files.write(options.plot, plots.backtest(result))
     print(json.dumps(files.rounded(result), indent=1) if options.json else "\n".join(map(markdown, result.values())))
 

@@ -10,14 +10,12 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from delivery import files, task, train
+from delivery.core import files, workspace
+from delivery.core.params import Params
 from delivery.drift.policy import Window
-from delivery.errors import Failure
-from delivery.params import Params
+from delivery.pipeline import train
+from delivery.stats import task
 from problem import BLOCK, FEATURES, LABEL, PERIOD, PRIMARY, losses, predict
-
-CACHE = files.CACHE / "drift" / "windows"
-KEPT = files.STORE / "drift" / "windows"
 
 
 def months(examples: pd.DataFrame, trained_until: str, month: str) -> list[str]:
@@ -27,20 +25,6 @@ def months(examples: pd.DataFrame, trained_until: str, month: str) -> list[str]:
     """
     labelled = examples.loc[examples[LABEL].notna(), PERIOD].unique()
     return sorted(period for period in labelled if trained_until < period <= month)[1:]
-
-
-def fitted(examples: pd.DataFrame, month: str, settings: Params) -> Any:
-    """A model of every labelled row before the month. Raises Failure when it cannot be trained."""
-    rows = examples[(examples[PERIOD] < month) & examples[LABEL].notna()]
-    try:
-        model = train.fit(rows, settings.train)
-        train.refuse_infinite({}, predict(model, rows[list(FEATURES)].head(1000)))
-    except Failure as failure:
-        raise Failure(f"the challenger for {month} could not be trained: {failure}") from None
-    except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
-        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Failure(f"the challenger for {month} could not be trained: {cause}") from error
-    return model
 
 
 def window(rows: pd.DataFrame, champion: np.ndarray, challenger: np.ndarray) -> Window:
@@ -61,16 +45,12 @@ def windows(
     for month, key in zip(names, keys, strict=True):
         known = recall(key)
         if known is None:
-            rows = labelled(examples, month)
-            model = fitted(examples, month, settings)
+            rows = train.labelled(examples, month)
+            model = train.fitted(examples, month, settings)
             known = window(rows, *(predict(each, rows[list(FEATURES)]) for each in (champion, model)))
             remember(key, known)
         found.append(known)
     return found
-
-
-def labelled(examples: pd.DataFrame, month: str) -> pd.DataFrame:
-    return examples[(examples[PERIOD] == month) & examples[LABEL].notna()].reset_index(drop=True)
 
 
 def key(data: Path, month: str, champion: str, settings: Params) -> str:
@@ -83,7 +63,7 @@ def key(data: Path, month: str, champion: str, settings: Params) -> str:
 
 
 def recall(key: str) -> Window | None:
-    for folder in (KEPT, CACHE):
+    for folder in (workspace.WINDOWS_KEPT, workspace.WINDOWS_CACHE):
         path = folder / f"{key}.json"
         if path.exists():
             content = files.read_json(path, "drift")
@@ -95,4 +75,4 @@ def remember(key: str, known: Window) -> None:
     content = {"month": known.month} | {
         name: getattr(known, name).tolist() for name in ("rows", "gains", "gaps", "remains")
     }
-    files.write_json(CACHE / f"{key}.json", content)
+    files.write_json(workspace.WINDOWS_CACHE / f"{key}.json", content)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delivery import files, task
-from delivery.drift import explain, shift
-from delivery.params import Params
+from delivery.core import files
+from delivery.core.params import Params
+from delivery.drift import explain
+from delivery.stats import shift, task
 from problem import BLOCK, CLASSES, FEATURES, LABEL, PERIOD, PRIMARY, SEASONAL, TABLES, losses
 
 SCORE = "score"

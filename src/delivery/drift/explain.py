@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delivery import task
-from delivery.bootstrap import blocks, interval, means
-from delivery.drift import shift
-from delivery.drift.shift import Bins
-from delivery.params import Compare
+from delivery.core.params import Compare
+from delivery.stats import shift, task
+from delivery.stats.bootstrap import blocks, interval, means
+from delivery.stats.shift import Bins
 from problem import BLOCK, LABEL, PERIOD, PRIMARY, SEGMENTS, losses
 
 UNIT = PRIMARY.replace("_", " ")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delivery.canvas import ABOVE, BLUE, GREY, LINES, ORANGE, Table, figure, listing, png, styled
+from delivery.render.canvas import ABOVE, BLUE, GREY, LINES, ORANGE, Table, figure, listing, png, styled
 from problem import PRIMARY
 
 UNIT = PRIMARY.replace("_", " ")

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from delivery import task
-from delivery.bootstrap import interval
-from delivery.params import Compare, Drift
+from delivery.core.params import Compare, Drift
+from delivery.stats import task
+from delivery.stats.bootstrap import interval
 from problem import BLOCK, PRIMARY
 
 # Months are pooled while their gains differ by less than this interval. Lower than the confidence of the decision:

@@ -11,10 +11,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from delivery import engine, files, task
+from delivery.compute import engine
+from delivery.core import workspace
+from delivery.core.errors import Failure
+from delivery.core.params import Params
 from delivery.drift import challenger, policy
-from delivery.errors import Failure
-from delivery.params import Params
+from delivery.pipeline import train
+from delivery.stats import task
 from problem import BLOCK, FEATURES, LABEL, PERIOD, PRIMARY, TIME, losses, predict
 
 
@@ -55,7 +58,7 @@ def within_reach(examples: pd.DataFrame, where: str) -> Iterator[pd.DataFrame | 
     if not engine.cluster(where):
         yield examples
         return
-    path = files.CACHE / "drift" / f"examples.{os.getpid()}.parquet"
+    path = workspace.CACHE / "drift" / f"examples.{os.getpid()}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     examples.to_parquet(path)
     try:
@@ -68,7 +71,7 @@ def unseen(source: pd.DataFrame | Path, settings: Params, period: str) -> tuple[
     """What a model of everything before the period says of all rows, NaN of those it knows, and how long it trained."""
     examples = pd.read_parquet(source) if isinstance(source, Path) else source
     start = time.monotonic()
-    model = challenger.fitted(examples, period, settings)
+    model = train.fitted(examples, period, settings)
     seconds = time.monotonic() - start
     new = (examples[PERIOD] >= period).to_numpy()
     scores = np.full(task.shape(len(examples)), np.nan)

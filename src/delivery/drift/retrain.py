@@ -6,11 +6,12 @@ has pushed to is theirs: it gets a comment and is left as it is.
 
 import argparse
 
-from delivery import dvc, fetch, files, github, page, params, pictures, proposal, results, store
-from delivery.drift import check
-from delivery.edit import edited
-from delivery.params import PARAMS
-from delivery.proposal import RETRAINING
+from delivery.adapters import dvc, github, store
+from delivery.core import files, params, workspace
+from delivery.core.params_file import edited
+from delivery.data import fetch
+from delivery.pull_requests import images, page, proposal
+from delivery.pull_requests.proposal import RETRAINING
 
 PLOTS = {"drift.gains.png": "What a challenger would have gained", "drift.shift.png": "Drift per column"}
 
@@ -24,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
-    found = files.read_json(check.JSON, "drift")
+    found = files.read_json(workspace.DRIFT, "drift")
     if found["retrain"]:
         said = propose(found["month"], found["why"], dispatch=options.dispatch)
     elif found["withdraw"] and (pull := proposal.opened(RETRAINING)):
@@ -45,7 +46,7 @@ def propose(month: str, why: str, *, dispatch: bool) -> str:
     asks = f"The check of {month} asks for a retraining: {why}."
     said, done = proposal.offer(RETRAINING, month, f"Retrain with {month}", asks, make)
     if dispatch and done:
-        results.start_checks(done.branch, done.commit, done.number)
+        proposal.start_checks(done.branch, done.commit, done.number)
     return said
 
 
@@ -62,8 +63,8 @@ def withdraw(pull: dict, month: str, why: str) -> str:
 def build(month: str, branch: str) -> None:
     """The pipeline with data until the month; what it makes is in the store before anything names it."""
     until(month)
-    fetch.into(files.DATA, month)
-    dvc.run("add", "--quiet", str(files.DATA))
+    fetch.into(workspace.DATA, month)
+    dvc.run("add", "--quiet", str(workspace.DATA))
     dvc.run("repro")
     dvc.run("push", "--quiet")
     store.push(f"Data and model of {branch}", redo=lambda: None)
@@ -71,14 +72,14 @@ def build(month: str, branch: str) -> None:
 
 def until(month: str) -> None:
     """fetch.until in params.yaml, the rest of the file untouched."""
-    files.write(PARAMS, edited(PARAMS.read_text(), "fetch", {"until": month}))
+    files.write(workspace.PARAMS, edited(workspace.PARAMS.read_text(), "fetch", {"until": month}))
     params.load()
 
 
 def body(month: str) -> str:
     """The evidence page with its plots, safe to show: values come from the source."""
-    shown = [(files.REPORTS / name, words) for name, words in PLOTS.items() if (files.REPORTS / name).exists()]
-    addresses = pictures.publish([path for path, _ in shown], f"retrain-{month}")
+    shown = [(workspace.REPORTS / name, words) for name, words in PLOTS.items() if (workspace.REPORTS / name).exists()]
+    addresses = images.publish([path for path, _ in shown], f"retrain-{month}")
     lines = [f'<img src="plots/{path.name}" alt="{words}" width="400">' for path, words in shown]
     last = f"Made by [this run]({github.run_url()}). Later checks bring it up to date or close it; push to its branch, and it is yours."
-    return page.safe(f"{check.MARKDOWN.read_text()}\n" + "\n".join(lines), addresses, "") + f"\n\n{last}\n"
+    return page.safe(f"{workspace.DRIFT_PAGE.read_text()}\n" + "\n".join(lines), addresses, "") + f"\n\n{last}\n"

@@ -13,14 +13,15 @@ import numpy as np
 import pandas as pd
 from msgspec import inspect
 
-from delivery import dvc, files, task
-from delivery.bootstrap import interval
-from delivery.errors import Failure
-from delivery.evaluate import PREDICTION, values
-from delivery.export import FOLDER as EXPORT
-from delivery.params import Compare, Params
-from delivery.service import runtime
+from delivery.adapters import dvc
+from delivery.core import files, workspace
+from delivery.core.errors import Failure
+from delivery.core.params import Compare, Params
+from delivery.model import runtime
 from delivery.service.log import read
+from delivery.stats import task
+from delivery.stats.bootstrap import interval
+from delivery.stats.predictions import PREDICTION, values
 from problem import BLOCK, FEATURES, KEY, LABEL, PERIOD, PRIMARY, Request, losses, row
 
 Rows = pd.DataFrame
@@ -50,9 +51,9 @@ def fetched(place: str) -> Path:
     """
     if "://" not in place:
         return Path(place)
-    with files.replacing(files.CACHE / "served") as scratch:
+    with files.replacing(workspace.CACHE / "served") as scratch:
         dvc.run("get-url", place, str(scratch), quiet=True)
-    return files.CACHE / "served"
+    return workspace.CACHE / "served"
 
 
 def logged(folder: Path) -> tuple[Rows, int]:
@@ -182,7 +183,7 @@ def facts(log: Path, examples: Rows, reference: Rows, settings: Params) -> dict[
     """Everything above about a service's log; `reference` as for `feedback`."""
     predicted, unreadable = logged(log)
     joined, counts = join(predicted, examples)
-    model = runtime.load(EXPORT)
+    model = runtime.load(workspace.EXPORT)
     ours = joined[joined["version"] == model.manifest.sha256[:12]]
     return realised(joined, counts) | {
         "unreadable": unreadable,

@@ -4,18 +4,19 @@ import difflib
 import hashlib
 from typing import Any
 
-from delivery import files, git, github, proposal
-from delivery.edit import edited
-from delivery.errors import Failure
-from delivery.params import PARAMS
-from delivery.proposal import SEARCH
+from delivery.adapters import git, github
+from delivery.core import files, workspace
+from delivery.core.errors import Failure
+from delivery.core.params_file import edited
+from delivery.pull_requests import proposal
+from delivery.pull_requests.proposal import SEARCH
 from delivery.search.verdict import page, said, sentence
 
 
 def propose(result: dict[str, Any]) -> str:
     """A pull request that changes nothing but `train` in params.yaml, or how to make one by hand."""
     values = result["best"]
-    text = PARAMS.read_text(encoding="utf-8")
+    text = workspace.PARAMS.read_text(encoding="utf-8")
     wanted = edited(text, "train", values)
     title = f"Settings from a model search: {said(values)}"
     branch = hashlib.sha256(said(values).encode()).hexdigest()[:8]
@@ -28,7 +29,7 @@ def propose(result: dict[str, Any]) -> str:
         raise Failure("there are changes that are not committed; commit or stash them, and run this again")
 
     def make(_: str) -> str:
-        files.write(PARAMS, wanted)
+        files.write(workspace.PARAMS, wanted)
         return f"{page(result)}\n\nThe gate judges this on the test rows, as it does every change.\n"
 
     try:
@@ -39,7 +40,7 @@ def propose(result: dict[str, Any]) -> str:
 
 def by_hand(text: str, wanted: str, title: str, branch: str) -> str:
     """The change and the commands, where there is no token to ask GitHub with."""
-    name = PARAMS.name
+    name = workspace.PARAMS.name
     change = difflib.unified_diff(text.splitlines(), wanted.splitlines(), f"a/{name}", f"b/{name}", lineterm="")
     lines = [
         f"no token of GitHub, so nothing is opened: {github.OWN_TOKEN}, or make this change, then:",

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from delivery import registry
-from delivery.params import Params
+from delivery.core.params import Params
+from delivery.registry import registry
 from delivery.search.trials import Trial
 from problem import PRIMARY, Train
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from delivery.errors import Failure
-from delivery.params import Params, Span
+from delivery.core.errors import Failure
+from delivery.core.params import Params, Span
 from problem import Train
 
 

@@ -12,10 +12,10 @@ import pandas as pd
 from msgspec import Struct
 from msgspec.structs import replace
 
-from delivery import files
-from delivery.drift import challenger
-from delivery.errors import Failure
-from delivery.params import Params
+from delivery.core import files
+from delivery.core.errors import Failure
+from delivery.core.params import Params
+from delivery.pipeline.train import fitted, labelled
 from problem import BLOCK, FEATURES, LABEL, PRIMARY, Train, losses, predict
 
 
@@ -36,8 +36,8 @@ def attempt(train: Train, source: Path, folds: Sequence[str], settings: Params) 
     failed = ""
     try:
         for period in folds:
-            model = challenger.fitted(rows, period, replace(settings, train=train))
-            fold = challenger.labelled(rows, period)
+            model = fitted(rows, period, replace(settings, train=train))
+            fold = labelled(rows, period)
             loss = losses(fold[LABEL].to_numpy(float), predict(model, fold[list(FEATURES)]))[PRIMARY]
             sums += pd.Series(loss).groupby(fold[BLOCK].to_numpy()).sum().tolist()
         if not np.isfinite(sums).all():

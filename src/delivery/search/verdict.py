@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from delivery.bootstrap import blocks
-from delivery.params import Params
+from delivery.core.params import Params
 from delivery.search.trials import Trial
+from delivery.stats.bootstrap import blocks
 from problem import BLOCK, PERIOD, PRIMARY, Train
 
 SHOWN = 10  # trials in the table

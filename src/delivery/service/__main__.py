@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from delivery import serve
-from delivery.errors import Failure
+from delivery.core.errors import Failure
+from delivery.service import serve
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ import logging
 import time
 from pathlib import Path
 
-from delivery.errors import Failure
+from delivery.core.errors import Failure
 
 AGAIN = 1.0  # seconds between two looks at the token file
 logger = logging.getLogger(__name__)

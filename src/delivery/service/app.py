@@ -15,7 +15,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, PlatformCo
 from prometheus_client import generate_latest as exposition
 from starlette.exceptions import HTTPException
 
-from delivery.service import openapi, runtime
+from delivery.model import runtime
+from delivery.service import openapi
 from delivery.service.access import Tokens
 from delivery.service.log import Log
 from delivery.service.metrics import Metrics

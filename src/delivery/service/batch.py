@@ -7,7 +7,7 @@ Nobody waits for company: a batch is what one turn of the event loop brings.
 import asyncio
 from typing import Any
 
-from delivery.service.runtime import Model
+from delivery.model.runtime import Model
 
 Scored = tuple[Any, bytes]  # the score (of several classes a list) and the encoded row
 

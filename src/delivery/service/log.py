@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from delivery.errors import Failure
+from delivery.core.errors import Failure
 
 logger = logging.getLogger(__name__)
 MEGABYTE = 1 << 20

@@ -14,12 +14,12 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
+from delivery.model.runtime import Model
 from delivery.service.access import Tokens
 from delivery.service.batch import Batch
 from delivery.service.log import Event
 from delivery.service.problems import CONTENT_TYPE, Problem, invalid
 from delivery.service.recorder import Recorder
-from delivery.service.runtime import Model
 from problem import Request, row
 
 Message = MutableMapping[str, Any]

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import uvicorn
 
-from delivery.errors import Failure
+from delivery.core.errors import Failure
 from delivery.service.access import Tokens, refuse_open
 from delivery.service.app import About, App
 from delivery.service.predict import Limits

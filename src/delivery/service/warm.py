@@ -9,7 +9,7 @@ import py_compile
 import sys
 from pathlib import Path
 
-from delivery.errors import Failure
+from delivery.core.errors import Failure
 from delivery.service import __main__, server
 from delivery.service.access import Tokens
 from delivery.service.app import About, App

@@ -8,8 +8,9 @@ import pytest
 import sample
 from msgspec.structs import replace
 
-from delivery import export, params, train
-from delivery.errors import Failure
+from delivery.core import params
+from delivery.core.errors import Failure
+from delivery.pipeline import export, train
 from problem import CATEGORIES, FEATURES, Train, predict
 
 EXPORT = params.load(sample.ROOT / "params.yaml").export

@@ -9,8 +9,11 @@ import pytest
 from msgspec.structs import replace
 from sklearn.metrics import roc_auc_score
 
-from delivery import compare, evaluate, params, skopsfile, train
-from delivery.errors import Failure
+from delivery.core import params
+from delivery.core.errors import Failure
+from delivery.model import skopsfile
+from delivery.pipeline import train
+from delivery.stats import comparison, predictions
 from problem import FEATURES, LABEL, Train, predict
 
 SETTINGS = params.Compare(resamples=400, score_resamples=50, confidence=0.95, seed=1, segment_rows=100)
@@ -44,8 +47,8 @@ def test_shuffled_labels_leave_chance(split, settings: Train) -> None:
 def test_a_model_beats_the_dummy_beyond_noise(name: str, split, settings: Train) -> None:
     dummy, model = (train.fit(split[0], enough(settings, kind)) for kind in ("dummy", name))
     rows = split[1][list(FEATURES)]
-    old, new = (evaluate.predictions(split[1], predict(one, rows)) for one in (dummy, model))
-    found = compare.compare(old, new, SETTINGS)
+    old, new = (predictions.predictions(split[1], predict(one, rows)) for one in (dummy, model))
+    found = comparison.compare(old, new, SETTINGS)
     assert {row["verdict"] for row in found["metrics"]} == {"better"}
 
 

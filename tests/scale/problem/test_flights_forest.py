@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 from sklearn.ensemble import _forest
 
-from delivery import params, train
+from delivery.core import params, workspace
+from delivery.pipeline import train
 
 
 def test_a_forest_is_the_same_file(project: Path, workers: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,11 +17,11 @@ def test_a_forest_is_the_same_file(project: Path, workers: str, monkeypatch: pyt
     settings = params.load()
     settings = replace(settings, train=replace(settings.train, model="random_forest", max_iter=12))
     train.run(settings)
-    alone = train.MODEL.read_bytes()
-    train.MODEL.unlink()
+    alone = workspace.MODEL.read_bytes()
+    workspace.MODEL.unlink()
     mark = project / "killed"
     grow = partial(engines.dying, str(mark), 2, _forest._parallel_build_trees)
     monkeypatch.setattr(_forest, "_parallel_build_trees", grow)
     train.run(replace(settings, engine=workers))
     assert mark.exists()
-    assert train.MODEL.read_bytes() == alone
+    assert workspace.MODEL.read_bytes() == alone

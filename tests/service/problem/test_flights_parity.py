@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
-from delivery import export, trees
-from delivery.errors import Failure
-from delivery.files import write_json
-from delivery.service import runtime
+from delivery.core.errors import Failure
+from delivery.core.files import write_json
+from delivery.model import runtime
+from delivery.pipeline import export, trees
 from problem import CATEGORIES, FEATURES, Request, predict, row
 
 NUMBERS = [name for name in FEATURES if name not in CATEGORIES]

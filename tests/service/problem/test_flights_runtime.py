@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from delivery.service import runtime
+from delivery.model import runtime
 from problem import FEATURES, LABEL, Train, build
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from delivery import params
+from delivery.core import params
 from delivery.deploy import canary
 from delivery.deploy.counts import Counts
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import made
 import pytest
 
-from delivery import files, store
-from delivery.drift import challenger, decisions
-from delivery.errors import Failure
+from delivery.adapters import store
+from delivery.core import files, workspace
+from delivery.core.errors import Failure
+from delivery.drift import decisions
 
 
 def result(month: str = "2013-07", **values) -> dict:
@@ -25,17 +26,17 @@ def test_there_is_no_log_before_the_first_check(folder: Path) -> None:
 
 def test_a_check_is_a_line_that_a_person_can_read(repository: Path) -> None:
     assert "kept on this machine" in decisions.keep(result())
-    (line,) = decisions.LOG.read_text().splitlines()
+    (line,) = workspace.DRIFT_LOG.read_text().splitlines()
     assert '"why": "±"' in line
     (entry,) = decisions.read()
     assert (entry["month"], entry["retrain"], entry["champion_trained_on"]) == ("2013-07", True, "2013-01 to 2013-04")
-    assert made.git("status", "--porcelain", cwd=files.STORE) == ""
+    assert made.git("status", "--porcelain", cwd=workspace.STORE) == ""
 
 
 def test_what_challengers_gained_goes_along(repository: Path) -> None:
-    files.write_json(challenger.CACHE / "k1.json", {"month": "2013-07"})
+    files.write_json(workspace.WINDOWS_CACHE / "k1.json", {"month": "2013-07"})
     decisions.keep(result(windows=["k1", "k2"]))
-    assert json.loads((challenger.KEPT / "k1.json").read_text()) == {"month": "2013-07"}
+    assert json.loads((workspace.WINDOWS_KEPT / "k1.json").read_text()) == {"month": "2013-07"}
 
 
 @pytest.fixture
@@ -69,6 +70,6 @@ def test_without_an_answer_the_line_stays_on_this_machine(remote: Path) -> None:
 
 
 def test_a_broken_line_is_named(folder: Path) -> None:
-    files.write(decisions.LOG, '{"month": "2013-06"}\n<<<<<<<\n')
+    files.write(workspace.DRIFT_LOG, '{"month": "2013-06"}\n<<<<<<<\n')
     with pytest.raises(Failure, match="line 2 is not JSON"):
         decisions.read()

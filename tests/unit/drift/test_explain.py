@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delivery.drift import explain, shift
-from delivery.evaluate import PREDICTION, values
-from delivery.params import Params
+from delivery.core.params import Params
+from delivery.drift import explain
+from delivery.stats import shift
+from delivery.stats.predictions import PREDICTION, values
 from problem import LABEL, PRIMARY, losses
 
 

@@ -8,9 +8,9 @@ import made
 import numpy as np
 import pytest
 
+from delivery.core.params import Params
 from delivery.drift import policy
 from delivery.drift.policy import Window
-from delivery.params import Params
 
 DAYS = 30
 PERIODS = [f"2013-{month:02d}" for month in range(1, 13)]
@@ -73,7 +73,7 @@ def test_pooling_stops_at_the_first_month_that_disagrees(strict: Params) -> None
 def test_the_interval_is_that_of_compare(strict: Params) -> None:
     import pandas as pd
 
-    from delivery.bootstrap import blocks, interval, means
+    from delivery.stats.bootstrap import blocks, interval, means
 
     one = window(0.01, 0.02)
     grouped = blocks(pd.Series(np.arange(DAYS)), strict.compare.resamples, strict.compare.seed)

@@ -3,9 +3,9 @@
 import made
 import pytest
 
+from delivery.core.errors import Failure
+from delivery.core.params import Params
 from delivery.drift import replay
-from delivery.errors import Failure
-from delivery.params import Params
 
 MONTHS = [f"2013-{month:02d}" for month in range(1, 9)]
 

@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from delivery.core.params import Params
 from delivery.drift import backtest
 from delivery.drift.replay import Replay
-from delivery.params import Params
 from problem import BLOCK, LABEL, PERIOD, TIME
 
 MONTHS = [f"2013-{month:02d}" for month in range(1, 9)]

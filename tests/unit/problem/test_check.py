@@ -9,37 +9,40 @@ import made
 import pandas as pd
 import pytest
 
-from delivery import files, processes, skopsfile, tables, train, windows
 from delivery.__main__ import main
-from delivery.drift import challenger, check, decisions, policy
-from delivery.errors import Failure
-from delivery.files import CACHE
-from delivery.params import Params
+from delivery.compute import processes
+from delivery.core import files, workspace
+from delivery.core.errors import Failure
+from delivery.core.params import Params
+from delivery.data import tables, windows
+from delivery.drift import challenger, decisions, drift, policy
+from delivery.model import skopsfile
+from delivery.pipeline import train
 from problem import Train, table
 
 
 @pytest.fixture
 def arrived(project: Path, little: Path) -> Path:
     """March has arrived at the finished project."""
-    return shutil.copytree(little, CACHE / "drift" / "2013-03")
+    return shutil.copytree(little, workspace.CACHE / "drift" / "2013-03")
 
 
 def test_a_month_that_the_champion_has_learnt_from_is_refused(project: Path, settings: Params) -> None:
     with pytest.raises(Failure, match="trained until 2013-01: 2013-01 is not news to it; take a later month"):
-        check.run(settings, "2013-01")
+        drift.run(settings, "2013-01")
 
 
 def test_a_schema_break_in_the_new_month_stops_instead_of_retraining(arrived: Path, settings: Params) -> None:
     file = arrived / "flights" / "2013-03.parquet"
     pd.read_parquet(file).assign(origin="XXX").to_parquet(file)
     with pytest.raises(Failure, match=r"flights\.origin: isin"):
-        check.run(settings, "2013-03")
-    assert not check.JSON.exists()
+        drift.run(settings, "2013-03")
+    assert not workspace.DRIFT.exists()
 
 
 def test_without_a_model_the_command_that_makes_one_is_named(folder: Path, settings: Params) -> None:
     with pytest.raises(Failure, match=r"model\.skops is missing; run `dvc repro` or `dvc pull`"):
-        check.run(settings, "2013-03")
+        drift.run(settings, "2013-03")
 
 
 def test_a_month_that_does_not_exist_is_refused(project: Path, capsys) -> None:
@@ -62,7 +65,7 @@ def test_a_stream_judges_as_memory_does(arrived: Path, lenient: Params, monkeypa
     monkeypatch.setattr(windows, "ROWS", 1800)
     monkeypatch.setattr(tables, "ROWS", 700)
     monkeypatch.setattr(processes, "PROCESSES", 1)
-    found = [check.run(made.changed(lenient, engine=engine), "2013-03") for engine in ("memory", "stream")]
+    found = [drift.run(made.changed(lenient, engine=engine), "2013-03") for engine in ("memory", "stream")]
     assert len(windows.cut("2013-03", "stream", arrived)) > 5
     at_once, by_days = (json.dumps(files.rounded(each | {"seconds": 0}), sort_keys=True) for each in found)
     assert at_once == by_days
@@ -77,17 +80,17 @@ def test_a_month_is_judged_and_written_down(arrived: Path, lenient: Params, monk
         return fit(rows, chosen)
 
     monkeypatch.setattr(train, "fit", watched)
-    found = check.run(lenient, "2013-03")
+    found = drift.run(lenient, "2013-03")
     assert sorted(seen[0]["period"].unique()) == ["2013-01", "2013-02"], (
         "the challenger learns from all before the month"
     )
     assert (found["month"], found["champion_trained_on"]) == ("2013-03", ["2013-01"])
     assert found["verdict"] in policy.JUDGED
-    written = json.loads(check.JSON.read_text())
+    written = json.loads(workspace.DRIFT.read_text())
     assert {name: written[name] for name in ("retrain", "withdraw", "why")} == {
         name: found[name] for name in ("retrain", "withdraw", "why")
     }
-    page = check.MARKDOWN.read_text()
+    page = workspace.DRIFT_PAGE.read_text()
     assert page.startswith(f"**{'Retrain' if found['retrain'] else 'No retraining'} for 2013-03: {found['why']}.**")
     assert "- The champion's log loss is " in page
     assert "Champion trained on 2013-01 to 2013-01; challenger on everything before 2013-03." in page
@@ -102,7 +105,7 @@ def test_what_was_measured_before_is_not_trained_again(
 ) -> None:
     """Of the months since the champion was trained only the newest needs a model; new raw files make it all new."""
     examples = table(tables.read("2013-03", arrived))
-    champion = skopsfile.load(train.MODEL)
+    champion = skopsfile.load(workspace.MODEL)
     names = ["2013-02", "2013-03"]
 
     def windows() -> list:
@@ -110,7 +113,7 @@ def test_what_was_measured_before_is_not_trained_again(
         return challenger.windows(examples, names, champion, keys, lenient)
 
     first = windows()
-    monkeypatch.setattr(challenger, "fitted", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(train, "fitted", lambda *_: pytest.fail("trained again"))
     for one, other in zip(first, windows(), strict=True):
         assert one.gains == pytest.approx(other.gains, abs=1e-5)
     spoil(arrived, lambda rows: rows.iloc[1:])
@@ -126,16 +129,16 @@ def test_the_champions_own_test_month_has_no_challenger() -> None:
 def test_a_month_without_labels_waits(arrived: Path, lenient: Params) -> None:
     outcomes = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"]
     spoil(arrived, lambda rows: rows.assign(**dict.fromkeys(outcomes, float("nan"))))
-    found = check.run(made.changed(lenient, validate__missing_jump=1.0), "2013-03")
+    found = drift.run(made.changed(lenient, validate__missing_jump=1.0), "2013-03")
     assert (found["verdict"], found["retrain"], found["withdraw"]) == ("wait", False, False)
     assert "rows and none has a label yet" in found["why"]
     assert {row["column"] for row in found["evidence"]} >= {"score", "temp"}, "what moved can be seen without labels"
-    assert check.MARKDOWN.read_text().startswith("**No decision for 2013-03")
+    assert workspace.DRIFT_PAGE.read_text().startswith("**No decision for 2013-03")
 
 
 def test_a_month_that_is_not_over_waits(arrived: Path, lenient: Params) -> None:
     spoil(arrived, lambda rows: rows[rows["day"] <= 3])
-    found = check.run(lenient, "2013-03")
+    found = drift.run(lenient, "2013-03")
     assert found["verdict"] == "wait"
     assert "labels of 3 days are fewer than drift.min_days 5" in found["why"]
     assert found["found"]["now"]["loss"] > 0
@@ -148,11 +151,11 @@ def test_late_labels_that_change_old_rows_are_said(arrived: Path, lenient: Param
         return rows
 
     spoil(arrived, late, "2013-01")
-    found = check.run(lenient, "2013-03")
+    found = drift.run(lenient, "2013-03")
     assert found["revisions"] == [{"file": "flights/2013-01.parquet", "added": 0, "removed": 2, "altered": 40}]
     assert (
         "The source has changed `flights/2013-01.parquet` since it was fetched: 40 rows altered"
-        in check.MARKDOWN.read_text()
+        in workspace.DRIFT_PAGE.read_text()
     )
 
 
@@ -168,21 +171,21 @@ def test_late_labels_that_change_old_rows_are_said(arrived: Path, lenient: Param
 def test_broken_data_stop_and_leave_no_decision(change: Callable, why: str, arrived: Path, lenient: Params) -> None:
     spoil(arrived, change)
     with pytest.raises(Failure, match=why):
-        check.run(lenient, "2013-03")
-    assert not check.JSON.exists()
+        drift.run(lenient, "2013-03")
+    assert not workspace.DRIFT.exists()
 
 
 def test_a_column_that_is_suddenly_missing_stops(arrived: Path, lenient: Params) -> None:
     file = arrived / "weather" / "2013-03.parquet"
     pd.read_parquet(file).assign(temp=float("nan")).to_parquet(file, index=False)
     with pytest.raises(Failure, match=r"features\.temp: missing in .* of the newest period's rows"):
-        check.run(lenient, "2013-03")
+        drift.run(lenient, "2013-03")
 
 
 def test_a_label_from_the_future_stops(arrived: Path, lenient: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pd.Timestamp, "now", lambda: pd.Timestamp("2013-03-01"))
     with pytest.raises(Failure, match=r"a label of 2013-03-06 .* has arrived before its time"):
-        check.run(lenient, "2013-03")
+        drift.run(lenient, "2013-03")
 
 
 @pytest.mark.parametrize("error", [Failure("it did not converge"), ValueError("a label is NaN"), MemoryError()])
@@ -193,10 +196,10 @@ def test_a_challenger_that_cannot_be_trained_is_a_red_check_with_its_evidence(
         raise error
 
     monkeypatch.setattr(train, "fit", fail)
-    monkeypatch.setattr(check, "into", lambda *_: None)
-    monkeypatch.setattr(check.params, "load", lambda: lenient)
+    monkeypatch.setattr(drift, "into", lambda *_: None)
+    monkeypatch.setattr(drift.params, "load", lambda: lenient)
     assert main(["drift", "--month", "2013-03"]) == 1
-    found = json.loads(check.JSON.read_text())
+    found = json.loads(workspace.DRIFT.read_text())
     assert (found["verdict"], found["retrain"], found["withdraw"]) == ("failed", False, False)
     assert "the challenger for 2013-03 could not be trained: " in found["why"]
     assert "The champion's log loss is" in capsys.readouterr().out
@@ -206,16 +209,16 @@ def test_where_a_budget_is_spent_no_challenger_is_trained(
     arrived: Path, lenient: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train, "fit", lambda *_: pytest.fail("trained"))
-    found = check.run(made.changed(lenient, drift__minutes_per_month=0.0), "2013-03")
+    found = drift.run(made.changed(lenient, drift__minutes_per_month=0.0), "2013-03")
     assert found["verdict"] == "skip"
     assert "compute minutes this month are all" in found["why"]
 
 
 def test_the_oldest_month_that_was_not_judged_is_due(folder: Path) -> None:
-    assert check.due("2013-05") == "2013-06"
+    assert drift.due("2013-05") == "2013-06"
     kept([("2013-06", "hold", False), ("2013-07", "wait", False)])
-    assert check.due("2013-05") == "2013-07", "a month that waited is due again"
-    assert check.due("2013-12") is None
+    assert drift.due("2013-05") == "2013-07", "a month that waited is due again"
+    assert drift.due("2013-12") is None
 
 
 @pytest.mark.parametrize(("retrain", "next_one"), [(True, "2013-12"), (False, None)])
@@ -224,29 +227,29 @@ def test_a_retraining_that_is_not_merged_is_judged_again_until_something_newer_c
 ) -> None:
     """Else a pull request that could not be opened would be forgotten."""
     kept([("2013-11", "retrain", True)])
-    assert check.due("2013-10") == "2013-12"
+    assert drift.due("2013-10") == "2013-12"
     kept([("2013-11", "retrain", True), ("2013-12", "retrain" if retrain else "no", retrain)])
-    assert check.due("2013-10") == next_one
-    assert check.due("2013-12") is None, "it is merged"
+    assert drift.due("2013-10") == next_one
+    assert drift.due("2013-12") is None, "it is merged"
 
 
 def kept(entries: list[tuple[str, str, bool]]) -> None:
     lines = [json.dumps(dict(zip(("month", "verdict", "retrain"), entry, strict=True))) for entry in entries]
-    files.write(decisions.LOG, "\n".join(lines) + "\n")
+    files.write(workspace.DRIFT_LOG, "\n".join(lines) + "\n")
 
 
 def test_nothing_new_is_no_error(project: Path, settings: Params, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setattr(check.params, "load", lambda: made.changed(settings, fetch__until="2013-12"))
+    monkeypatch.setattr(drift.params, "load", lambda: made.changed(settings, fetch__until="2013-12"))
     assert not main(["drift"])
     assert "there is nothing new" in capsys.readouterr().out
-    assert json.loads(check.JSON.read_text())["retrain"] is False
+    assert json.loads(workspace.DRIFT.read_text())["retrain"] is False
 
 
 @pytest.fixture
 def checked(arrived: Path, lenient: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command finds these settings, and March where it has arrived."""
-    monkeypatch.setattr(check, "into", lambda *_: None)
-    monkeypatch.setattr(check.params, "load", lambda: lenient)
+    monkeypatch.setattr(drift, "into", lambda *_: None)
+    monkeypatch.setattr(drift.params, "load", lambda: lenient)
 
 
 def test_a_look_keeps_nothing_and_push_keeps_the_decision(checked: None, capsys) -> None:
@@ -254,12 +257,12 @@ def test_a_look_keeps_nothing_and_push_keeps_the_decision(checked: None, capsys)
     assert decisions.read() == []
     assert main(["drift", "--month", "2013-03", "--push"]) == 0
     (entry,) = decisions.read()
-    found = json.loads(check.JSON.read_text())
+    found = json.loads(workspace.DRIFT.read_text())
     assert {name: entry[name] for name in ("month", "verdict", "why")} == {
         name: found[name] for name in ("month", "verdict", "why")
     }
     assert entry["seconds"] > 0
-    assert sorted(path.stem for path in challenger.KEPT.iterdir()) == sorted(found["windows"])
+    assert sorted(path.stem for path in workspace.WINDOWS_KEPT.iterdir()) == sorted(found["windows"])
     capsys.readouterr()
     main(["drift", "--month", "2013-03"])
     assert f"| 2013-03 | {entry['verdict']} |" in capsys.readouterr().out, "the page shows the checks before"
@@ -269,14 +272,14 @@ def test_where_the_store_cannot_be_had_nothing_is_decided_or_lost(
     checked: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     """Without the log a workflow does not know what was spent. With an older one the decision stands, and waits."""
-    shutil.rmtree(files.STORE, ignore_errors=True)
+    shutil.rmtree(workspace.STORE, ignore_errors=True)
     made.git("remote", "add", "origin", str(tmp_path / "gone.git"))
     with monkeypatch.context() as workflow:
-        workflow.setattr(check.store.github, "inside", lambda: True)
+        workflow.setattr(drift.store.github, "inside", lambda: True)
         assert main(["drift", "--month", "2013-03", "--push"]) == 1
     assert "so the store cannot be had" in capsys.readouterr().err
-    assert not check.JSON.exists()
+    assert not workspace.DRIFT.exists()
     assert main(["drift", "--month", "2013-03", "--push"]) == 1
     assert "it is kept in .store, push again later" in capsys.readouterr().err
-    assert json.loads(check.JSON.read_text())["month"] == "2013-03"
+    assert json.loads(workspace.DRIFT.read_text())["month"] == "2013-03"
     assert [entry["month"] for entry in decisions.read()] == ["2013-03"]

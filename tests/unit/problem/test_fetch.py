@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from delivery import fetch, files, params
 from delivery.__main__ import main
-from delivery.errors import Failure
+from delivery.core import files, params
+from delivery.core.errors import Failure
+from delivery.data import fetch
 
 
 def few(folder: Path, until: str, cache: Path) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 import made
 import pytest
 
-from delivery import files, tables
 from delivery.__main__ import main
-from delivery.drift import backtest, check
-from delivery.params import Params
+from delivery.core import workspace
+from delivery.core.params import Params
+from delivery.data import tables
+from delivery.drift import backtest, drift
 
 
 def test_the_command_decides_as_drift_does(
@@ -19,14 +20,14 @@ def test_the_command_decides_as_drift_does(
     import shutil
 
     lenient = made.changed(settings, drift__min_rows=100, drift__min_days=5)
-    shutil.copytree(little, files.CACHE / "drift" / "2013-03")
+    shutil.copytree(little, workspace.CACHE / "drift" / "2013-03")
     monkeypatch.setattr(tables, "periods", lambda: ["2013-01", "2013-02", "2013-03"])
     monkeypatch.setattr(backtest.params, "load", lambda: lenient)
     assert not main(["backtest", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert set(found) == set(backtest.MODES)
     (row,) = found["frozen"]["months"]
-    checked = check.run(lenient, "2013-03")
+    checked = drift.run(lenient, "2013-03")
     assert (row["verdict"], row["why"]) == (checked["verdict"], checked["why"])
-    assert backtest.PLOT.read_bytes().startswith(b"\x89PNG")
-    assert backtest.REPORT.exists()
+    assert workspace.BACKTEST_PLOT.read_bytes().startswith(b"\x89PNG")
+    assert workspace.BACKTEST.exists()

@@ -6,15 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delivery import baseline, evaluate, skopsfile
-from delivery.baseline import Baseline
-from delivery.errors import Failure
+from delivery.core.errors import Failure
+from delivery.decision import baseline
+from delivery.decision.baseline import Baseline
+from delivery.model import skopsfile
+from delivery.stats import predictions
 from problem import FEATURES, PERIOD, predict
 
 
 def of(rows: pd.DataFrame, model, folder: Path) -> Baseline:
     skopsfile.dump(model, folder / "model.skops")
-    theirs = evaluate.predictions(rows, predict(model, rows[list(FEATURES)]))
+    theirs = predictions.predictions(rows, predict(model, rows[list(FEATURES)]))
     return Baseline("version 3", None, theirs, folder / "model.skops")
 
 
@@ -41,4 +43,4 @@ def test_a_model_is_asked_about_rows_that_are_newer(model, rows, tmp_path: Path)
     chosen = of(rows[1].head(100), model, tmp_path)
     found = baseline.on(chosen, rows[1])
     expected = predict(model, rows[1][list(FEATURES)])
-    assert np.array_equal(found[evaluate.PREDICTION].to_numpy(), expected)
+    assert np.array_equal(found[predictions.PREDICTION].to_numpy(), expected)

@@ -9,9 +9,9 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
-from delivery import export, train, trees
-from delivery.errors import Failure
-from delivery.params import Params
+from delivery.core.errors import Failure
+from delivery.core.params import Params
+from delivery.pipeline import export, train, trees
 from problem import CATEGORIES, FEATURES, LABEL, Request, row
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from delivery import evaluate
-from delivery.params import Params
+from delivery.core.params import Params
+from delivery.pipeline import evaluate
 from problem import FEATURES, LABEL
 
 

@@ -3,9 +3,9 @@
 import made
 import pytest
 
-from delivery import train
-from delivery.errors import Failure
-from delivery.params import Params
+from delivery.core.errors import Failure
+from delivery.core.params import Params
+from delivery.pipeline import train
 
 
 def test_a_model_that_does_not_converge_is_refused_with_the_fix(rows, settings: Params) -> None:

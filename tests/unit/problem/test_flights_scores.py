@@ -4,8 +4,8 @@ import made
 import numpy as np
 import pytest
 
-from delivery.bootstrap import blocks, scores
-from delivery.evaluate import PREDICTION
+from delivery.stats.bootstrap import blocks, scores
+from delivery.stats.predictions import PREDICTION
 from problem import BLOCK, LABEL, score
 
 

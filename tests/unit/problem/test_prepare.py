@@ -7,9 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from delivery import files, leakage, prepare, windows
-from delivery.errors import Failure
-from delivery.params import Params
+from delivery.core import files, workspace
+from delivery.core.errors import Failure
+from delivery.core.params import Params
+from delivery.data import windows
+from delivery.pipeline import leakage, prepare
 from problem import BLOCK, FEATURES, KEY, LABEL, PERIOD, features, table
 
 Tables = Mapping[str, pd.DataFrame]
@@ -129,12 +131,12 @@ def test_a_table_that_is_not_as_the_schema_says_is_refused_and_named(
 def test_the_stage_refuses_a_leak_and_keeps_what_was_there(
     project: Path, settings: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = files.digest(prepare.FOLDER)
+    before = files.digest(workspace.PREPARED)
     for module in (prepare, leakage):
         monkeypatch.setattr(module, "table", departure_delay)
     with pytest.raises(Failure, match="feature duration is not known at prediction time"):
         prepare.run(settings)
-    assert files.digest(prepare.FOLDER) == before
+    assert files.digest(workspace.PREPARED) == before
 
 
 @pytest.mark.parametrize(("count", "test_months"), [(1, ["2013-03"]), (2, ["2013-02", "2013-03"])])
@@ -160,7 +162,7 @@ def test_a_month_without_labels_is_no_test_month(examples: pd.DataFrame) -> None
 
 
 def test_the_stage_writes_the_same_bytes_again(project: Path, settings: Params, capsys) -> None:
-    before = files.digest(prepare.FOLDER)
+    before = files.digest(workspace.PREPARED)
     prepare.run(settings)
-    assert files.digest(prepare.FOLDER) == before
+    assert files.digest(workspace.PREPARED) == before
     assert "train rows, 2013-01 to 2013-01, base rate 0." in capsys.readouterr().out

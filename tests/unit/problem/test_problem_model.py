@@ -10,7 +10,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from delivery.params import Params
+from delivery.core.params import Params
 from problem import CATEGORIES, FEATURES, build, predict
 
 KINDS = {

@@ -7,7 +7,7 @@ import made
 import pandas as pd
 import pytest
 
-from delivery.files import digest
+from delivery.core.files import digest
 from problem import TABLES, fetch, periods, source
 
 REAL = made.ROOT / ".cache" / "source"

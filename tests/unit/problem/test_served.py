@@ -15,12 +15,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delivery import dvc, evaluate
+from delivery.adapters import dvc
+from delivery.core.errors import Failure
+from delivery.core.params import Params
 from delivery.drift import page, served
-from delivery.errors import Failure
-from delivery.evaluate import PREDICTION
-from delivery.params import Params
 from delivery.service.log import Line
+from delivery.stats import predictions
+from delivery.stats.predictions import PREDICTION
 from problem import BLOCK, KEY, LABEL, PERIOD, PRIMARY, Request, losses
 
 FIELDS = Request.__struct_fields__
@@ -80,7 +81,7 @@ def test_from_the_log_to_the_labels(
         with urllib.request.urlopen(asked) as answer:
             told = msgspec.json.decode(answer.read())["predictions"]
     test = examples[examples[PERIOD] == "2013-02"]
-    reference = evaluate.predictions(test, np.linspace(0, 1, len(test)))
+    reference = predictions.predictions(test, np.linspace(0, 1, len(test)))
     facts = served.facts(folder, examples, reference, settings)
     counts = facts["counts"]
     assert (counts["predictions"], counts["joined"], counts["unknown"]) == (len(some_rows), len(some_rows), 0)
@@ -148,7 +149,7 @@ def test_a_folder_without_a_log_says_how_to_get_one(folder: Path) -> None:
 def test_batch_predictions_get_their_labels(folder: Path, some_rows: pd.DataFrame) -> None:
     assert served.batch(folder).empty
     (folder / "2013-03").mkdir()
-    scored = evaluate.predictions(some_rows.assign(**{LABEL: np.nan}), np.full(len(some_rows), 0.25))
+    scored = predictions.predictions(some_rows.assign(**{LABEL: np.nan}), np.full(len(some_rows), 0.25))
     scored.to_parquet(folder / "2013-03" / "predictions.parquet")
     joined, counts = served.join(served.batch(folder), some_rows, KEY)
     assert counts["joined"] == len(some_rows)

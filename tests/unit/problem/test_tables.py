@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from delivery import tables
-from delivery.errors import Failure
+from delivery.core.errors import Failure
+from delivery.data import tables
 from problem import TABLES
 
 

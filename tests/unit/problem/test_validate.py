@@ -10,10 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delivery import processes, schemas, tables, validate
-from delivery.drift import shift
-from delivery.errors import Failure
-from delivery.params import Params
+from delivery.compute import processes
+from delivery.core import workspace
+from delivery.core.errors import Failure
+from delivery.core.params import Params
+from delivery.data import schemas, tables
+from delivery.pipeline import validate
+from delivery.stats import shift
 from problem import TABLES
 
 Break = Callable[[pd.DataFrame], pd.DataFrame]
@@ -113,13 +116,13 @@ def test_a_jump_of_missing_values_stops_and_says_how_far(data: Path, settings: P
     ) as failure:
         validate.run(made.changed(settings, validate__missing_jump=0.2))
     assert "(validate.missing_jump is 20%); mend the feed or raise the limit" in str(failure.value)
-    assert not validate.REPORT.exists()
+    assert not workspace.VALIDATION.exists()
 
 
 def test_a_few_missing_values_more_are_evidence_only(data: Path, settings: Params) -> None:
     spoilt(data, 0.1)
     validate.run(made.changed(settings, validate__missing_jump=0.2))
-    report = json.loads(validate.REPORT.read_text())
+    report = json.loads(workspace.VALIDATION.read_text())
     temp = next(row for row in report["skew"]["weather"] if row["column"] == "temp")
     assert temp["missing_now"] == pytest.approx(0.1, abs=0.01)
     assert temp["seasonal"]
@@ -131,7 +134,7 @@ def test_the_first_month_has_nothing_to_be_compared_with(data: Path, settings: P
     for name in ("flights", "weather"):
         (data / name / "2013-02.parquet").unlink()
     validate.run(made.changed(settings, fetch__until="2013-01"))
-    assert json.loads(validate.REPORT.read_text())["skew"] == {"flights": [], "weather": []}
+    assert json.loads(workspace.VALIDATION.read_text())["skew"] == {"flights": [], "weather": []}
 
 
 @pytest.fixture
@@ -153,10 +156,10 @@ def test_a_stream_finds_what_memory_finds(
     in_pieces(data)
     monkeypatch.setattr(shift, "CUT_ROWS", 500)  # so that the sample has steps
     validate.run(settings)
-    said, report = capsys.readouterr().out, validate.REPORT.read_bytes()
-    validate.REPORT.unlink()
+    said, report = capsys.readouterr().out, workspace.VALIDATION.read_bytes()
+    workspace.VALIDATION.unlink()
     validate.run(streaming)
-    assert (capsys.readouterr().out, validate.REPORT.read_bytes()) == (said, report)
+    assert (capsys.readouterr().out, workspace.VALIDATION.read_bytes()) == (said, report)
     assert len(json.loads(report)["skew"]["flights"]) > 8
 
 

@@ -16,9 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery import files, leakage, prepare, processes, tables, windows
-from delivery.errors import Failure
-from delivery.params import Params
+from delivery.compute import processes
+from delivery.core import files, workspace
+from delivery.core.errors import Failure
+from delivery.core.params import Params
+from delivery.data import prepared, tables, windows
+from delivery.pipeline import leakage, prepare
 from problem import KEY, TABLES, TIME, table
 
 Tables = Mapping[str, pd.DataFrame]
@@ -80,23 +83,23 @@ def test_prepare_writes_the_same_rows_in_the_same_order(
     project: Path, settings: Params, streaming: Params, capsys: pytest.CaptureFixture
 ) -> None:
     prepare.run(settings)
-    said, before = capsys.readouterr().out, {name: prepare.read(name) for name in ("train", "test")}
+    said, before = capsys.readouterr().out, {name: prepared.read(name) for name in ("train", "test")}
     prepare.run(streaming)
     assert capsys.readouterr().out == said
     for name, rows in before.items():
-        assert len(list((prepare.FOLDER / f"{name}.parquet").iterdir())) > 2
-        pd.testing.assert_frame_equal(prepare.read(name), rows, check_exact=True)
+        assert len(list((workspace.PREPARED / f"{name}.parquet").iterdir())) > 2
+        pd.testing.assert_frame_equal(prepared.read(name), rows, check_exact=True)
 
 
 def test_processes_give_what_one_gives_byte_for_byte(
     project: Path, streaming: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare.run(streaming)
-    before = files.digest(prepare.FOLDER)
+    before = files.digest(workspace.PREPARED)
     monkeypatch.setattr(processes, "PROCESSES", 2)
     monkeypatch.setattr(processes.engine, "cores", lambda: 2)
     prepare.run(streaming)
-    assert files.digest(prepare.FOLDER) == before
+    assert files.digest(workspace.PREPARED) == before
 
 
 def test_rows_that_are_not_in_order_of_days_come_out_in_it(data: Path, streaming: Params) -> None:
@@ -151,13 +154,13 @@ def asked_for_the_evening_before(raw: Tables) -> pd.DataFrame:
 def test_what_looks_further_than_it_says_is_refused(
     wrong, says: str, project: Path, streaming: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = files.digest(prepare.FOLDER)
+    before = files.digest(workspace.PREPARED)
     monkeypatch.setattr(windows, "table", wrong)
     monkeypatch.setattr(leakage, "MOMENTS", 1)  # it is not the leak that is to be found
     monkeypatch.setattr(leakage, "refuse_leak", lambda *_: None)
     with pytest.raises(Failure, match=says):
         prepare.run(streaming)
-    assert files.digest(prepare.FOLDER) == before
+    assert files.digest(workspace.PREPARED) == before
 
 
 def test_an_example_of_a_later_day_than_its_rows_is_refused(
@@ -177,7 +180,7 @@ def test_what_a_lost_worker_writes_as_well_changes_nothing(
 ) -> None:
     """A cluster gives its window to another one; the lost one goes on and comes too late."""
     prepare.run(streaming)
-    once, write = files.digest(prepare.FOLDER), prepare.write
+    once, write = files.digest(workspace.PREPARED), prepare.write
 
     def twice(window: windows.Window, folder: Path) -> list[prepare.Part]:
         lost = write(window, folder)
@@ -187,7 +190,7 @@ def test_what_a_lost_worker_writes_as_well_changes_nothing(
 
     monkeypatch.setattr(prepare, "write", twice)
     prepare.run(streaming)
-    assert files.digest(prepare.FOLDER) == once
+    assert files.digest(workspace.PREPARED) == once
 
 
 def test_the_stage_refuses_a_leak_in_windows_too(
@@ -250,7 +253,7 @@ def test_days_of_moments_are_read_like_days_of_numbers(zone: str | None, folder:
 
 ENDLESS = """
 import sys, time
-from delivery import processes
+from delivery.compute import processes
 
 def wait(window):
     print("started", flush=True)

@@ -11,11 +11,12 @@ import made
 import pandas as pd
 import pytest
 
-from delivery import files, params, registry
 from delivery.__main__ import main
-from delivery.errors import Failure
-from delivery.params import Params, Search
-from delivery.search import run as search
+from delivery.core import files, params, workspace
+from delivery.core.errors import Failure
+from delivery.core.params import Params, Search
+from delivery.registry import registry
+from delivery.search import search
 from delivery.search.record import EXPERIMENT
 from delivery.search.trials import Trial
 from problem import FEATURES, LABEL, PERIOD, PRIMARY
@@ -71,7 +72,7 @@ def test_no_test_row_has_a_say(prepared: Params) -> None:
     test[LABEL] = 1 - test[LABEL]
     test[list(FEATURES)] = None
     test.to_parquet("artifacts/prepare/test.parquet", index=False)
-    shutil.rmtree(search.JOURNALS)
+    shutil.rmtree(workspace.SEARCH_JOURNALS)
     assert timeless(search.run(prepared)) == timeless(first)
 
 
@@ -84,7 +85,7 @@ def test_a_test_row_among_those_to_tune_on_is_refused(prepared: Params, rows) ->
     leak.to_parquet("artifacts/prepare/train.parquet", index=False)
     with pytest.raises(Failure, match="^3 of the rows to tune on are the gate's test rows"):
         search.run(prepared)
-    assert not search.JOURNALS.exists()
+    assert not workspace.SEARCH_JOURNALS.exists()
 
 
 def test_rows_that_would_be_the_gates_by_now_are_refused(prepared: Params) -> None:
@@ -122,30 +123,31 @@ def test_the_verb_writes_its_report_and_proposes_only_what_is_better(
     out = capsys.readouterr().out
     assert out.endswith("search: #7 is opened\n")
     assert out.count(f"Tried on {found['folds'][0]}, each from what was before it") == 2
-    assert files.read_json(search.REPORT, "search")["better"]
+    assert files.read_json(workspace.SEARCH, "search")["better"]
 
 
 DYING = """
 import os, pickle, signal, sys
-from delivery.search import run
+from delivery.core import workspace
+from delivery.search import search
 settings = pickle.load(sys.stdin.buffer)
-count, original = 0, run.attempt
+count, original = 0, search.attempt
 def attempt(*words, **named):
     global count
     count += 1
     if count == 3:
-        with next(run.JOURNALS.glob("*")).open("ab") as journal:
+        with next(workspace.SEARCH_JOURNALS.glob("*")).open("ab") as journal:
             journal.write(b'{"train":{"model":')
         os.kill(os.getpid(), signal.SIGKILL)
     return original(*words, **named)
-run.attempt = attempt
-run.run(settings)
+search.attempt = attempt
+search.run(settings)
 """
 
 
 def test_killed_in_mid_run_it_goes_on_and_ends_with_the_same(prepared: Params, monkeypatch, capsys) -> None:
     whole = search.run(prepared)
-    shutil.rmtree(search.JOURNALS)
+    shutil.rmtree(workspace.SEARCH_JOURNALS)
     command = [sys.executable, "-c", DYING]
     done = subprocess.run(command, input=pickle.dumps(prepared), capture_output=True, check=False)
     assert done.returncode == -9, done.stderr
@@ -176,4 +178,4 @@ def test_present_settings_that_cannot_be_trained_end_the_search(prepared: Params
     rows[0].assign(**{FEATURES[-1]: float("nan")}).to_parquet("artifacts/prepare/train.parquet", index=False)
     with pytest.raises(Failure, match=f"the present settings cannot be trained: .*feature {FEATURES[-1]} is missing"):
         search.run(prepared)
-    assert not search.JOURNALS.exists()
+    assert not workspace.SEARCH_JOURNALS.exists()

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from sample import adjusted
 
-from delivery import params
-from delivery.errors import Failure
-from delivery.params import Params, Search, Span
+from delivery.core import params
+from delivery.core.errors import Failure
+from delivery.core.params import Params, Search, Span
 from delivery.search.space import candidates
 
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from sample import adjusted
 
-from delivery.params import Params
+from delivery.core.params import Params
 from delivery.search.trials import Trial, attempt, keep, read
 from problem import FEATURES, LABEL, PERIOD
 

@@ -7,7 +7,7 @@ import pytest
 from sample import adjusted
 from scipy import stats
 
-from delivery.params import Params
+from delivery.core.params import Params
 from delivery.search import verdict
 from delivery.search.trials import Trial
 from problem import BLOCK, PERIOD

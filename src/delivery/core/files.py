@@ -1,0 +1,109 @@
+"""Files: written whole or not at all, read back with a clear word when they are missing."""
+
+import glob
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from delivery.core.errors import Failure
+
+SCRATCH = ".scratch"  # the end of a temporary folder's name, which git ignores
+
+DIGITS = 6  # of every number in a report
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary neighbour of `path` (file or folder to be) that takes its place at the end.
+
+    An interruption or a full disk leaves what was there before; what a killed process left goes now.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent, f".{glob.escape(path.name)}.*")
+    prefix = f".{path.name}.{os.getpid()}."
+    scratch = Path(tempfile.mkdtemp(prefix=prefix, suffix=SCRATCH, dir=path.parent))
+    try:
+        yield scratch / path.name
+        if path.is_dir() and not path.is_symlink():
+            _swap(scratch / path.name, path, scratch / "old.folder")
+        else:
+            os.replace(scratch / path.name, path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _swap(new: Path, path: Path, aside: Path) -> None:
+    """A folder cannot be renamed over: the old one steps aside, and back if the new one does not arrive."""
+    try:
+        os.rename(path, aside)
+        os.replace(new, path)
+    except BaseException:
+        if not path.exists():
+            os.rename(aside, path)
+        raise
+
+
+def sweep(folder: Path, names: str) -> None:
+    """Removes the temporary folders of these names whose process is no more."""
+    for scratch in folder.glob(names + SCRATCH):
+        pid = scratch.name.split(".")[-3]
+        if not (pid.isdigit() and _runs(int(pid))):
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True
+
+
+def write(path: Path, content: bytes | str) -> None:
+    with replacing(path) as scratch:
+        scratch.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: Path, content: Any, *, exact: bool = False) -> None:
+    """Readable, sorted, rounded to DIGITS unless `exact`: the same numbers give the same bytes."""
+    content = content if exact else rounded(content)
+    write(path, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, made_by: str) -> Any:
+    """Raises Failure when the file is missing (naming the verb that makes it) or not JSON."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise Failure(f"{path} is missing; run `python -m delivery {made_by}` first") from None
+    except ValueError as error:
+        raise Failure(f"{path} is not JSON ({error}); run `python -m delivery {made_by}` again") from None
+
+
+def rounded(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {str(key): rounded(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [rounded(value) for value in content]
+    if hasattr(content, "item"):  # a numpy scalar
+        content = content.item()
+    return round(content, DIGITS) if isinstance(content, float) else content
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file, or of a folder's names and contents."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    total = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            total.update(f"{file.relative_to(path).as_posix()} {digest(file)}\n".encode())
+    return total.hexdigest()

@@ -1,0 +1,14 @@
+"""The rows that the stage `prepare` has written."""
+
+import pandas as pd
+
+from delivery.core import workspace
+from delivery.core.errors import Failure
+
+
+def read(name: str) -> pd.DataFrame:
+    """Rows `train` or `test`. Raises Failure when the stage has not run."""
+    path = workspace.PREPARED / f"{name}.parquet"
+    if not path.exists():
+        raise Failure(f"{path} is missing; run `dvc repro`")
+    return pd.read_parquet(path)

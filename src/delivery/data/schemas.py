@@ -1,0 +1,124 @@
+"""What breaks the schema of a raw table: pandera finds it, we word it. A table may be looked at in pieces."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pandera.pandas as pa
+from msgspec import inspect
+
+from delivery.core.errors import Failure
+from problem import TABLES
+
+SHOWN = 3  # failing values of a finding
+TWICE = "multiple_fields_uniqueness"  # pandera's name of it
+
+
+class Finding(NamedTuple):
+    table: str
+    column: str
+    rule: str
+    cases: int
+    first: tuple[tuple[Any, Any], ...]  # failing value and its row
+
+
+def refuse(findings: Iterable[Finding]) -> None:
+    """Raises Failure that names table, column, rule, count and the first values, a line each."""
+    lines = [worded(finding) for finding in merged(findings)]
+    if lines:
+        raise Failure(
+            f"the data break their schema in {len(lines)} place(s); mend the source or src/problem/schema.py:\n"
+            + "\n".join(f"  {line}" for line in lines)
+        )
+
+
+def violations(name: str, frame: pd.DataFrame, *, unique: bool = True) -> list[Finding]:
+    """What breaks the schema of table `name`; rows are called by their index. A piece of it cannot say what is unique."""
+    if frame.empty:
+        return [Finding(name, "", "empty", 0, ())]
+    try:
+        schema(name, unique=unique).validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        cases = error.failure_cases
+        return [
+            _finding(name, str(column), str(rule), rows)
+            for (column, rule), rows in cases.groupby(["column", "check"], sort=False, dropna=False)
+        ]
+    return []
+
+
+def _finding(table: str, column: str, rule: str, rows: pd.DataFrame) -> Finding:
+    if rule == TWICE:
+        return Finding(table, "", rule, rows["index"].nunique(), ((None, rows["index"].min()),))
+    first = rows if rule.startswith("column_in_") else rows.head(SHOWN)
+    return Finding(table, column, rule, len(rows), tuple(zip(first.failure_case, first["index"], strict=True)))
+
+
+def merged(findings: Iterable[Finding]) -> list[Finding]:
+    """Those of a table's pieces as one each: cases added up, the first values those of the first piece."""
+    out: dict[tuple[str, str, str], Finding] = {}
+    for new in findings:
+        place = (new.table, new.column, new.rule)
+        if place not in out:
+            out[place] = new
+        elif new.rule != TWICE and not new.rule.startswith("column_in_"):
+            old = out[place]
+            out[place] = old._replace(cases=old.cases + new.cases, first=(*old.first, *new.first)[:SHOWN])
+    return list(out.values())
+
+
+def worded(finding: Finding) -> str:
+    table, column, rule, count, first = finding
+    values = ", ".join(str(value) for value, _ in first)
+    if rule == "empty":
+        return f"{table}: the table is empty"
+    if rule == "column_in_schema":
+        return f"{table}: unexpected column {values}"
+    if rule == "column_in_dataframe":
+        return f"{table}: missing column {values}"
+    if rule == TWICE:
+        return f"{table}: duplicate key {', '.join(TABLES[table].key)}: {count} rows, first at row {first[0][1]}"
+    if rule.startswith("dtype"):
+        return f"{table}.{column}: wrong type {first[0][0]}, expected {rule[7:-2]}"
+    shown = ", ".join(f"{value!r} (row {row})" for value, row in first)
+    return f"{table}.{column}: {rule}: {count} values, {shown}"
+
+
+def schema(name: str, *, unique: bool = True) -> pa.DataFrameSchema:
+    """The pandera schema of a table, from its msgspec struct."""
+    table = TABLES[name]
+    info: Any = inspect.type_info(table.row)
+    columns = {field.name: column(field.type) for field in info.fields}
+    return pa.DataFrameSchema(columns, strict=True, unique=list(table.key) if unique else None)
+
+
+def column(kind: Any) -> pa.Column:
+    """A pandera column from a field's type: dtype, range, pattern, categories, nullable."""
+    nullable = isinstance(kind, inspect.UnionType)
+    if nullable:
+        kind = next(part for part in kind.types if not isinstance(part, inspect.NoneType))
+    while isinstance(kind, inspect.Metadata):
+        kind = kind.type
+    return pa.Column(_dtype(kind, nullable), _checks(kind), nullable=nullable)
+
+
+def _dtype(kind: Any, nullable: bool) -> str:
+    match kind:
+        case inspect.IntType():
+            return "float64" if nullable else "int64"  # pandas has no missing integer of this width
+        case inspect.FloatType():
+            return "float64"
+        case inspect.StrType() | inspect.LiteralType():
+            return "str"
+        case inspect.DateTimeType():
+            return "datetime64[us, UTC]" if kind.tz else "datetime64[us]"
+    raise TypeError(f"no column type for {kind}")
+
+
+def _checks(kind: Any) -> list[pa.Check]:
+    if isinstance(kind, inspect.LiteralType):
+        return [pa.Check.isin(kind.values)]
+    if isinstance(kind, inspect.StrType):
+        return [pa.Check.str_matches(kind.pattern)] if kind.pattern else []
+    bounds: dict[str, Any] = {"ge": pa.Check.ge, "gt": pa.Check.gt, "le": pa.Check.le, "lt": pa.Check.lt}
+    return [make(getattr(kind, name)) for name, make in bounds.items() if getattr(kind, name, None) is not None]

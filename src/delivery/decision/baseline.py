@@ -1,0 +1,187 @@
+"""What a model is compared with: the model of a commit, or a version of the registry."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from delivery.adapters import dvc, git
+from delivery.core import workspace
+from delivery.core.errors import Failure
+from delivery.core.files import digest, replacing
+from delivery.core.progress import progress
+from delivery.model import skopsfile
+from delivery.registry import registry
+from delivery.stats.predictions import PREDICTION, describe, predictions
+from problem import FEATURES, KEY, LABEL, PERIOD, predict
+
+LAID = ("src/delivery", "src/problem/__init__.py", "requirements")  # what a stage depends on; docs/many.md
+
+
+@dataclass(frozen=True)
+class Baseline:
+    name: str  # as people call it: a commit, or a version
+    commit: str | None
+    predictions: pd.DataFrame
+    model: Path
+
+
+def choose(base: str | None) -> tuple[Baseline | None, str]:
+    """The baseline that is asked for, or the one that makes sense, or None and the reason.
+
+    Without a wish: the last commit's model if ours is another one, else the registry's champion.
+    """
+    if base is not None:
+        return comparable(of_version(base)) if base.isdigit() or base in registry.ENVIRONMENTS else at(base, base)
+    if git.head() is None:
+        return None, "there is no commit yet"
+    return at("HEAD", "the last commit") if not same("HEAD") else of_champion()
+
+
+def at(revision: str, name: str) -> tuple[Baseline | None, str]:
+    """The model of a commit, which is not made again to find that it is of another problem."""
+    theirs = json.loads(git.show(revision, str(workspace.METRICS)) or "{}").get("problem")
+    if theirs not in (None, describe()):
+        return None, f"{name} has another problem: it predicts {' '.join(theirs['label'])}"
+    chosen = of_commit(revision)
+    return comparable(chosen) if chosen else (None, f"{name} has no dvc.lock")
+
+
+def comparable(chosen: Baseline) -> tuple[Baseline | None, str]:
+    """None and the reason where the two have no columns in common: whoever replaced the problem begins anew."""
+    if absent := [name for name in (*KEY, LABEL) if name not in chosen.predictions]:
+        return None, f"{chosen.name} has another problem: its predictions know no {', '.join(absent)}"
+    return chosen, ""
+
+
+def of_champion() -> tuple[Baseline | None, str]:
+    if not registry.exists():
+        return None, "the registry has no champion yet"
+    version = registry.champion(registry.connect())
+    if version is None:
+        return None, "the registry has no champion yet"
+    if version.tags[registry.DIGEST] == digest(workspace.EXPORT):
+        return None, f"this is the champion, version {version.version}"
+    return comparable(of_version(str(version.version)))
+
+
+def of_version(which: str) -> Baseline:
+    """The files of a registered version, by number or alias."""
+    client = registry.connect()
+    version = registry.find(client, which)
+    folder = registry.download(client, version, workspace.CACHE / "versions" / str(version.version))
+    name, commit = f"version {version.version}", version.tags.get("git.commit")
+    return Baseline(name, commit, pd.read_parquet(folder / "predictions.parquet"), folder / "model.skops")
+
+
+def same(revision: str) -> bool:
+    """Whether the model and the predictions on disk are those of the revision."""
+    theirs = git.show(revision, str(workspace.DVC_LOCK))
+    ours = workspace.DVC_LOCK.read_text() if workspace.DVC_LOCK.exists() else ""
+    paths = ("artifacts/train", "artifacts/evaluate")
+    return theirs is not None and all(dvc.outputs(theirs).get(path) == dvc.outputs(ours).get(path) for path in paths)
+
+
+def of_commit(revision: str) -> Baseline | None:
+    """The model that a commit's dvc.lock names: from the cache, the store, or made again.
+
+    None when the commit has no dvc.lock yet.
+    """
+    commit = git.resolve(revision)
+    if git.show(commit, str(workspace.DVC_LOCK)) is None:
+        return None
+    folder = workspace.CACHE / "baseline" / commit
+    if not (folder / workspace.PREDICTIONS).exists():
+        with replacing(folder) as scratch:
+            if not _from_cache(commit, scratch):
+                with progress(f"making the model of {commit[:8]} again: it is neither in the cache nor in the store"):
+                    _reproduce(commit, scratch)
+    return Baseline(
+        f"commit {commit[:8]}", commit, pd.read_parquet(folder / workspace.PREDICTIONS), folder / workspace.MODEL
+    )
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _from_cache(commit: str, to: Path) -> bool:
+    """The outputs of a commit through DVC, its cache first, then its remote."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc_data.index.index import DataIndexError
+
+    try:
+        with Repo.open(".", rev=commit) as repo:
+            for path in (workspace.MODEL, workspace.PREDICTIONS):
+                content = repo.dvcfs.read_bytes(str(path))
+                if dvc.digest(content) != repo.dvcfs.info(str(path))["md5"]:
+                    return False  # DVC verifies what it pulls, not what it reads
+                _made((to / path).parent)
+                (to / path).write_bytes(content)
+    except (DvcException, DataIndexError, OSError):
+        return False
+    return True
+
+
+def _reproduce(commit: str, to: Path) -> None:
+    """`dvc repro` with the commit's own code, in a worktree that shares this machine's DVC cache."""
+    root = to.parent / "tree"  # goes with the temporary folder, should this process be killed
+    git.git("worktree", "prune")
+    try:
+        git.git("worktree", "add", "--quiet", "--force", "--detach", str(root), commit)
+        tree = root / git.inside()
+        for laid in map(Path, LAID):  # where git does not hold the machinery, its present state will do
+            if not (tree / laid).exists():
+                _share(laid, tree / laid)
+        (tree / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {Path('.dvc/cache').resolve()}\n")
+        _share(workspace.CACHE / "source", tree / workspace.CACHE / "source")
+        for words in (["-m", "delivery", "fetch"], ["-m", "dvc", "repro", "--quiet"]):
+            environment = os.environ | {"PYTHONPATH": str(tree.resolve() / "src")} | dvc.path_first()
+            done = subprocess.run(
+                [sys.executable, *words], cwd=tree, env=environment, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                last = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
+                raise Failure(f"the model of {commit[:8]} cannot be made again: {last}; name another with --base")
+        for path in (workspace.MODEL, workspace.PREDICTIONS):
+            _made((to / path).parent)
+            shutil.copy(tree / path, to / path)
+    finally:
+        git.git("worktree", "remove", "--force", str(root), check=False)
+
+
+def _share(folder: Path, copy: Path) -> None:
+    if folder.is_dir():
+        shutil.copytree(folder, copy)
+    elif folder.is_file():
+        shutil.copyfile(folder, copy)
+
+
+def on(baseline: Baseline, rows: pd.DataFrame) -> pd.DataFrame:
+    """The baseline's predictions on these prepared rows.
+
+    Its own when they cover the rows; else its model is asked, which must not have seen them in
+    training and must know their columns. Raises Failure when it does not.
+    """
+    keys = rows[list(KEY)]
+    mine = keys.merge(baseline.predictions[[*KEY, PREDICTION]], on=list(KEY), how="inner")
+    if len(mine) == len(keys):
+        return baseline.predictions
+    unseen = baseline.predictions[PERIOD].min()
+    if rows[PERIOD].min() < unseen:
+        raise Failure(f"{baseline.name} was trained on rows before {unseen}, which are among the new test rows")
+    model = skopsfile.load(baseline.model)
+    known = set(getattr(model, "feature_names_in_", FEATURES))
+    absent = sorted(known - set(rows))
+    if absent:
+        raise Failure(
+            f"{baseline.name} needs {', '.join(absent)}, which the new rows have not: the two cannot be compared"
+        )
+    return predictions(rows, predict(model, rows[list(FEATURES)]))

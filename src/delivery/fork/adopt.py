@@ -1,0 +1,74 @@
+"""Verb `adopt`: another problem takes the sample's place; nothing of the machinery is touched.
+
+What the former problem left goes: its data, results and tests. What git holds is the way back. The new source is tried
+first: while it refuses, nothing has changed.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from delivery.adapters import dvc, git
+from delivery.core import workspace
+from delivery.core.errors import Failure
+from delivery.core.files import replacing
+
+PROBLEM, TESTS = Path("src/problem"), Path("tests/problem")
+MODULES = ("source.py", "schema.py", "features.py", "model.py", "metrics.py")
+FILES = (*MODULES, workspace.PARAMS.name)
+LEFT = (
+    workspace.DATA,
+    workspace.DATA_FILE,
+    workspace.DVC_LOCK,
+    workspace.ARTIFACTS,
+    workspace.REPORTS,
+    workspace.CACHE / "drift",
+)
+NEXT = "git add --all && git commit --message 'Our problem', then make run"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help=f"with {', '.join(FILES)}, and tests/ if it has its own")
+
+
+def main(options: argparse.Namespace) -> None:
+    print(run(options.folder))
+
+
+def run(folder: Path) -> str:
+    """Data from the new source, then all into place. Raises Failure before anything but caches is touched."""
+    if absent := [name for name in FILES if not (folder / name).is_file()]:
+        raise Failure(f"{folder} is no problem: it has no {', '.join(absent)}; docs/new-problem.md says what they hold")
+    if git.changed():
+        raise Failure("there are uncommitted changes, and adopt removes files; commit or stash them first")
+    shutil.rmtree(workspace.SOURCE_CACHE, ignore_errors=True)  # the former one's downloads
+    with replacing(workspace.DATA) as fetched:
+        fetch(folder, fetched)
+        place(folder)
+    dvc.run("add", "--quiet", str(workspace.DATA))
+    return f"adopt: {folder} is in place; {NEXT}"
+
+
+def fetch(folder: Path, to: Path) -> None:
+    """The data of the problem in `folder`, in a process of its own: this one has the former problem in memory."""
+    trial = to.parent / PROBLEM.name
+    trial.mkdir()
+    for path in (PROBLEM / "__init__.py", *(folder / name for name in MODULES)):
+        shutil.copyfile(path, trial / path.name)
+    words = ["-m", "delivery", "fetch", "--params", str(folder / workspace.PARAMS.name), "--to", str(to)]
+    environment = os.environ | dvc.path_first() | {"PYTHONPATH": str(trial.parent.resolve())}
+    if subprocess.run([sys.executable, *words], env=environment, stdout=subprocess.DEVNULL, check=False).returncode:
+        raise Failure(f"{folder} gives no data yet, so nothing was changed; mend it and adopt it again")
+
+
+def place(folder: Path) -> None:
+    for path in (*LEFT, *Path("tests").rglob("problem")):  # of each suite, what is of the problem
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for name in MODULES:
+        shutil.copyfile(folder / name, PROBLEM / name)
+    shutil.copyfile(folder / workspace.PARAMS.name, workspace.PARAMS)
+    if (folder / "tests").is_dir():
+        shutil.copytree(folder / "tests", TESTS)

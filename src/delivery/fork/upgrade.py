@@ -1,0 +1,115 @@
+"""Verb `upgrade`: later improvements of the template, merged so that what a fork owns stays the fork's.
+
+GitHub's own merge (`Sync fork`) runs no merge drivers and would ask about every one of these files.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from delivery.adapters import git
+from delivery.core.errors import Failure
+from delivery.core.params_file import flat
+
+# What a fork owns; .gitattributes and .github/CODEOWNERS name the same.
+MINE = (
+    "src/problem/features.py",
+    "src/problem/metrics.py",
+    "src/problem/model.py",
+    "src/problem/schema.py",
+    "src/problem/source.py",
+    "data.dvc",
+    "dvc.lock",
+    "reports/**",
+    "tests/problem/**",
+    "tests/*/problem/**",
+)
+SHARED = "params.yaml"  # new keys of theirs arrive, every value of ours stays
+SHOWN = 5
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", default="upstream", metavar="REMOTE", help="remote or address of the template")
+    parser.add_argument("--branch", default="main", help="of the template")
+
+
+def main(options: argparse.Namespace) -> None:
+    print(run(options.source, options.branch))
+
+
+def run(source: str, branch: str) -> str:
+    """One merge commit. Raises Failure, with the branch as it was, when files conflict that a fork does not own."""
+    if git.git("status", "--porcelain", "--untracked-files=no"):
+        raise Failure("there are uncommitted changes; commit or stash them first")
+    git.git("fetch", "--quiet", source, branch)
+    theirs = git.git("rev-parse", "FETCH_HEAD")
+    base = git.git("merge-base", "HEAD", theirs, check=False) or joined(theirs)
+    if not git.git("rev-list", "--max-count=1", f"HEAD..{theirs}"):
+        return "upgrade: nothing new"
+    git.run("merge", "--no-commit", "--no-ff", theirs)  # its conflicts are looked at below
+    try:
+        keep_ours()
+        settle_params(base, theirs)
+        left = git.git("diff", "--name-only", "--diff-filter=U").splitlines()
+        if left:
+            more = f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
+            raise Failure(f"changed here and in the template: {', '.join(left[:SHOWN])}{more}; merge these by hand")
+        git.git("commit", "--quiet", "--message", f"Upgrade to {theirs[:8]} of the template")
+    except BaseException:
+        git.run("merge", "--abort")
+        raise
+    said = f"upgrade: merged {theirs[:8]}; now `make run`, commit what it changes, and push"
+    return "\n".join([said, *(f"  first add to {SHARED}: {line}" for line in missing(base, theirs))])
+
+
+def joined(theirs: str) -> str:
+    """The template's commit that this repository began as, made its parent: `Use this template` copies files only.
+
+    Raises Failure when none of the template's commits has the same files as the first one here.
+    """
+    first = git.git("rev-list", "--max-parents=0", "HEAD").splitlines()[-1]
+    files = git.git("rev-parse", f"{first}^{{tree}}")
+    pairs = (line.split() for line in git.git("log", "--format=%H %T", theirs).splitlines())
+    origin = next((commit for commit, tree in pairs if tree == files), None)
+    if origin is None:
+        join = "git merge --strategy ours --allow-unrelated-histories <commit>"
+        raise Failure(f"no commit in common with the template; once: `{join}`, with the template's you began from")
+    message = f"Begun as {origin[:8]} of the template"
+    git.git("merge", "--quiet", "--strategy", "ours", "--allow-unrelated-histories", "--message", message, origin)
+    return origin
+
+
+def keep_ours() -> None:
+    """Every path of MINE as it was before the merge: changed, deleted or never there."""
+    paths = [f":(glob){path}" for path in MINE]
+    git.git("rm", "-r", "--quiet", "--force", "--cached", "--ignore-unmatch", "--", *paths)
+    for name in git.git("ls-files", "--others", "--exclude-standard", "--", *paths).splitlines():
+        path = Path(name)
+        path.unlink()
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
+    ours = git.git("ls-files", "--with-tree=HEAD", "--", *paths).splitlines()
+    if ours:
+        git.git("checkout", "--quiet", "HEAD", "--", *dict.fromkeys(ours))
+
+
+def settle_params(base: str, theirs: str) -> None:
+    """params.yaml merged line by line, ours where both have changed a line or its neighbour."""
+    if SHARED not in git.git("diff", "--name-only", "--diff-filter=U").splitlines():
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        files = [Path(scratch, name) for name in ("ours", "base", "theirs")]
+        for file, revision in zip(files, ("HEAD", base, theirs), strict=True):
+            file.write_text((git.show(revision, SHARED) or "") + "\n")
+        git.git("merge-file", "--ours", *map(str, files))
+        Path(SHARED).write_text(files[0].read_text())
+    git.git("add", SHARED)
+
+
+def missing(base: str, theirs: str) -> list[str]:
+    """Keys that are new in the template's params.yaml and have not arrived: they stand beside lines of ours."""
+    old, new = (flat(yaml.safe_load(git.show(revision, SHARED) or "") or {}) for revision in (base, theirs))
+    here = flat(yaml.safe_load(Path(SHARED).read_text()))
+    return [f"{name}: {value}" for name, value in new.items() if name not in old and name not in here]

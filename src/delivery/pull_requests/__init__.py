@@ -1,0 +1,1 @@
+"""Everything GitHub calls a pull request: proposals, comments, images, approvals."""

@@ -1,0 +1,1 @@
+"""Rows scored in bulk with a registered model."""

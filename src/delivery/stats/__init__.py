@@ -1,0 +1,1 @@
+"""Statistics on arrays: the task, resampling, distribution shift, predictions and their comparison."""

@@ -1,0 +1,25 @@
+"""Work in several processes: in order, and a clear word when one of them is gone."""
+
+import os
+
+import pytest
+
+from delivery.compute import processes
+from delivery.core.errors import Failure
+from delivery.data import tables
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes.engine, "cores", lambda: 2)
+
+
+def test_what_comes_back_is_in_order_and_a_refusal_comes_through() -> None:
+    assert list(processes.each(abs, range(-9, 0))) == list(range(9, 0, -1))
+    with pytest.raises(Failure, match="there is no period never"):
+        list(processes.each(tables.expected, ["never", "never"]))
+
+
+def test_a_process_that_is_ended_from_outside_is_a_failure_that_says_so() -> None:
+    with pytest.raises(Failure, match="one of 2 processes was ended from outside, most likely for want of memory"):
+        list(processes.each(os._exit, [9, 9, 9]))

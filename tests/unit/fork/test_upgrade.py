@@ -1,0 +1,139 @@
+"""A fork that replaced the problem takes the template's later changes without a conflict in what it owns."""
+
+from pathlib import Path
+
+import made
+import pytest
+import yaml
+
+from delivery.core.errors import Failure
+from delivery.fork import adopt, upgrade
+
+PARAMS = "fetch:\n  until: a\n\ntrain:\n  model: trees\n  rate: 0.1\n\ngate:\n  margin: 0.1\n  size: 20\n"
+
+
+@pytest.fixture
+def fork(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Template and fork side by side, the fork with another problem; the fork is the current folder."""
+    template = folder / "template"
+    for name in (
+        "src/problem/model.py",
+        "src/delivery/decision/gate.py",
+        "tests/unit/problem/test_old.py",
+        "dvc.lock",
+        "data.dvc",
+    ):
+        (template / name).parent.mkdir(parents=True, exist_ok=True)
+        (template / name).write_text("the template's\n")
+    (template / "params.yaml").write_text(PARAMS)
+    (template / "reports").mkdir()
+    (template / "reports" / "metrics.json").write_text("{}\n")
+    made.git("init", "--quiet", "--initial-branch", "main", cwd=template)
+    made.commit("The template", cwd=template)
+    made.git("clone", "--quiet", "--origin", "upstream", str(template), str(folder / "fork"))
+    monkeypatch.chdir(folder / "fork")
+    for name in ("src/problem/model.py", "dvc.lock", "data.dvc", "reports/metrics.json"):
+        Path(name).write_text("the fork's\n")
+    made.git("rm", "--quiet", "-r", "tests/unit/problem")
+    Path("params.yaml").write_text(PARAMS.replace("until: a", "until: b").replace("model: trees\n  rate: 0.1", "C: 1"))
+    made.commit("Our problem")
+    return template
+
+
+def theirs(template: Path, **files: str) -> None:
+    for name, text in files.items():
+        path = template / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    made.commit("Later", cwd=template)
+
+
+def test_what_a_fork_owns_stays_and_the_machinery_arrives(fork: Path) -> None:
+    owned = ("src/problem/model.py", "dvc.lock", "data.dvc", "reports/metrics.json")
+    sample = dict.fromkeys(
+        (*owned, "tests/unit/problem/test_old.py", "tests/problem/test_new.py"), "the template's new\n"
+    )
+    params = PARAMS.replace("until: a", "until: c").replace("rate: 0.1", "rate: 0.2") + "  latency: 3\n"
+    theirs(fork, **sample, **{"src/delivery/decision/gate.py": "new machinery\n", "params.yaml": params})
+    assert upgrade.run("upstream", "main").startswith("upgrade: merged ")
+    assert {Path(name).read_text() for name in owned} == {"the fork's\n"}
+    assert not list(Path("tests").rglob("problem"))
+    assert Path("src/delivery/decision/gate.py").read_text() == "new machinery\n"
+    assert yaml.safe_load(Path("params.yaml").read_text()) == {
+        "fetch": {"until": "b"},
+        "train": {"C": 1},
+        "gate": {"margin": 0.1, "size": 20, "latency": 3},
+    }
+    assert made.git("status", "--porcelain") == ""
+    assert upgrade.run("upstream", "main") == "upgrade: nothing new"
+
+
+def begun_anew(template: Path) -> None:
+    """What `Use this template` makes: the same files, and none of the template's commits."""
+    made.git("checkout", "--quiet", "--orphan", "own", "upstream/main")
+    made.commit("Initial commit")
+    Path("src/problem/model.py").write_text("the fork's\n")
+    made.commit("Our problem")
+    theirs(template, **{"src/problem/model.py": "new\n", "src/delivery/decision/gate.py": "new machinery\n"})
+
+
+def test_a_copy_without_the_template_s_history_is_joined_to_it(fork: Path) -> None:
+    begun_anew(fork)
+    assert upgrade.run("upstream", "main").startswith("upgrade: merged ")
+    assert Path("src/problem/model.py").read_text() == "the fork's\n"
+    assert Path("src/delivery/decision/gate.py").read_text() == "new machinery\n"
+    assert upgrade.run("upstream", "main") == "upgrade: nothing new"
+
+
+def test_a_copy_of_no_known_commit_is_told_how_to_join(fork: Path) -> None:
+    begun_anew(fork)
+    other = made.git("commit-tree", "-m", "Another beginning", "HEAD^{tree}")
+    made.git("reset", "--quiet", "--hard", other.strip())
+    with pytest.raises(Failure, match="no commit in common with the template; once: `git merge --strategy ours"):
+        upgrade.run("upstream", "main")
+    assert made.git("rev-parse", "HEAD") == other
+    assert made.git("status", "--porcelain") == ""
+
+
+def test_a_new_key_beside_a_line_of_ours_is_named(fork: Path) -> None:
+    theirs(fork, **{"params.yaml": PARAMS.replace("until: a\n", "until: a\n  since: z\n")})
+    assert upgrade.run("upstream", "main").endswith("\n  first add to params.yaml: fetch.since: z")
+    assert "since" not in Path("params.yaml").read_text()
+
+
+def test_a_plain_merge_would_have_asked(fork: Path) -> None:
+    """What GitHub's `Sync fork` would do: there the test above has something to prevent."""
+    theirs(fork, **{"src/problem/model.py": "new\n", "tests/unit/problem/test_old.py": "new\n"})
+    made.git("fetch", "--quiet", "upstream")
+    with pytest.raises(made.subprocess.CalledProcessError):
+        made.git("merge", "upstream/main")
+
+
+def test_machinery_that_a_fork_has_changed_is_named_and_nothing_is_done(fork: Path) -> None:
+    Path("src/delivery/decision/gate.py").write_text("mine\n")
+    mine = made.commit("Our own gate")
+    theirs(fork, **{"src/delivery/decision/gate.py": "theirs\n", "dvc.lock": "new\n"})
+    with pytest.raises(
+        Failure, match=r"changed here and in the template: src/delivery/decision/gate\.py; merge these by hand"
+    ):
+        upgrade.run("upstream", "main")
+    assert made.git("rev-parse", "HEAD") == mine
+    assert made.git("status", "--porcelain") == ""
+    assert Path("src/delivery/decision/gate.py").read_text() == "mine\n"
+
+
+def test_uncommitted_work_is_not_merged_over(fork: Path) -> None:
+    Path("dvc.lock").write_text("mine\n")
+    with pytest.raises(Failure, match="there are uncommitted changes"):
+        upgrade.run("upstream", "main")
+
+
+def test_the_marks_name_the_same_paths() -> None:
+    """GitHub itself cannot be asked here; that it reads these two files is its word."""
+    marks = (made.ROOT / ".gitattributes").read_text().splitlines()
+    assert [line.split()[0] for line in marks if line.endswith(" merge=ours")] == list(upgrade.MINE)
+    owners = [
+        line.split()[0] for line in (made.ROOT / ".github" / "CODEOWNERS").read_text().splitlines() if line[:1] == "/"
+    ]
+    assert {f"/{path}" for path in upgrade.MINE} | {f"/{upgrade.SHARED}"} <= set(owners)
+    assert {f"src/problem/{name}" for name in adopt.MODULES} <= set(upgrade.MINE)

@@ -1,0 +1,66 @@
+"""Who ran a stage, when, for how long, with what."""
+
+import getpass
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from delivery.adapters import provenance
+from delivery.pipeline import records
+
+
+def test_a_stage_that_succeeded_is_on_record(folder: Path) -> None:
+    with records.stage("train"):
+        pass
+    record = records.read()["train"]
+    assert record["stage"] == "train"
+    assert 0 <= record["seconds"] < 60
+    assert set(record["libraries"]) == set(records.LIBRARIES)
+    assert datetime.fromisoformat(record["started"]).tzinfo
+
+
+def test_a_stage_that_failed_leaves_the_record_of_the_last_success(folder: Path) -> None:
+    with records.stage("train"):
+        pass
+    before = records.read()
+    with pytest.raises(RuntimeError), records.stage("train"):
+        raise RuntimeError
+    assert records.read() == before
+
+
+def test_nothing_has_run_yet(folder: Path) -> None:
+    assert records.read() == {}
+
+
+def test_a_person_is_the_executor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "ada")
+    assert provenance.executor().startswith("ada@")
+
+
+def test_a_workflow_run_is_the_executor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_RUN_ID", "42")
+    monkeypatch.setenv("GITHUB_ACTOR", "ada")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "team/model")
+    assert provenance.executor() == "ada in workflow run team/model/actions/runs/42"
+
+
+@pytest.mark.parametrize("error", [KeyError, OSError])
+def test_a_container_s_user_without_a_name_is_a_number(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise error
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    assert provenance.executor().startswith("uid ")
+
+
+def test_each_stage_of_a_lock_comes_with_its_digests_and_its_record(folder: Path) -> None:
+    with records.stage("train"):
+        pass
+    train = {"params": {"seed": 7}, "deps": [{"path": "a", "md5": "1"}], "outs": [{"path": "b", "md5": "2"}]}
+    found = records.whole({"stages": {"train": train, "export": {}}})
+    assert found["train"]["inputs"] == {"a": "1"}
+    assert found["train"]["outputs"] == {"b": "2"}
+    assert found["train"]["params"] == {"seed": 7}
+    assert "seconds" in found["train"]
+    assert found["export"]["from"] == "DVC's cache"

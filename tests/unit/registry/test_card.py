@@ -1,0 +1,70 @@
+"""The card of a version says what its authors know, what was measured, and who let it through."""
+
+from pathlib import Path
+
+import made
+import pytest
+import yaml
+
+from delivery.__main__ import main
+from delivery.core import params, workspace
+from delivery.core.errors import Failure
+from delivery.pull_requests import approval
+from delivery.registry import card, register, registry
+from problem import PRIMARY, SEGMENTS
+
+pytestmark = pytest.mark.xdist_group("registry")
+
+
+def test_every_version_has_its_card(ready: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(approval, "of", lambda _: {"pull.request": "12", "approved.by": "bob", "merged.by": "ada"})
+    register.run("staging", "ghcr.io/a/b@sha256:1")
+    assert main(["card", "staging"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("Version 1, staging")
+    for name, said in params.load().card.items():
+        assert f"## {name}\n\n{said}" in text
+    for said in (
+        f"| {PRIMARY} (leads) |",
+        f"{SEGMENTS[0]}=",
+        "- pull request: #12",
+        "- approved by: bob",
+        "- merged by: ada",
+    ):
+        assert said in text
+    assert "- image.digest: `ghcr.io/a/b@sha256:1`" in text
+    assert f"- digest: `{'1' * 32}.dir`" in text
+    shown = registry.find(registry.connect(), "1").description or ""
+    assert shown.startswith("# Model card")
+    assert len(shown) <= registry.DESCRIPTION
+
+
+def test_what_went_in_without_a_pull_request_says_so(ready: Path) -> None:
+    text = card.markdown(register.collect(Path("kept"), register.lineage()), register.lineage())
+    assert "- pull request: none\n- approved by: nobody" in text
+
+
+def test_a_long_card_is_cut_at_a_line_where_the_registry_shows_it(ready: Path) -> None:
+    register.run()
+    client = registry.connect()
+    registry.describe(client, "1", "a line of the card\n" * 1000)
+    shown = (registry.find(client, "1").description or "").splitlines()
+    assert set(shown[:-1]) == {"a line of the card", ""}
+    assert shown[-1] == "The whole of it is among the version's files."
+
+
+def test_a_problem_that_says_nothing_of_its_use_is_refused(ready: Path) -> None:
+    tree = yaml.safe_load(workspace.PARAMS.read_text())
+    tree["card"]["Intended use"] = " "
+    workspace.PARAMS.write_text(yaml.safe_dump(tree))
+    made.commit("No word")
+    with pytest.raises(Failure, match=r"`card` in params\.yaml does not say: Intended use"):
+        register.run()
+    assert registry.versions(registry.connect()) == []
+
+
+def test_a_version_from_before_there_were_cards_says_so(ready: Path, capsys) -> None:
+    register.run()
+    next(workspace.REGISTRY_ARTIFACTS.rglob(card.FILE)).unlink()
+    assert main(["card", "1"]) == 1
+    assert "version 1 has no card" in capsys.readouterr().err

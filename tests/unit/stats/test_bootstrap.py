@@ -1,0 +1,73 @@
+"""Intervals that hold what they promise, from whole days."""
+
+import made
+import numpy as np
+import pandas as pd
+import pytest
+
+from delivery.stats.bootstrap import blocks, holm, interval, means
+from delivery.stats.predictions import PREDICTION, values
+from delivery.stats.task import plain
+from problem import BLOCK
+
+DAYS, A_DAY = 30, 20
+
+
+def coverage(grouped_by_day: bool, simulations: int = 200) -> float:
+    """How often a 95 % interval of the mean holds the true mean, 0, when days are good or bad as a whole."""
+    day = np.repeat(np.arange(DAYS), A_DAY)
+    grouped = blocks(pd.Series(day if grouped_by_day else np.arange(len(day))), 300, seed=1)
+    held = 0
+    for seed in range(simulations):
+        rng = np.random.default_rng(seed)
+        values = np.repeat(rng.normal(size=DAYS), A_DAY) + rng.normal(size=DAYS * A_DAY)
+        low, high = interval(means(values, grouped), 0.95)
+        held += low <= 0 <= high
+    return held / simulations
+
+
+def test_an_interval_over_days_holds_the_truth_as_often_as_it_says() -> None:
+    assert 0.85 <= coverage(grouped_by_day=True) <= 0.99
+
+
+def test_single_rows_instead_of_days_would_promise_far_too_much() -> None:
+    assert coverage(grouped_by_day=False) < 0.6
+
+
+def test_the_same_rows_and_seed_give_the_same_draws() -> None:
+    day = made.predictions()[BLOCK]
+    first, second, other = blocks(day, 50, seed=1), blocks(day, 50, seed=1), blocks(day, 50, seed=2)
+    assert np.array_equal(first.draws, second.draws)
+    assert not np.array_equal(first.draws, other.draws)
+    assert (first.draws.sum(axis=1) == first.count).all()
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    rows = made.predictions()
+    mixed = rows.sample(frac=1, random_state=3)
+    one, two = (means(plain(values(frame[PREDICTION])), blocks(frame[BLOCK], 100, seed=1)) for frame in (rows, mixed))
+    assert one == pytest.approx(two, abs=1e-12)
+
+
+def test_a_mean_is_that_of_the_drawn_days() -> None:
+    grouped = blocks(pd.Series(["a", "a", "b"]), 20, seed=0)
+    expected = [np.average([2.0, 4.0, 9.0], weights=draw[grouped.codes]) for draw in grouped.draws]
+    assert means(np.array([2.0, 4.0, 9.0]), grouped) == pytest.approx(expected)
+
+
+def test_one_block_has_no_spread() -> None:
+    assert set(means(np.array([1.0, 3.0]), blocks(pd.Series(["a", "a"]), 10, seed=0))) == {2.0}
+
+
+@pytest.mark.parametrize(
+    ("p_values", "adjusted"),
+    [
+        ([0.01, 0.04, 0.03], [0.03, 0.06, 0.06]),  # times 3, 1 and 2, and never below the one before
+        ([0.5, 0.02], [0.5, 0.04]),
+        ([0.9, 0.8], [1.0, 1.0]),
+        ([0.2], [0.2]),
+        ([], []),
+    ],
+)
+def test_holm_as_by_hand(p_values: list[float], adjusted: list[float]) -> None:
+    assert holm(p_values) == pytest.approx(adjusted)
