@@ -8,6 +8,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_PO
 import shutil
 from pathlib import Path
 
+import optional
 import pandas as pd
 import pytest
 import sample
@@ -21,13 +22,44 @@ REAL = sample.ROOT / ".cache" / "source"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where the sample was replaced, the scenarios that tell of it have nothing to tell."""
-    if getattr(sample.small, "SCENARIOS", False):
-        return
-    skip = pytest.mark.skip(reason="a scenario of the sample problem, which was replaced")
+    """Skip tests whose programs are missing, and the sample problem's scenarios where it was replaced."""
+    replaced = not getattr(sample.small, "SCENARIOS", False)
     for item in items:
-        if item.path.relative_to(sample.ROOT / "tests").parts[0] in SCENARIOS:
-            item.add_marker(skip)
+        for name in getattr(item, "fixturenames", ()):
+            if name.startswith("needs_") and (reason := optional.missing(name.removeprefix("needs_"))):
+                item.add_marker(pytest.mark.skip(reason=reason))
+        if replaced and item.path.relative_to(sample.ROOT / "tests").parts[0] in SCENARIOS:
+            item.add_marker(pytest.mark.skip(reason="a scenario of the sample problem, which was replaced"))
+
+
+@pytest.fixture(scope="session")
+def needs_docker() -> None:
+    """Skip without a Docker engine that answers."""
+
+
+@pytest.fixture(scope="session")
+def needs_haproxy() -> None:
+    """Skip without HAProxy."""
+
+
+@pytest.fixture(scope="session")
+def needs_kubectl() -> None:
+    """Skip without kubectl."""
+
+
+@pytest.fixture(scope="session")
+def needs_mounts() -> None:
+    """Skip where a process cannot have its own mounts."""
+
+
+@pytest.fixture(scope="session")
+def needs_postgresql() -> None:
+    """Skip without PostgreSQL's programs."""
+
+
+@pytest.fixture(scope="session")
+def needs_prometheus() -> None:
+    """Skip without Prometheus and promtool."""
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -63,7 +63,9 @@ def registered(tmp_path_factory: pytest.TempPathFactory, exported: Path) -> Path
 
 
 @pytest.fixture
-def site(tmp_path: Path, registered: Path, at_home: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(
+    needs_haproxy: None, tmp_path: Path, registered: Path, at_home: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Site]:
     """`staging` on this machine, where nothing was deployed yet."""
     with made(registered, tmp_path) as there:
         monkeypatch.chdir(there.folder)
@@ -71,7 +73,7 @@ def site(tmp_path: Path, registered: Path, at_home: None, monkeypatch: pytest.Mo
 
 
 @pytest.fixture(scope="module")
-def shared(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def shared(needs_haproxy: None, registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with made(registered, tmp_path_factory.mktemp("shared")) as there:
         yield there
 
@@ -94,8 +96,6 @@ def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def made(registered: Path, folder: Path) -> Iterator[Site]:
-    if not shutil.which("haproxy"):
-        pytest.skip("haproxy is missing: no deployment to this machine is tested")
     shutil.copytree(registered, folder / "project")
     there = Site(folder / "project", folder / "state")
     shutil.copy(folder / "project" / "params.yaml", folder / "project" / "params.before")

@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import shutil
 import signal
 import threading
 import time
@@ -15,7 +14,6 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
-import pytest
 from sample import change
 
 from delivery import __main__ as command
@@ -23,7 +21,6 @@ from delivery.deploy.targets import proxy, slots, state
 from delivery.registry import registry
 
 CLIENTS = 3
-needs_haproxy = pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is missing")
 PACE = 0.02  # seconds between two requests of a client
 NAME = "staging"
 

@@ -82,11 +82,10 @@ def shared(registered: Path, services: Path, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
-def there(shared: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+def there(needs_kubectl: None, shared: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """Version 1 serves in the cluster; one for all tests, since each must leave it so."""
     real = shutil.which("kubectl")
-    if not real:
-        pytest.skip("kubectl is missing: the target kubernetes is not tested")
+    assert real
     monkeypatch.setenv("PATH", f"{shared.cluster / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("KUBECTL", real)
     monkeypatch.setenv("CLUSTER", str(shared.cluster))

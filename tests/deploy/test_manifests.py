@@ -1,6 +1,5 @@
 """What a cluster would be given: valid by Kubernetes' own schemas, and no more rights than it needs."""
 
-import shutil
 import subprocess
 from typing import Any
 
@@ -9,14 +8,13 @@ import pytest
 import yaml
 from sample import ROOT
 
+pytestmark = pytest.mark.usefixtures("needs_kubectl")
 OVERLAYS = ROOT / "deploy" / "kubernetes" / "overlays"
 KUBERNETES = ("1.31", "1.34")
 Objects = dict[str, dict[str, Any]]
 
 
 def built(overlay: str) -> Objects:
-    if not shutil.which("kubectl"):
-        pytest.skip("kubectl is missing: the manifests are not built")
     said = subprocess.run(["kubectl", "kustomize", str(OVERLAYS / overlay)], capture_output=True, text=True, check=True)
     objects = list(yaml.safe_load_all(said.stdout))
     kinds = {one["kind"]: one for one in objects}

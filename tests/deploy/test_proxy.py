@@ -7,7 +7,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from host import needs_haproxy
 
 from delivery.deploy.targets import proxy, slots
 
@@ -54,8 +53,9 @@ def ask(port: int, times: int) -> list[str]:
     return said
 
 
-@needs_haproxy
-def test_both_get_their_share_from_the_first_requests_on(tmp_path: Path, ports: dict[str, int]) -> None:
+def test_both_get_their_share_from_the_first_requests_on(
+    needs_haproxy: None, tmp_path: Path, ports: dict[str, int]
+) -> None:
     """After 800 requests HAProxy's own choice, in turns, gives the next 400 to one of two equals."""
     public = slots.free_port()
     try:

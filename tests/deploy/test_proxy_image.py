@@ -11,17 +11,16 @@ import pytest
 from host import NAME, Site, failures
 from sample import change
 
-from delivery.deploy.targets import proxy, rehearsal, slots
+from delivery.deploy.targets import proxy, slots
 
 pytestmark = pytest.mark.xdist_group("registry")
 
 
 @pytest.fixture
-def image() -> Iterator[str]:
+def image(needs_docker: None, needs_haproxy: None) -> Iterator[str]:
     """The system's haproxy with the libraries that it loads, and nothing else."""
     program = shutil.which("haproxy")
-    if not program or not rehearsal.engine():
-        pytest.skip("haproxy is missing, or no Docker engine answers: the proxy is not tested as a container")
+    assert program
     loaded = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", dereference=True) as tar:

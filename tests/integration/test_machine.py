@@ -1,13 +1,13 @@
 """What a machine can refuse: disk, permission, port. One clear line, a non-zero exit, nothing half-written."""
 
 import resource
-import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import optional
 import pytest
 import sample
 
@@ -17,21 +17,10 @@ from delivery.core.files import digest
 SPACE = 64 * 1024  # bytes: less than any of these outputs
 
 
-def unshare() -> list[str]:
-    """The command that gives mounts of its own, to root or to anybody where the kernel allows it."""
-    for words in (["unshare", "--mount"], ["unshare", "--map-root-user", "--mount"]):
-        if (
-            shutil.which("unshare")
-            and not subprocess.run([*words, "true"], capture_output=True, check=False).returncode
-        ):
-            return words
-    pytest.skip("mounting a small or read-only disk needs root, or user namespaces")
-
-
 def mounted(project: Path, folder: str, mount: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Runs delivery where `folder` is mounted so, and then lists what is there. The mount ends with the command."""
     script = f'{mount}\n"$@"\ncode=$?\necho "left: $(ls -A {folder})"\nexit $code'
-    command = [*unshare(), "sh", "-c", script, "sh", sys.executable, "-m", "delivery", *words]
+    command = [*optional.unshare(), "sh", "-c", script, "sh", sys.executable, "-m", "delivery", *words]
     return subprocess.run(
         command, cwd=project, env=sample.environment(project), capture_output=True, text=True, check=False
     )

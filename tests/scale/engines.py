@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
+import optional
 
 from delivery.deploy.targets.slots import free_port
 
@@ -20,18 +20,11 @@ BUCKET = "delivery"
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
-def programs() -> Path | None:
-    """The folder of PostgreSQL's programs; Debian keeps them off the path."""
-    found = shutil.which("initdb") or next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
-    return Path(found).parent if found else None
-
-
 @contextmanager
 def postgresql() -> Iterator[str]:
     """The system's PostgreSQL in a temporary folder as an unprivileged user; its address for SQLAlchemy."""
-    bin_ = programs()
-    if bin_ is None:
-        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
+    bin_ = optional.postgresql()
+    assert bin_
     person: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="postgresql.") as place:
         folder = Path(place)

@@ -6,13 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import dask
 import engines
 import numpy as np
 import pandas as pd
 import pytest
 import sample
-from distributed.client import FutureCancelledError
 from msgspec.structs import replace
 
 from delivery.__main__ import main
@@ -112,6 +110,8 @@ def test_a_backtest_predicts_the_same(settings: Params, workers: str, killed: Pa
 
 def test_what_is_lost_with_a_worker_is_made_again(workers: str) -> None:
     """As joblib raises it where a worker ends between its work and the fetching of it."""
+    from distributed.client import FutureCancelledError
+
     lost = [FutureCancelledError("a tree", "lost")] * (engine.TRIES - 1)
 
     def grown() -> str:
@@ -171,6 +171,8 @@ def test_what_kills_every_worker_is_given_up_with_a_line(workers: str) -> None:
 
 
 def test_a_scheduler_that_goes_away_is_one_line(tmp_path: Path) -> None:
+    import dask
+
     with (
         engines.dask(tmp_path, 1) as (address, scheduler),
         dask.config.set(CONNECT),

@@ -37,10 +37,8 @@ def docker(*words: str, code: int | None = 0) -> subprocess.CompletedProcess[str
 
 
 @pytest.fixture(scope="session")
-def base() -> str:
+def base(needs_docker: None) -> str:
     """The base image of the Dockerfile where it can be pulled, else one made of the system's packages."""
-    if not shutil.which("docker") or docker("info", code=None).returncode:
-        pytest.skip("no Docker engine answers: the image is not tested")
     meant = next(line for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("ARG BASE_IMAGE="))
     name = meant.removeprefix("ARG BASE_IMAGE=")
     if not docker("pull", "--quiet", name, code=None).returncode:
@@ -240,10 +238,10 @@ def shares(container: str) -> str:
 
 
 @pytest.fixture
-def trial(image: str, exported: Path, port: int, tmp_path: Path) -> Iterator[tuple[host.Host, Callable[..., None]]]:
+def trial(
+    needs_haproxy: None, image: str, exported: Path, port: int, tmp_path: Path
+) -> Iterator[tuple[host.Host, Callable[..., None]]]:
     """An environment of containers behind the real proxy, and what starts a version there beside what serves."""
-    if not shutil.which("haproxy"):
-        pytest.skip("haproxy is missing: the target docker is not tested")
     mine = json.loads(docker("image", "inspect", image).stdout)[0]["Id"]
     place = params.Place(target="docker", port=port, folder=str(tmp_path))
     with host.opened("trial", place, params.load(ROOT / "params.yaml").deploy) as there:

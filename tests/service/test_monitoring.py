@@ -26,19 +26,15 @@ PANELS = [
     for target in panel["targets"]
     if CATEGORIES or "feature_unknown" not in target["expr"]  # numbers alone cannot be unknown
 ]
-needs_prometheus = pytest.mark.skipif(
-    not shutil.which("prometheus"), reason="no Prometheus here (Debian's package `prometheus`): queries are not tried"
-)
 
 
-@needs_prometheus
-def test_configuration_and_alerts_are_valid() -> None:
+def test_configuration_and_alerts_are_valid(needs_prometheus: None) -> None:
     subprocess.run(["promtool", "check", "config", FOLDER / "prometheus.yml"], check=True, capture_output=True)
     subprocess.run(["promtool", "check", "rules", FOLDER / "alerts.yml"], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
-def scraped(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def scraped(needs_prometheus: None, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Prometheus that has seen a service under some load."""
     folder = tmp_path_factory.mktemp("prometheus")
     good = max((example["request"] for example in json.loads((exported / "examples.json").read_text())), key=len)
@@ -73,7 +69,6 @@ def query(url: str, expression: str) -> list[dict[str, Any]]:
     return answer.json["data"]["result"] if answer.status == 200 else []
 
 
-@needs_prometheus
 @pytest.mark.parametrize("expression", PANELS)
 def test_each_panel_shows_data(scraped: str, expression: str) -> None:
     def numbers() -> bool:
@@ -82,7 +77,6 @@ def test_each_panel_shows_data(scraped: str, expression: str) -> None:
     wait_until(numbers)
 
 
-@needs_prometheus
 def test_alerts_are_evaluated_and_name_metrics_that_exist(scraped: str) -> None:
     names = {sample["metric"]["__name__"] for sample in query(scraped, '{job="delivery"}')}
     rules = [rule for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"] for rule in group["rules"]]

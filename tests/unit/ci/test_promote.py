@@ -68,10 +68,8 @@ def test_outside_a_workflow_there_is_none(asked: list[dict], monkeypatch: pytest
 
 
 @pytest.fixture
-def lasting(ready: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[params.Place]:
+def lasting(needs_haproxy: None, ready: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[params.Place]:
     """The project with a lasting target for `staging`, where nothing serves yet."""
-    if not shutil.which("haproxy"):
-        pytest.skip("haproxy is missing: no promotion to a lasting target is tested")
     home = tmp_path_factory.mktemp("lasting")
     place = params.Place(target="process", port=slots.free_port(), folder=str(home))
     of_load = {"users": 1, "seconds": 1, "max_p95_ms": 5000, "min_rps": 1}
