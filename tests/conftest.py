@@ -6,12 +6,14 @@ import os
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import optional
 import pandas as pd
 import pytest
 import sample
+import warm
 from sample import once
 
 from delivery.data import tables
@@ -60,6 +62,13 @@ def needs_postgresql() -> None:
 @pytest.fixture(scope="session")
 def needs_prometheus() -> None:
     """Skip without Prometheus and promtool."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_python() -> Iterator[None]:
+    """End this worker's warm Python with it."""
+    yield
+    warm.stop()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -118,8 +127,9 @@ def committed(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Path:
         project = folder / "project"
         sample.copy(project, source)
         sample.commit(project, "The template")
-        sample.run(project, "fetch")
-        sample.repro(project)
+        # Cold: each stage with a hash seed of its own, so that the others' results do not agree by chance.
+        sample.run(project, "fetch", cold=True)
+        sample.repro(project, cold=True)
         sample.commit(project, "The first model")
 
     return once(tmp_path_factory, "committed", make) / "project"

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any, get_type_hints
 
 import pytest
+import warm
 import yaml
 from filelock import FileLock
 from msgspec.structs import replace
@@ -139,18 +140,22 @@ def environment(project: Path) -> dict[str, str]:
     }
 
 
-def run(project: Path, *words: str, code: int | None = 0, module: str = "delivery") -> subprocess.CompletedProcess[str]:
+def run(
+    project: Path, *words: str, code: int | None = 0, module: str = "delivery", cold: bool = False
+) -> subprocess.CompletedProcess[str]:
     """`python -m delivery ...` in the project; asserts the exit code unless it is None."""
-    return python(project, "-m", module, *words, code=code)
+    return python(project, "-m", module, *words, code=code, cold=cold)
 
 
-def python(project: Path, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, *words], cwd=project, env=environment(project), capture_output=True, text=True, check=False
-    )
+def python(project: Path, *words: str, code: int | None = 0, cold: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run Python in the project, and what it starts there: warm (warm.py), or `cold`, as a person's own."""
+    variables = environment(project)
+    program = Path(sys.executable) if cold else warm.environment() / "bin" / "python"
+    variables["PATH"] = f"{program.parent}{os.pathsep}{variables['PATH']}"
+    done = subprocess.run([program, *words], cwd=project, env=variables, capture_output=True, text=True, check=False)
     assert code is None or done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 
 
-def repro(project: Path, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-    return run(project, "repro", *words, code=code, module="dvc")
+def repro(project: Path, *words: str, code: int | None = 0, cold: bool = False) -> subprocess.CompletedProcess[str]:
+    return run(project, "repro", *words, code=code, module="dvc", cold=cold)

@@ -92,7 +92,8 @@ def test_the_whole_loop_runs(project: Path) -> None:
 
 def test_the_machinery_s_tests_pass_as_they_are(project: Path) -> None:
     suites = WHOLE if os.environ.get("EXAMPLES") == "whole" else SLICE
-    done = sample.python(project, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", *suites, code=None)
+    words = ["-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", *suites]
+    done = sample.python(project, *words, code=None, cold=True)  # what they start they also kill
     assert not done.returncode, done.stdout[-6000:]
     assert " passed" in done.stdout
 

@@ -33,9 +33,8 @@ def test_an_awkward_file_runs_as_it_is(tmp_path: Path, source: Path) -> None:
     assert "Churned" in sample.run(project, "card", "staging").stdout
     assert "No retraining for 2024-07" in sample.run(project, "drift").stdout
     openapi = "tests/service/test_openapi.py"  # the description of a request, times among it, is what is taken
-    assert (
-        " passed" in sample.python(project, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", openapi).stdout
-    )
+    words = ["-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", openapi]
+    assert " passed" in sample.python(project, *words, cold=True).stdout
     touched = sample.git(project, "diff", "--name-only", "--no-renames", "HEAD~2").splitlines()
     owned = (*upgrade.MINE, upgrade.SHARED, kept)
     assert not [path for path in touched if not any(fnmatch(path, pattern) for pattern in owned)]

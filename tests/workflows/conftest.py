@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import warm
 from filelock import FileLock
 
 pytest.register_assert_rewrite("harness")
 
-from harness import template, warm  # noqa: E402
+from harness import template  # noqa: E402
 from harness.runner import HERE, Machine  # noqa: E402
 from harness.world import World, world  # noqa: E402
 
@@ -34,7 +35,7 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], obje
 
 
 @pytest.fixture(scope="session")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     """What a runner has: nothing of this machine's environment but the programs."""
     path = [HERE / "bin", "/usr/local/bin", "/usr/bin", "/bin"]
     variables = {
@@ -43,8 +44,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }  # fmt: skip
     cml = Path(REAL_CML) if REAL_CML else HERE / "cml"
-    with warm.python(tmp_path_factory.mktemp("warm")) as venv:
-        yield Machine(venv, cml, tmp_path_factory.mktemp("runs"), variables)
+    return Machine(warm.environment(), cml, tmp_path_factory.mktemp("runs"), variables)
 
 
 @pytest.fixture(scope="session")

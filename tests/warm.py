@@ -1,12 +1,13 @@
-"""A Python that has its imports behind it: the runner's `.venv/bin/python`, so that scenarios take half the time.
+"""A Python whose imports are done already: what scenarios start as `python -m ...`, in half the time.
 
-Every step of a workflow starts `python -m ...`, and each start would import pandas, scikit-learn and DVC anew.
-One process imports them once; a start then forks it. The project's own modules are never among them: they come
-from the scenario's checkout. `DELIVERY_COLD=1` leaves all this out.
+Every verb, every stage and every step of a workflow is such a start, and each would import pandas, scikit-learn and DVC
+anew. One process of each test worker imports them once; a start then forks it. The project's own modules are never
+among them: they come from the scenario's checkout. `DELIVERY_COLD=1` leaves all this out.
 """
 
 import atexit
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -17,22 +18,31 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 MODULES = (
-    "_pytest.junitxml", "alembic.command", "anyio._backends._asyncio", "dulwich.worktree", "dvc.cli.parser", "dvc.lock",
-    "dvc.data_cloud", "dvc.repo.index", "dvc.repo.metrics.show", "dvc.repo.open_repo", "dvc.repo.plots", "dvc.repo.push",
-    "dvc.repo.reproduce", "dvc.rwlock", "dvc.scm", "dvc.utils.strictyaml", "dvc_render.vega", "fastapi",
+    "PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.JpegImagePlugin", "PIL.PpmImagePlugin", "_pytest.junitxml",
+    "alembic.command", "anyio._backends._asyncio", "configobj", "dulwich.ignore", "dulwich.worktree", "dvc.cachemgr",
+    "dvc.cli.parser", "dvc.data_cloud", "dvc.lock", "dvc.repo.artifacts", "dvc.repo.brancher", "dvc.repo.datasets",
+    "dvc.repo.experiments.utils", "dvc.repo.graph", "dvc.repo.index", "dvc.repo.metrics.show", "dvc.repo.open_repo",
+    "dvc.repo.params.show", "dvc.repo.plots", "dvc.repo.push", "dvc.repo.reproduce", "dvc.repo.stage", "dvc.repo.trie",
+    "dvc.repo.worktree", "dvc.rwlock", "dvc.scm", "dvc.utils.strictyaml", "dvc_data.hashfile.db.index",
+    "dvc_data.hashfile.db.local", "dvc_data.hashfile.status", "dvc_data.index.checkout", "dvc_data.index.collect",
+    "dvc_data.index.fetch", "dvc_data.index.push", "dvc_render.vega", "fastapi", "fsspec.implementations.memory",
     "hypothesis.extra.pandas", "matplotlib.backends.backend_agg", "matplotlib.pyplot",
-    "mlflow.store.model_registry.sqlalchemy_workspace_store", "mlflow.store.tracking.sqlalchemy_workspace_store", "msgspec",
-    "narwhals._pandas_like.namespace", "networkx", "onnxruntime", "pandas", "pandera.pandas", "prometheus_client.parser",
+    "mlflow.store.model_registry.sqlalchemy_workspace_store", "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "msgspec", "narwhals._pandas_like.namespace", "narwhals.stable.v2", "networkx", "onnxruntime", "pandas",
+    "pandas.core.arrays.arrow.extension_types", "pandera.pandas", "platformdirs.unix", "prometheus_client.parser",
     "pyarrow.dataset", "pyarrow.parquet", "pydantic.v1", "ruamel.yaml", "scipy.stats", "scmrepo.git", "skl2onnx",
     "sklearn.compose", "sklearn.ensemble", "sklearn.linear_model", "sklearn.metrics", "skops.io",
-    "sqlalchemy.dialects.sqlite", "uvicorn.lifespan.on", "uvicorn.loops.uvloop", "uvicorn.protocols.http.httptools_impl",
+    "sqlalchemy.dialects.sqlite", "uvicorn.lifespan.on", "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.httptools_impl",
 )  # fmt: skip
+_open = contextlib.ExitStack()
 COLD = ("locust", "pip", "venv")  # these change the interpreter when they are imported
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "MPLBACKEND": "agg"}
 # What stands in for .venv/bin/python: hands its arguments, folder, environment and files over, and waits.
@@ -54,9 +64,22 @@ os._exit(code[0] if code else 137)
 """
 
 
+@functools.cache
+def environment() -> Path:
+    """Return the warm environment of this process, made when it is first asked for; `stop` ends it."""
+    folder = Path(_open.enter_context(tempfile.TemporaryDirectory(prefix="warm.")))
+    return _open.enter_context(python(folder))
+
+
+def stop() -> None:
+    """End the warm environment of this process, if it has one."""
+    _open.close()
+    environment.cache_clear()
+
+
 @contextlib.contextmanager
 def python(folder: Path) -> Iterator[Path]:
-    """A folder like a virtual environment whose bin/python is warm; the one of the tests where that is not wanted."""
+    """Yield a folder like a virtual environment whose bin/python is warm; with DELIVERY_COLD the tests' own."""
     if os.environ.get("DELIVERY_COLD"):
         yield Path(sys.prefix)
         return
