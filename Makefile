@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Where it is set, as in many images, each of a hundred processes compiles pandas and scikit-learn anew: 3 s each.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup run serve test check docs drift lay lock scale structure ui
+.PHONY: help setup run serve test mutants check docs drift lay lock scale structure ui
 .DEFAULT_GOAL := help
 
 help:  ## this list, and the verbs
@@ -32,6 +32,9 @@ serve: setup  ## the model on disk answers on http://127.0.0.1:8000 until you st
 
 test: setup  ## the tests, without Docker
 	@$(BIN)/python -m pytest
+
+mutants: setup  ## mutation testing of the modules that decide, in a copy: MODULE=gate for one of them
+	@$(BIN)/python tests/mutants/run.py $(if $(MODULE),--module $(MODULE))
 
 check: setup  ## formatting, lint, types, workflows, secrets
 	@$(BIN)/pre-commit run --all-files --show-diff-on-failure
