@@ -14,8 +14,10 @@ from delivery.core.errors import Failure
 from delivery.core.params import Params
 from delivery.decision import compare
 from delivery.decision.baseline import Baseline
-from delivery.stats import comparison
-from problem import BLOCK, HIGHER_IS_BETTER, KEY, PRIMARY, SEGMENTS
+from delivery.stats import comparison, task
+from delivery.stats.bootstrap import blocks, interval, means, scores
+from delivery.stats.predictions import PREDICTION, values
+from problem import BLOCK, HIGHER_IS_BETTER, KEY, LABEL, PRIMARY, SEGMENTS, losses, score
 
 ROWS = made.predictions()
 NUMBER = next(name for name in KEY if name not in SEGMENTS)
@@ -46,6 +48,123 @@ def test_positive_is_better_whichever_way_a_metric_goes(settings: Params) -> Non
     found = comparison.compare(ROWS, made.worse(ROWS, -0.05), settings.compare)
     assert {row["metric"] for row in found["metrics"]} == set(HIGHER_IS_BETTER)
     assert all(row["difference"] > 0 and row["low"] > 0 for row in found["metrics"])
+
+
+def test_every_number_of_a_comparison(settings: Params) -> None:
+    """Each metric of both models, their difference, and the interval of the level that the settings ask for."""
+    candidate = made.worse(ROWS, 0.02)
+    narrow = made.changed(settings, compare__confidence=0.8, compare__seed=7).compare
+    found = comparison.compare(ROWS, candidate, narrow)
+    y, old, new = ROWS[LABEL].to_numpy(float), values(ROWS[PREDICTION]), values(candidate[PREDICTION])
+    grouped = blocks(ROWS[BLOCK], 1000, 7)
+    samples = {name: means(losses(y, old)[name] - loss, grouped) for name, loss in losses(y, new).items()}
+    for name, (before, after) in scores(y, [old, new], grouped, 10).items():
+        samples[name] = after - before if HIGHER_IS_BETTER[name] else before - after
+    for row in found.pop("metrics"):
+        name = row["metric"]
+        assert (row["low"], row["high"]) == pytest.approx(interval(samples.pop(name), 0.8))
+        assert (row["champion"], row["candidate"]) == (score(y, old)[name], score(y, new)[name])
+    assert samples == {}
+    segments = found.pop("segments")
+    assert len(segments) == 3 * len(SEGMENTS)
+    gain = losses(y, old)[PRIMARY] - losses(y, new)[PRIMARY]
+    assert segment(segments, made.PART)["difference"] == pytest.approx(gain[made.inside(ROWS)].mean())
+    assert found == {
+        "rows": 1800,
+        "blocks": 30,
+        "block": BLOCK,
+        "confidence": 0.8,
+        "primary": PRIMARY,
+        "calibration": {"champion": task.gap(y, old), "candidate": task.gap(y, new)},
+    }
+
+
+def test_the_table_of_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "HIGHER_IS_BETTER", {"auc": True, "log_loss": False})
+    samples = {"auc": np.linspace(0.0, 0.2, 101), "log_loss": np.linspace(-0.4, -0.1, 101)}
+    better, worse = comparison.metric_table(
+        {"auc": 0.75, "log_loss": 0.25}, {"auc": 0.875, "log_loss": 0.5}, samples, confidence=0.9
+    )
+    assert better == {
+        "metric": "auc",
+        "higher_is_better": True,
+        "champion": 0.75,
+        "candidate": 0.875,
+        "difference": 0.125,
+        "low": pytest.approx(0.01),
+        "high": pytest.approx(0.19),
+        "verdict": "better",
+    }
+    assert worse == {
+        "metric": "log_loss",
+        "higher_is_better": False,
+        "champion": 0.25,
+        "candidate": 0.5,
+        "difference": -0.25,
+        "low": pytest.approx(-0.385),
+        "high": pytest.approx(-0.115),
+        "verdict": "worse",
+    }
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (1e-9, 0.1, "better"),
+        (0.0, 0.1, "within noise"),
+        (-0.1, 0.0, "within noise"),
+        (-0.1, -1e-9, "worse"),
+        (float("nan"), float("nan"), "within noise"),
+    ],
+)
+def test_an_interval_that_holds_zero_is_noise(low: float, high: float, verdict: str) -> None:
+    assert comparison.verdict(low, high) == verdict
+
+
+def test_the_table_of_segments(settings: Params) -> None:
+    """Two days of losses and three of gains in one segment, gains in the next, nothing but losses in the third."""
+    day = np.repeat(["d1", "d2", "d3", "d4", "d5"], 6)
+    value = np.tile(["A", "A", "B", "B", "C", None], 5)
+    rows = pd.DataFrame({BLOCK: day} | dict.fromkeys(SEGMENTS, value))
+    gain = np.where(value == "A", np.where(np.isin(day, ["d1", "d2"]), -2.0, 1.0), np.where(value == "B", 0.0, -1.0))
+    chosen = made.changed(
+        settings, compare__segment_rows=10, compare__resamples=99, compare__seed=5, compare__confidence=0.5
+    ).compare
+    table = comparison.segment_table(rows, gain, chosen)
+    assert [row["segment"] for row in table] == [f"{name}={value}" for name in SEGMENTS for value in "ABC"]
+    mixed, equal, lost = table[:3]
+    samples = means(np.array([-2.0, -2.0, 1.0, 1.0, 1.0]), blocks(pd.Series(["d1", "d2", "d3", "d4", "d5"]), 99, 5))
+    low, high = interval(samples, 0.5)
+    assert mixed == {
+        "segment": f"{SEGMENTS[0]}=A",
+        "rows": 10,
+        "blocks": 5,
+        "difference": pytest.approx(-0.2),
+        "low": pytest.approx(low),
+        "high": pytest.approx(high),
+        "p_worse": pytest.approx((1 + (samples > -1e-9).sum()) / 100),
+        "judged": True,
+    }
+    assert (equal["difference"], equal["p_worse"], equal["judged"]) == (0.0, 1.0, True)
+    assert (lost["difference"], lost["p_worse"]) == (-1.0, 0.01)
+    assert (lost["rows"], lost["blocks"], lost["judged"]) == (5, 5, False), "too few rows"
+
+
+def test_a_segment_of_five_blocks_is_judged_and_one_of_four_is_not(settings: Params) -> None:
+    rows = pd.DataFrame({BLOCK: list("abcdeabcda")} | dict.fromkeys(SEGMENTS, ["five"] * 5 + ["four"] * 5))
+    chosen = made.changed(settings, compare__segment_rows=5).compare
+    judged = [row["judged"] for row in comparison.segment_table(rows, np.zeros(10), chosen)]
+    assert judged == [True, False] * len(SEGMENTS)
+
+
+def test_two_blocks_are_enough_for_an_interval(settings: Params) -> None:
+    assert comparison.compare(ROWS, ROWS.head(120), settings.compare)["blocks"] == 2
+
+
+def test_models_that_know_other_classes_are_not_compared(settings: Params) -> None:
+    other = ROWS.assign(**{PREDICTION: [np.full(7, 1 / 7)] * len(ROWS)})
+    with pytest.raises(Failure, match="^the two predict other things: one knows classes that the other does not$"):
+        comparison.compare(other, ROWS, settings.compare)
 
 
 def test_the_same_model_differs_by_nothing(settings: Params) -> None:
@@ -127,10 +246,72 @@ def test_the_sentence_says_it_in_plain_words(candidate: pd.DataFrame, begins: st
     assert f"{PRIMARY.replace('_', ' ')} on the same 1,800 rows (30 days) as version 3" in said
 
 
+def said(low: float, high: float, verdict: str) -> str:
+    """The sentence of a comparison whose primary metric is not the first of the table."""
+    row = {"metric": PRIMARY, "difference": (low + high) / 2, "low": low, "high": high, "verdict": verdict}
+    other = row | {"metric": "another", "difference": 9.0, "low": 8.0, "high": 10.0, "verdict": "worse"}
+    found = {"metrics": [other, row, other], "rows": 1800, "blocks": 30, "block": "day"}
+    return comparison.sentence({"comparison": found, "against": "version 3"})
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict", "begins"),
+    [
+        (0.01, 0.03, "better", f"Better by 0.0200 [+0.0100, +0.0300] {PRIMARY.replace('_', ' ')}"),
+        (-0.03, -0.01, "worse", f"Worse by 0.0200 [-0.0300, -0.0100] {PRIMARY.replace('_', ' ')}"),
+        (-0.03, 0.01, "within noise", f"Within noise: -0.0100 [-0.0300, +0.0100] {PRIMARY.replace('_', ' ')}"),
+        (-9e-7, 9e-7, "within noise", "The same predictions"),
+        (-9e-7, 1e-6, "within noise", f"Within noise: +0.0000 [-0.0000, +0.0000] {PRIMARY.replace('_', ' ')}"),
+        (-1e-6, 9e-7, "within noise", f"Within noise: -0.0000 [-0.0000, +0.0000] {PRIMARY.replace('_', ' ')}"),
+    ],
+    ids=["better", "worse", "noise", "the same", "all but the same above", "all but the same below"],
+)
+def test_the_sentence_is_about_the_primary_metric(low: float, high: float, verdict: str, begins: str) -> None:
+    assert said(low, high, verdict) == f"{begins} on the same 1,800 rows (30 days) as version 3"
+
+
 def test_nothing_to_compare_with_is_said_with_its_reason() -> None:
-    assert comparison.sentence({"comparison": None, "reason": "there is no commit yet"}).endswith(
-        "there is no commit yet"
+    found = {"comparison": None, "reason": "there is no commit yet"}
+    assert comparison.sentence(found) == "Nothing to compare with: there is no commit yet"
+
+
+@pytest.fixture
+def stubbed(settings: Params, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """Predictions on disk that are better than those of a registered version."""
+    workspace.PREDICTIONS.parent.mkdir(parents=True)
+    made.worse(ROWS, -0.05).to_parquet(workspace.PREDICTIONS)
+    version = Baseline("version 3", "abc", ROWS, Path("model.skops"))
+    monkeypatch.setattr(compare.params, "load", lambda: settings)
+    monkeypatch.setattr(
+        compare.baseline, "choose", lambda base: (version, f"asked for {base}") if base else (None, "no commit yet")
     )
+    monkeypatch.setattr(compare.prepare, "read", lambda name: f"{name} rows")
+    monkeypatch.setattr(compare.baseline, "on", lambda chosen, rows: {"test rows": chosen.predictions}[rows])
+    return settings
+
+
+def test_the_candidate_is_compared_with_the_baseline_on_the_test_rows(stubbed: Params) -> None:
+    found = compare.run(stubbed.compare, "3")
+    expected = comparison.compare(ROWS, made.worse(ROWS, -0.05), stubbed.compare)
+    assert found == {"against": "version 3", "commit": "abc", "reason": "asked for 3", "comparison": expected}
+    assert primary(found["comparison"])["verdict"] == "better"
+    written = json.loads(workspace.COMPARISON.read_text())
+    assert (written["against"], written["comparison"]["rows"]) == ("version 3", 1800)
+
+
+def test_without_a_baseline_the_reason_is_written(stubbed: Params) -> None:
+    nothing = {"against": None, "commit": None, "reason": "no commit yet", "comparison": None}
+    assert compare.run(stubbed.compare) == nothing
+    assert json.loads(workspace.COMPARISON.read_text()) == nothing
+
+
+def test_the_verb_prints_a_sentence_or_json(stubbed: Params, capsys: pytest.CaptureFixture) -> None:
+    assert main(["compare"]) == 0
+    assert capsys.readouterr().out == "Nothing to compare with: no commit yet\n"
+    assert main(["compare", "--base", "3", "--json"]) == 0
+    out = capsys.readouterr().out
+    assert json.loads(out) == json.loads(workspace.COMPARISON.read_text())
+    assert out.startswith('{\n "against": "version 3"')
 
 
 def test_missing_predictions_are_refused_with_the_command(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from delivery.adapters import github
+from delivery.core.errors import Failure
 from delivery.pull_requests import approval
 
 
@@ -25,11 +26,33 @@ from delivery.pull_requests import approval
             },
             {"pull.request": "3", "approved.by": "bob, ghost", "merged.by": "ghost"},
         ),
+        (
+            {
+                "/commits/abc/pulls": [{"number": 2, "merged_at": None}, {"number": 3, "merged_at": "2026-01-01"}],
+                "/pulls/3": {"merged_by": {"login": "ada"}},
+                "/pulls/3/reviews": [{"user": {"login": "eve"}, "state": "CHANGES_REQUESTED"}],
+            },
+            {"pull.request": "3", "approved.by": "nobody", "merged.by": "ada"},
+        ),
     ],
-    ids=["pushed", "closed", "merged"],
+    ids=["pushed", "closed", "merged", "merged without approval"],
 )
 def test_who_approved_is_who_did_not_take_it_back(replies: dict, tags: dict, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(github, "inside", lambda: True)
-    monkeypatch.setattr(github, "ask", lambda _, path: replies[path])
+    monkeypatch.setattr(github, "ask", lambda method, path: replies[path] if method == "GET" else None)
     monkeypatch.setattr(github, "pages", replies.__getitem__)
     assert approval.of("abc") == tags
+
+
+def test_a_refusal_is_recorded_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise Failure("GitHub refused GET /commits/abc/pulls: 403 no")
+
+    monkeypatch.setattr(github, "inside", lambda: True)
+    monkeypatch.setattr(github, "ask", refuse)
+    assert approval.of("abc") == {"approved.by": "unknown: GitHub refused GET /commits/abc/pulls: 403 no"}
+
+
+def test_outside_a_workflow_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(github, "inside", lambda: False)
+    assert approval.of("abc") == {}
