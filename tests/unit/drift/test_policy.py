@@ -65,6 +65,201 @@ def test_verdict(windows: list[Window], verdict: str, why: str, strict: Params) 
     assert why in found["why"]
 
 
+def gains(*daily: float, rows: float = 100.0, month: str = "2013-07", gaps: Any = 0.0, remains: Any = 0.0) -> Window:
+    """A month of as many days as there are gains, each the mean of the day's rows."""
+    number = np.full(len(daily), rows)
+    return Window(month, number, rows * np.array(daily), gaps * number, remains * number)
+
+
+def steady(gain: float, **values: Any) -> Window:
+    """A month whose days all gain the same, so that its interval has no width."""
+    return gains(*[gain] * 4, **values)
+
+
+SURE = "[{0:+.4f}, {0:+.4f}]"
+
+
+@pytest.mark.parametrize(
+    ("windows", "verdict", "why"),
+    [
+        (
+            [steady(0.25)],
+            "retrain",
+            f"a challenger gains +0.2500 {SURE.format(0.25)} {policy.UNIT} on 400 rows: beyond noise",
+        ),
+        (
+            [steady(0.0)],
+            "no",
+            f"a challenger gains +0.0000 {SURE.format(0.0)} {policy.UNIT} on 400 rows: within noise; calibration gap +0.0000",
+        ),
+        (
+            [steady(-0.25)],
+            "no",
+            f"a challenger gains -0.2500 {SURE.format(-0.25)} {policy.UNIT} on 400 rows: "
+            "beyond noise worse than the champion; calibration gap +0.0000",
+        ),
+        (
+            [steady(0.002)],
+            "no",
+            f"a challenger gains +0.0020 {SURE.format(0.002)} {policy.UNIT} on 400 rows: "
+            "less than drift.min_gain 0.003; calibration gap +0.0000",
+        ),
+        (
+            [steady(0.001, gaps=0.08, remains=0.01)],
+            "retrain",
+            f"calibration broke: gap +0.0800 {SURE.format(0.08)}, limit ±0.05, and a challenger mends it; "
+            f"a challenger gains +0.0010 {SURE.format(0.001)} {policy.UNIT} on 400 rows",
+        ),
+        (
+            [steady(0.0, gaps=0.08, remains=0.01)],
+            "no",
+            f"a challenger gains +0.0000 {SURE.format(0.0)} {policy.UNIT} on 400 rows: within noise; calibration gap +0.0800",
+        ),
+    ],
+    ids=["proven", "nothing", "worse", "too little", "calibration", "calibration without a gain"],
+)
+def test_a_verdict_that_is_certain_word_by_word(windows: list[Window], verdict: str, why: str, strict: Params) -> None:
+    found = policy.judge(windows, strict.compare, strict.drift)
+    assert (found["verdict"], found["why"]) == (verdict, why)
+
+
+def test_a_gain_of_exactly_the_least_that_counts_is_worth_it(strict: Params) -> None:
+    drift = made.changed(strict, drift__min_gain=0.25).drift
+    assert policy.judge([steady(0.25)], strict.compare, drift)["verdict"] == "retrain"
+    doubtful = gains(1.25, -0.75, 1.25, -0.75)
+    assert policy.judge([doubtful], strict.compare, drift)["verdict"] == "hold"
+
+
+def test_a_newest_month_that_is_sure_is_not_pooled(strict: Params) -> None:
+    found = policy.judge([steady(0.25, month="2013-06"), steady(0.25)], strict.compare, strict.drift)
+    assert found["pooled"] == found["newest"]
+    assert found["newest"]["months"] == ["2013-07"]
+
+
+def test_a_gain_that_is_pooled_is_judged_by_the_level_of_the_decision(strict: Params) -> None:
+    """The months' own interval is 90 %; at the 95 % of `compare` the same months are not enough."""
+    windows = [window(0.01, 0.05, month) for month in (7, 8)]
+    found = policy.judge(windows, strict.compare, strict.drift)
+    decided = policy.pool(windows, policy.decisive(strict.compare, strict.drift))
+    assert found["pooled"] == decided
+    assert policy.pool(windows, strict.compare)["low"] < found["pooled"]["low"]
+    assert found["newest"] == policy.pool(windows[-1:], policy.decisive(strict.compare, strict.drift))
+    assert found["calibration"] == policy.calibration(windows[-1], strict.compare)
+    said = f"a challenger gains {policy.span(found['newest'])} {policy.UNIT} on 3,000 rows"
+    over = f"pooled over the 2 months that agree, 2013-07 to 2013-08: {policy.span(decided)}"
+    beyond = decided["low"] > 0
+    assert found["verdict"] == ("retrain" if beyond else "hold")
+    assert found["why"] == (
+        f"{said}; {over}, beyond noise" if beyond else f"{said}; {over}: within noise; calibration gap +0.0000"
+    )
+
+
+def test_doubt_about_a_single_month_names_no_others(strict: Params) -> None:
+    found = policy.judge([window(0.01, 0.06)], strict.compare, strict.drift)
+    said = f"a challenger gains {policy.span(found['newest'])} {policy.UNIT} on 3,000 rows"
+    assert found["why"] == f"{said}: within noise; calibration gap +0.0000"
+
+
+def test_the_level_of_a_decision_is_that_of_drift(strict: Params) -> None:
+    level = policy.decisive(strict.compare, strict.drift)
+    assert level.confidence == 0.9
+    assert (level.seed, level.resamples) == (strict.compare.seed, strict.compare.resamples)
+
+
+def test_a_pooled_gain_is_that_of_a_row(strict: Params) -> None:
+    windows = [steady(0.5, rows=300.0, month="2013-06"), steady(0.1)]
+    found = policy.pool(windows, strict.compare)
+    assert found == {
+        "months": ["2013-06", "2013-07"],
+        "rows": 1600,
+        "gain": pytest.approx(0.4),
+        "low": pytest.approx(0.4),
+        "high": pytest.approx(0.4),
+    }
+
+
+def test_months_are_drawn_independently_and_the_newest_as_in_compare(strict: Params) -> None:
+    """An older month's draws depend on its age alone, so that it brings the same into every pool."""
+    older, newest = window(0.01, 0.02, 6), window(0.01, 0.02, 7)
+    size, seed = strict.compare.resamples, strict.compare.seed
+    each = []
+    for one, chosen in ((older, [seed, 1]), (newest, seed)):
+        draws = np.random.default_rng(chosen).multinomial(DAYS, np.full(DAYS, 1 / DAYS), size=size)
+        each.append((draws @ one.gains) / (draws @ one.rows))
+    assert policy.samples([older, newest], strict.compare) == pytest.approx((each[0] + each[1]) / 2)
+    assert policy.means(newest, newest.gains, strict.compare) == pytest.approx(each[1])
+
+
+def test_agreement_is_judged_by_days_drawn_for_each_month(strict: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gains that differ by just less than the interval agree; the older month is drawn by its own age."""
+    ages: list[int] = []
+    drawn = policy.means
+
+    def means(window: Window, sums: np.ndarray, compare: Any, age: int = 0) -> np.ndarray:
+        ages.append(age)
+        return drawn(window, sums, compare, age)
+
+    monkeypatch.setattr(policy, "means", means)
+    same = [window(0.01, 0.02, month) for month in (5, 6, 7)]
+    assert policy.agreeing(same, strict.compare) == same
+    assert ages == [0, 1, 1, 0, 2], "the newest, the one before; then both, and the one before them"
+
+
+@pytest.mark.parametrize(("older", "agrees"), [(0.25, True), (0.5, False), (0.125, False)])
+def test_months_that_are_certain_agree_only_if_they_are_equal(older: float, agrees: bool, strict: Params) -> None:
+    windows = [steady(older, month="2013-06"), steady(0.25)]
+    assert len(policy.agreeing(windows, strict.compare)) == 1 + agrees
+
+
+def test_the_calibration_gap_of_a_single_prediction(strict: Params) -> None:
+    one = gains(0.0, 0.0, 0.0, rows=10.0, gaps=np.array([0.1, 0.2, 0.3]), remains=np.array([0.03, 0.0, 0.03]))
+    found = policy.calibration(one, strict.compare)
+    draws = policy.means(one, one.gaps, strict.compare)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    assert found == {
+        "gap": pytest.approx(0.2),
+        "low": pytest.approx(low),
+        "high": pytest.approx(high),
+        "challenger": pytest.approx(0.02),
+    }
+
+
+def test_the_calibration_gap_of_classes_is_that_of_the_one_furthest_off(strict: Params) -> None:
+    """Its interval holds for all classes at once: of three, each at a third of the error."""
+    rows = np.array([10.0, 20.0, 10.0])
+    gaps = np.array([[0.1, -0.3, 0.2], [0.0, -0.2, 0.2], [0.1, -0.1, 0.0]]) * rows[:, None]
+    remains = np.array([[0.0, 0.5, 0.0], [0.0, 0.1, 0.0], [0.0, 0.1, 0.0]]) * rows[:, None]
+    one = Window("2013-07", rows, np.zeros(3), gaps, remains)
+    found = policy.calibration(one, strict.compare)
+    draws = policy.means(one, gaps[:, 1], strict.compare)
+    low, high = np.quantile(draws, [0.05 / 6, 1 - 0.05 / 6])
+    assert found == {
+        "gap": pytest.approx(-0.2),
+        "low": pytest.approx(low),
+        "high": pytest.approx(high),
+        "challenger": pytest.approx(0.2),
+    }
+
+
+@pytest.mark.parametrize(
+    ("gap", "low", "high", "challenger", "broken"),
+    [
+        (0.25, 0.2, 0.3, 0.0, True),
+        (-0.25, -0.3, -0.2, 0.0, True),
+        (0.25, 0.1, 0.4, 0.0, False),  # the limit itself
+        (-0.25, -0.4, -0.1, 0.0, False),
+        (0.25, 0.2, 0.3, 0.125, False),  # half of it is left, in either direction
+        (0.25, 0.2, 0.3, -0.125, False),
+        (-0.25, -0.3, -0.2, 0.12, True),
+        (0.25, 0.2, 0.3, -0.12, True),
+    ],
+)
+def test_calibration_is_broken_beyond_the_limit_and_if_a_challenger_halves_the_gap(
+    gap: float, low: float, high: float, challenger: float, broken: bool
+) -> None:
+    assert policy.broken({"gap": gap, "low": low, "high": high, "challenger": challenger}, 0.1) is broken
+
+
 def test_pooling_stops_at_the_first_month_that_disagrees(strict: Params) -> None:
     windows = [window(0.01, 0.02, 5), window(0.08, 0.02, 6), window(0.01, 0.03, 7), window(0.01, 0.03, 8)]
     assert [each.month for each in policy.agreeing(windows, strict.compare)] == ["2013-07", "2013-08"]
@@ -90,6 +285,7 @@ def test_the_interval_is_that_of_compare(strict: Params) -> None:
         (9000, 4999, 30, "4,999 labelled rows are fewer than drift.min_rows 5,000"),
         (9000, 9000, 13, "labels of 13 days are fewer than drift.min_days 14: the month is not over"),
         (9000, 5000, 14, ""),
+        (1, 1, 30, "1 labelled rows are fewer than drift.min_rows 5,000"),
     ],
 )
 def test_what_cannot_be_judged_yet(rows: int, labelled: int, days: int, why: str, strict: Params) -> None:
@@ -127,6 +323,34 @@ def test_the_budget_of_minutes_is_the_calendar_months(strict: Params) -> None:
     assert "10.0 compute minutes this month" in hindrance(strict, history, drift__minutes_per_month=10)
 
 
+def test_each_hindrance_is_a_sentence(strict: Params) -> None:
+    assert hindrance(strict, [], drift__cooldown=2) == "the champion is 1 months old and drift.cooldown is 2"
+    runs = [entry("2013-06"), entry("2013-07")]
+    said = "2 retrainings within a year are all that drift.runs_per_year allows"
+    assert hindrance(strict, runs, drift__runs_per_year=2) == said
+    spent = [entry("2013-07", "no", seconds=660.0), entry("2013-07", "no", seconds=660.0)]
+    said = "22.0 compute minutes this month are all that drift.minutes_per_month 21.5 allows"
+    assert hindrance(strict, spent, drift__minutes_per_month=21.5) == said
+
+
+def test_a_year_of_retrainings_is_a_year_of_months(strict: Params) -> None:
+    """Of the last twelve months' retrainings; not this month's, not one a year ago, not one of an unknown month."""
+    periods = [f"{year}-{month:02d}" for year in (2012, 2013) for month in range(1, 13)]
+
+    def hindered(*months: str) -> bool:
+        drift = made.changed(strict, drift__runs_per_year=1, drift__periods_per_year=12).drift
+        return bool(policy.hindrance([entry(m) for m in months], "2013-08", periods, "2013-07", "2013-08-09", drift))
+
+    assert hindered("2012-09")
+    assert hindered("2013-07")
+    assert not hindered("2012-08")
+    assert not hindered("2013-08")
+    assert not hindered("2013-09")
+    assert not hindered("2011-12"), "before the first period there is"
+    first = made.changed(strict, drift__runs_per_year=1, drift__periods_per_year=12, drift__cooldown=0).drift
+    assert policy.hindrance([entry("2011-12")], "2012-01", periods, "2012-01", "2013-08-09", first) == ""
+
+
 def test_a_clock_that_was_wrong_changes_no_cool_down_and_no_count(strict: Params) -> None:
     history = [entry("2013-06", date="2099-01-01T00:00:00+00:00", seconds=1e9)]
     assert hindrance(strict, history) == ""
@@ -144,6 +368,24 @@ def test_several_months_in_a_row_where_the_settings_ask_for_it(strict: Params) -
     assert not policy.confirm("retrain", "2013-08", "a", broken, drift)["retrain"]
     waited = [entry("2013-06"), entry("2013-07", "wait")]
     assert policy.confirm("retrain", "2013-08", "a", waited, drift)["retrain"], "a month without labels says nothing"
+
+
+def test_the_streak_is_of_the_months_before_without_a_gap(strict: Params) -> None:
+    history = [entry("2013-04"), entry("2013-05", "hold"), entry("2013-06"), entry("2013-07"), entry("2013-09", "no")]
+    assert policy.confirm("retrain", "2013-08", "a", history, strict.drift) == {
+        "streak": 3,
+        "retrain": True,
+        "withdraw": False,
+    }
+    doubt = [entry("2013-06", "hold"), entry("2013-07", "hold")]
+    assert policy.confirm("hold", "2013-08", "a", doubt, strict.drift) == {
+        "streak": 3,
+        "retrain": False,
+        "withdraw": False,
+    }
+    refused = [entry("2013-06", "no"), entry("2013-07", "no")]
+    patient = made.changed(strict, drift__close_after=3).drift
+    assert policy.confirm("no", "2013-08", "a", refused, patient) == {"streak": 3, "retrain": False, "withdraw": True}
 
 
 def test_an_open_proposal_is_withdrawn_by_a_no_and_not_by_doubt(strict: Params) -> None:
