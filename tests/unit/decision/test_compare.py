@@ -79,6 +79,20 @@ def test_every_number_of_a_comparison(settings: Params) -> None:
     }
 
 
+def test_a_score_that_is_better_low_counts_the_other_way(settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The difference of resampled scores is positive where the candidate is better."""
+    resampled = {"up": np.array([[0.5, 0.5], [0.75, 0.75]]), "down": np.array([[0.5, 0.5], [0.75, 0.75]])}
+    monkeypatch.setattr(compare, "HIGHER_IS_BETTER", HIGHER_IS_BETTER | {"up": True, "down": False})
+    monkeypatch.setattr(compare, "scores", lambda *_: resampled)
+    monkeypatch.setattr(compare, "score", lambda y, p: dict.fromkeys([*HIGHER_IS_BETTER, "up", "down"], 0.0))
+    monkeypatch.setattr(compare, "interval", lambda samples, _: (float(samples.min()), float(samples.max())))
+    others = {name for name in HIGHER_IS_BETTER if name not in losses(np.zeros(1), values(ROWS[PREDICTION])[:1])}
+    resampled |= {name: np.zeros((2, 2)) for name in others}
+    found = {row["metric"]: row for row in comparison.compare(ROWS, ROWS, settings.compare)["metrics"]}
+    assert (found["up"]["low"], found["up"]["high"]) == (0.25, 0.25)
+    assert (found["down"]["low"], found["down"]["high"]) == (-0.25, -0.25)
+
+
 def test_the_table_of_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "HIGHER_IS_BETTER", {"auc": True, "log_loss": False})
     samples = {"auc": np.linspace(0.0, 0.2, 101), "log_loss": np.linspace(-0.4, -0.1, 101)}

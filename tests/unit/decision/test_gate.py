@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import made
@@ -14,7 +15,7 @@ from delivery.core import files, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Params
 from delivery.decision import gate
-from delivery.stats import comparison
+from delivery.stats import comparison, task
 from problem import PRIMARY, SEGMENTS
 
 ROWS = made.predictions()
@@ -50,6 +51,68 @@ def test_a_difference_that_is_no_number_fails(settings: Params) -> None:
     for row in found["metrics"]:
         row["low"] = row["high"] = float("nan")
     assert gate.not_inferior(found, settings.gate).verdict == "fail"
+
+
+def compared(low: float, high: float) -> dict:
+    """A comparison whose primary metric is not the first of the table."""
+    row = {"metric": PRIMARY, "difference": (low + high) / 2, "low": low, "high": high}
+    others = [{"metric": name, "difference": 9.0, "low": 8.0, "high": 10.0} for name in ("first", "last")]
+    return {"metrics": [others[0], row, others[1]], "rows": 1800, "blocks": 30, "block": "day"}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (-0.25, 0.25, "pass"),  # the margin itself
+        (-0.251, 0.25, "fail"),
+        (-0.25, 0.0, "pass"),
+        (-0.25, -0.001, "warn"),
+        (-0.75, -0.5, "fail"),
+    ],
+)
+def test_the_worse_end_of_the_primary_metrics_interval_decides(
+    low: float, high: float, verdict: str, settings: Params
+) -> None:
+    rule = gate.not_inferior(compared(low, high), made.changed(settings, gate__margin=0.25).gate)
+    assert (rule.name, rule.verdict) == ("champion", verdict)
+    assert rule.evidence == (
+        f"{PRIMARY} {(low + high) / 2:+.4f} [{low:+.4f}, {high:+.4f}] (positive is better) "
+        "on 1,800 rows, 30 days; margin 0.25"
+    )
+
+
+def part(name: str, p_worse: float, judged: bool = True) -> dict:
+    row = {"segment": name, "judged": judged, "p_worse": p_worse, "rows": 1200}
+    return row | {"difference": -0.25, "low": -0.375, "high": -0.125}
+
+
+def test_segments_that_are_worse_are_named_with_their_figures(settings: Params) -> None:
+    rows = [part("s=A", 0.01), part("s=B", 0.5), part("s=C", 0.001), part("s=D", 0.0001, judged=False)]
+    rule = gate.segments({"segments": rows}, settings.gate, 1000)
+    figures = "-0.2500 [-0.3750, -0.1250], p {}, 1,200 rows"
+    assert rule == gate.Rule(
+        "segments", "fail", f"clearly worse: s=A {figures.format('0.0200')}; s=C {figures.format('0.0030')}"
+    )
+
+
+def test_a_segment_is_worse_below_the_level_and_not_at_it(settings: Params) -> None:
+    strict = made.changed(settings, gate__segment_alpha=0.25).gate
+    passed = gate.Rule("segments", "pass", "none of 2 clearly worse (Holm, 0.25); 1 too small to judge")
+    rows = [part("s=A", 0.125), part("s=B", 0.5), part("s=C", 0.0, judged=False)]
+    assert gate.segments({"segments": rows}, strict, 1000) == passed
+    rows[0]["p_worse"] = 0.124
+    assert gate.segments({"segments": rows}, strict, 1000).verdict == "fail"
+
+
+def test_as_many_resamples_as_the_segments_need_are_enough(settings: Params) -> None:
+    rows = [part(f"s={n}", 0.5) for n in range(3)]
+    strict = made.changed(settings, gate__segment_alpha=0.25).gate
+    assert gate.segments({"segments": rows}, strict, 12).verdict == "pass"
+    rule = gate.segments({"segments": rows}, strict, 11)
+    assert (rule.name, rule.verdict) == ("segments", "warn")
+    assert rule.evidence == "3 segments need compare.resamples above 12 to be judged"
+    never = made.changed(settings, gate__segment_alpha=0.0).gate
+    assert gate.segments({"segments": rows}, never, 0).verdict == "pass", "no level, so nothing to reach"
 
 
 def test_a_model_that_is_bad_in_one_segment_only_fails_and_the_segment_is_named(settings: Params) -> None:
@@ -88,14 +151,16 @@ def test_too_few_resamples_for_so_many_segments_is_a_warning_not_a_pass(settings
 
 def test_without_a_champion_the_floors_alone_decide(settings: Params) -> None:
     (rule,) = gate.versus_champion({"comparison": None, "reason": "there is no commit yet"}, settings)
-    assert (rule.verdict, rule.evidence) == ("pass", "there is no commit yet; the floors alone decide")
+    assert rule == gate.Rule("champion", "pass", "there is no commit yet; the floors alone decide")
 
 
 @pytest.mark.parametrize(
     ("floors", "verdict", "evidence"),
     [
         ({"auc": 0.7}, "pass", "0.7200, must be at least 0.7"),
+        ({"auc": 0.72}, "pass", "0.7200, must be at least 0.72"),
         ({"auc": 0.73}, "fail", "0.7200, must be at least 0.73"),
+        ({"log_loss": 0.5}, "pass", "0.5000, must be at most 0.5"),
         ({"log_loss": 0.6}, "pass", "0.5000, must be at most 0.6"),
         ({"log_loss": 0.4}, "fail", "0.5000, must be at most 0.4"),
         ({"recall": 0.4}, "fail", "gate.floors names recall; the metrics are auc, log_loss"),
@@ -107,7 +172,15 @@ def test_floors(
     monkeypatch.setattr(gate, "HIGHER_IS_BETTER", {"auc": True, "log_loss": False})
     measured = {"auc": {"value": 0.72}, "log_loss": {"value": 0.5}}
     (rule,) = gate.floors(measured, made.changed(settings, gate__floors=floors).gate)
-    assert (rule.verdict, rule.evidence) == (verdict, evidence)
+    assert rule == gate.Rule(f"floor {next(iter(floors))}", verdict, evidence)
+
+
+def test_each_floor_is_judged_also_after_one_that_names_no_metric(
+    settings: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "HIGHER_IS_BETTER", {"auc": True})
+    floors = made.changed(settings, gate__floors={"recall": 0.4, "auc": 0.7}).gate
+    assert [rule.verdict for rule in gate.floors({"auc": {"value": 0.72}}, floors)] == ["fail", "pass"]
 
 
 @pytest.mark.parametrize("name", ["auc", "log_loss"])
@@ -119,25 +192,69 @@ def test_a_metric_that_is_no_number_reaches_no_floor(
     assert gate.floors({name: {"value": float("nan")}}, strict.gate)[0].verdict == "fail"
 
 
-@pytest.mark.parametrize(("gap", "verdict"), [(0.09, "pass"), (-0.11, "fail"), (0.11, "fail"), (float("nan"), "fail")])
+@pytest.mark.parametrize(
+    ("gap", "verdict"), [(0.1, "pass"), (-0.1, "pass"), (-0.11, "fail"), (0.11, "fail"), (float("nan"), "fail")]
+)
 def test_calibration(gap: float, verdict: str, settings: Params) -> None:
     rule = gate.calibrated(gap, made.changed(settings, gate__calibration_gap=0.1).gate)
-    assert rule.verdict == verdict
-    assert "limit ±0.1" in rule.evidence
+    assert rule == gate.Rule("calibration", verdict, f"{task.TASK.gap} {gap:+.4f}, limit ±0.1")
 
 
-@pytest.mark.parametrize(("used", "verdict"), [(900, "pass"), (1100, "fail"), (float("nan"), "fail")])
+@pytest.mark.parametrize(("used", "verdict"), [(1000, "pass"), (1001, "fail"), (float("nan"), "fail")])
 def test_latency(used: float, verdict: str, settings: Params) -> None:
     rule = gate.latency(used, made.changed(settings, gate__latency_us=1000).gate)
-    assert rule.verdict == verdict
-    assert rule.evidence.endswith("µs per prediction, budget 1000 µs")
+    assert rule == gate.Rule("latency", verdict, f"{used:.0f} µs per prediction, budget 1000 µs")
+
+
+def test_latency_is_the_median_call_over_the_examples_in_turn(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of three calls take 2 ms and one takes 90 ms."""
+    from delivery.model import runtime
+    from problem import row
+
+    exported = finished / workspace.EXPORT
+    monkeypatch.setattr(gate.files, "read_json", reading := Reading())
+    scored: list = []
+    now = [0.0]
+
+    def score(rows: list) -> None:
+        scored.append(rows)
+        now[0] += 0.090 if len(scored) % 3 == 0 else 0.002
+
+    monkeypatch.setattr(runtime, "load", lambda folder: {exported: SimpleNamespace(score=score)}[folder])
+    monkeypatch.setattr(gate, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    assert gate.latency_us(exported, calls=30) == pytest.approx(2000)
+    assert reading.asked == [(exported / "examples.json", "run")]
+    expected = [row(request) for request in reading.requests()]
+    assert len(expected) == 12
+    assert scored == [[expected[call % 12]] for call in range(30)]
+
+
+class Reading:
+    """files.read_json, with what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Path, str]] = []
+        self.read = files.read_json
+
+    def __call__(self, path: Path, verb: str) -> Any:
+        self.asked.append((path, verb))
+        return self.read(path, verb)
+
+    def requests(self) -> list:
+        import msgspec
+
+        from problem import Request
+
+        path, verb = self.asked[0]
+        return msgspec.convert([example["request"] for example in self.read(path, verb)], list[Request])
 
 
 def test_size(folder: Path, settings: Params) -> None:
-    (folder / "model.onnx").write_bytes(b"0" * 2_000_000)
+    (folder / "model.onnx").write_bytes(b"0" * 1_500_000)
+    (folder / "manifest.json").write_bytes(b"0" * 500_000)
     assert gate.size(folder, made.changed(settings, gate__model_mb=2).gate).verdict == "pass"
     rule = gate.size(folder, made.changed(settings, gate__model_mb=1.9).gate)
-    assert (rule.verdict, rule.evidence) == ("fail", "2.0 MB, budget 1.9 MB")
+    assert rule == gate.Rule("size", "fail", "2.0 MB, budget 1.9 MB")
 
 
 def validated(settings: Params, **changes: Any) -> dict:
@@ -154,12 +271,18 @@ def validated(settings: Params, **changes: Any) -> dict:
             "warn",
             "schema valid; shifted in the newest month: flights.distance",
         ),
+        (
+            {"skew": {name: [{"column": "c", "alarm": True}] for name in "ab"}},
+            "warn",
+            "schema valid; shifted in the newest month: a.c, b.c",
+        ),
+        ({"rows": {"flights": 1200, "weather": 34}}, "pass", "schema valid, 1,234 rows"),
     ],
-    ids=["valid", "of other data", "shifted"],
+    ids=["valid", "of other data", "shifted", "two shifted", "two tables"],
 )
 def test_data(changes: dict, verdict: str, evidence: str, settings: Params) -> None:
     rule = gate.data_is_valid(validated(settings, **changes), settings)
-    assert (rule.verdict, rule.evidence) == (verdict, evidence.replace("{until}", settings.fetch.until))
+    assert rule == gate.Rule("data", verdict, evidence.replace("{until}", settings.fetch.until))
 
 
 def test_a_model_file_that_export_did_not_prove_fails(project: Path, settings: Params) -> None:
@@ -168,12 +291,15 @@ def test_a_model_file_that_export_did_not_prove_fails(project: Path, settings: P
     with (workspace.EXPORT / manifest["model"]).open("ab") as file:
         file.write(b"!")
     rule = gate.parity(manifest)
-    assert (rule.verdict, rule.evidence) == ("fail", "model.onnx is not the file that export checked; run `dvc repro`")
+    said = "model.onnx is not the file that export checked; run `dvc repro`"
+    assert rule == gate.Rule("parity", "fail", said)
 
 
 def test_parity_beyond_the_tolerance_fails(project: Path, settings: Params) -> None:
-    manifest = json.loads((workspace.EXPORT / "manifest.json").read_text()) | {"parity": 0.01}
-    assert gate.parity(manifest).verdict == "fail"
+    manifest = json.loads((workspace.EXPORT / "manifest.json").read_text()) | {"parity": 0.01, "tolerance": 0.01}
+    said = "onnx differs from scikit-learn by at most 1.0e-02"
+    assert gate.parity(manifest) == gate.Rule("parity", "pass", said)
+    assert gate.parity(manifest | {"tolerance": 0.009}) == gate.Rule("parity", "fail", said)
 
 
 def test_the_worst_rule_decides() -> None:
@@ -184,17 +310,59 @@ def test_the_worst_rule_decides() -> None:
 
 
 def test_evidence_cannot_break_the_table() -> None:
-    assert "a / b" in gate.markdown([gate.Rule("data", "warn", "a | b")])
+    rules = [gate.Rule("data", "warn", "a | b"), gate.Rule("size", "pass", "0.1 MB"), gate.Rule("parity", "fail", "")]
+    assert gate.markdown(rules) == (
+        "| verdict | rule | evidence |\n|---|---|---|\n"
+        "| ⚠️ warn | data | a / b |\n| ✅ pass | size | 0.1 MB |\n| ❌ fail | parity |  |\n"
+    )
 
 
 def test_all_rules_are_judged_and_written(project: Path, settings: Params) -> None:
     result = gate.run(settings)
     assert result["verdict"] in {"pass", "warn"}
-    names = {rule["name"] for rule in result["rules"]}
-    assert names == {"data", f"floor {PRIMARY}", "calibration", "champion", "parity", "size", "latency"}
+    names = [rule["name"] for rule in result["rules"]]
+    assert names == ["data", f"floor {PRIMARY}", "calibration", "champion", "parity", "size", "latency"]
+    assert result["against"] is None
+    evidence = {rule["name"]: rule["evidence"] for rule in result["rules"]}
+    metrics = json.loads(workspace.METRICS.read_text())
+    assert evidence["calibration"].startswith(f"{task.TASK.gap} {metrics['calibration']['gap']:+.4f}, ")
+    assert evidence["champion"] == "there is no commit yet; the floors alone decide"
+    assert evidence["size"].startswith(f"{sum(f.stat().st_size for f in workspace.EXPORT.iterdir()) / 1e6:.1f} MB")
     assert result["model"] == files.digest(workspace.EXPORT)
     assert json.loads(workspace.GATE.read_text()) == result
-    assert workspace.GATE_PAGE.read_text().count("\n| ") == len(result["rules"])
+    assert workspace.GATE_PAGE.read_text() == gate.markdown([gate.Rule(**rule) for rule in result["rules"]])
+
+
+def test_a_comparison_on_disk_is_judged(project: Path, settings: Params) -> None:
+    found = comparison.compare(ROWS, made.worse(ROWS, 0.2), settings.compare)
+    files.write_json(workspace.COMPARISON, {"against": "version 3", "comparison": found})
+    result = gate.run(settings)
+    assert (result["verdict"], result["against"]) == ("fail", "version 3")
+    verdicts = {rule["name"]: rule["verdict"] for rule in result["rules"]}
+    assert (verdicts["champion"], verdicts["segments"]) == ("fail", "fail")
+
+
+def test_too_few_resamples_are_those_of_compare(settings: Params) -> None:
+    found = compared(0.0, 0.0) | {"segments": [part("s=A", 0.5)]}
+    rules = gate.versus_champion({"comparison": found}, made.changed(settings, compare__resamples=19))
+    assert [rule.verdict for rule in rules] == ["pass", "warn"]
+    assert (
+        gate.versus_champion({"comparison": found}, made.changed(settings, compare__resamples=20))[1].verdict == "pass"
+    )
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("pass", 0), ("warn", 0), ("fail", 1)])
+def test_the_verb_prints_the_table_or_json(
+    verdict: str, code: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    workspace.GATE.parent.mkdir()
+    workspace.GATE.write_text("json")
+    workspace.GATE_PAGE.write_text("table")
+    monkeypatch.setattr(gate.params, "load", lambda: "settings")
+    monkeypatch.setattr(gate, "run", lambda settings: {"settings": {"verdict": verdict}}[settings])
+    assert main(["gate"]) == code
+    assert main(["gate", "--json"]) == code
+    assert capsys.readouterr().out == "table\njson\n"
 
 
 def test_the_verb_exits_with_1_on_a_failure(project: Path, capsys) -> None:
