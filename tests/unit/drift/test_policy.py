@@ -130,6 +130,22 @@ def test_a_gain_of_exactly_the_least_that_counts_is_worth_it(strict: Params) -> 
     assert policy.judge([doubtful], strict.compare, drift)["verdict"] == "hold"
 
 
+def test_the_least_gain_that_counts_is_looked_for_in_the_months_before_too(strict: Params) -> None:
+    drift = made.changed(strict, drift__min_gain=0.25).drift
+    before = steady(0.25, rows=100_000.0, month="2013-06")
+    found = policy.judge([before, gains(1.25, -0.75, 1.25, -0.75)], strict.compare, drift)
+    assert (found["verdict"], found["pooled"]["months"]) == ("retrain", ["2013-06", "2013-07"])
+
+
+def test_a_gain_that_may_be_nothing_is_not_beyond_noise(strict: Params) -> None:
+    """One day of four gains: a third of all resamples miss it, so the interval begins at zero itself."""
+    one = gains(1.0, 0.0, 0.0, 0.0)
+    found = policy.judge([one], strict.compare, strict.drift)
+    assert (found["verdict"], found["newest"]["low"]) == ("hold", 0.0)
+    before = steady(0.25, rows=100_000.0, month="2013-06")
+    assert policy.judge([before, one], strict.compare, strict.drift)["verdict"] == "retrain"
+
+
 def test_a_newest_month_that_is_sure_is_not_pooled(strict: Params) -> None:
     found = policy.judge([steady(0.25, month="2013-06"), steady(0.25)], strict.compare, strict.drift)
     assert found["pooled"] == found["newest"]
