@@ -4,8 +4,11 @@ import json
 import shutil
 import socket
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import made
 import pytest
@@ -13,11 +16,12 @@ from msgspec import to_builtins
 from sample import change
 
 from delivery.__main__ import main
-from delivery.adapters import github
+from delivery.adapters import dvc, git, github
 from delivery.ci import promote
-from delivery.core import params
+from delivery.core import params, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Params
+from delivery.deploy import environments
 from delivery.deploy.targets import proxy, slots
 from delivery.registry import register, registry, transitions
 
@@ -51,6 +55,37 @@ def test_a_version_is_released_once_with_its_card(asked: list[dict]) -> None:
     (body,) = asked
     assert body["body"].startswith("# Model card")
     assert body["target_commitish"] == made.git("rev-parse", "HEAD")
+
+
+def test_what_is_asked_of_github_for_a_release(asked: list[dict]) -> None:
+    version = registry.find(registry.connect(), "1")
+    registry.tag(registry.connect(), "1", {"git.commit": "abc"})
+    promote.release("staging", "1")
+    (body,) = asked
+    card = (registry.download(registry.connect(), version, Path("elsewhere")) / "card.md").read_text()
+    assert body == {
+        "tag_name": f"model-1-{version.tags[registry.DIGEST][:8]}",
+        "target_commitish": "abc",
+        "name": "Model, version 1",
+        "body": card,
+    }
+    assert Path(".cache/versions/1/card.md").exists()
+
+
+def test_a_release_is_a_post_after_a_look_at_all_releases(asked: list[dict], monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list = []
+    monkeypatch.setattr(github, "pages", lambda path: requests.append(path) or [{"tag_name": "model-1-another"}])
+    monkeypatch.setattr(
+        github, "ask", lambda *words: requests.append(words[:2]) or {"html_url": "https://github.com/a/b/releases/9"}
+    )
+    assert promote.release("staging", "1").endswith("](https://github.com/a/b/releases/9) has its card.")
+    assert requests == ["/releases", ("POST", "/releases")]
+
+
+def test_the_text_of_a_release_is_cut_at_githubs_limit(asked: list[dict], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(promote, "LONGEST", 12)
+    promote.release("staging", "1")
+    assert asked[0]["body"] == "# Model card"
 
 
 def test_a_refusal_is_told_and_nothing_else(asked: list[dict], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,3 +132,177 @@ def test_a_promotion_to_a_lasting_target_serves_there(lasting: params.Place, cap
     assert registry.find(registry.connect(), "1").aliases == ["staging"]
     found = transitions.events(registry.versions(registry.connect()))
     assert [(event.how, event.outcome) for event in found] == [("promote", "failed"), ("promote", "succeeded")]
+
+
+def recorder(monkeypatch: pytest.MonkeyPatch, steps: list, answers: dict[str, Any]) -> None:
+    """Replaces what promote calls: each step is noted with its arguments and gives its answer."""
+
+    def step(name: str) -> Callable[..., Any]:
+        def call(*words: Any, **named: Any) -> Any:
+            steps.append((name, *words, *named.items()))
+            answer = answers.get(name)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return call
+
+    for name in answers:
+        module, _, function = name.rpartition(".")
+        monkeypatch.setattr(getattr(promote, module) if module else promote, function, step(name))
+
+
+@contextmanager
+def deployment(steps: list, *words: str) -> Iterator[None]:
+    """A GitHub Deployment, noted with its outcome."""
+    steps.append(("begin", *words))
+    try:
+        yield
+    except Failure:
+        steps.append(("failed",))
+        raise
+    steps.append(("end",))
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list:
+    """What a promotion of version 7 does, in order; nothing of it is done."""
+    taken: list = []
+    answers: dict[str, Any] = dict.fromkeys(
+        ["register.refuse_unfit", "github.refuse_unattested", "rehearse.run", "results.admit"]
+    )
+    answers |= {"environment.newer": "", "deliver": "Version 7 serves.", "release": "A release."}
+    recorder(monkeypatch, taken, answers)
+    registered = {"version": "7"}
+    monkeypatch.setattr(promote.git, "head", lambda: "0123456789abcdef")
+    monkeypatch.setattr(register, "run", lambda image: taken.append(("register", image)) or registered)
+    monkeypatch.setattr(environments, "point", pointing(taken, "point"))
+    monkeypatch.setattr(environments, "kept", pointing(taken, "kept"))
+    monkeypatch.setattr(github, "deployment", lambda *words: deployment(taken, *words))
+    monkeypatch.setattr(
+        promote, "place", lambda name: SimpleNamespace(target={"lasts": "docker"}.get(name, "rehearsal"))
+    )
+    return taken
+
+
+def pointing(steps: list, name: str) -> Callable[..., str]:
+    def call(*words: Any) -> str:
+        version = next(word for word in words if callable(word))()
+        steps.append((name, *[word for word in words if not callable(word)]))
+        return version
+
+    return call
+
+
+IMAGE = "ghcr.io/a/b@sha256:1"
+REHEARSED = ("rehearse.run", workspace.EXPORT, "", IMAGE)
+
+
+def test_a_promotion_to_an_environment_that_is_rehearsed_points_last(steps: list) -> None:
+    assert promote.apply("staging", IMAGE) == (
+        f"Version 7 of commit 01234567 is `staging`. {environments.REHEARSAL.format('staging')} A release."
+    )
+    assert steps == [
+        ("register.refuse_unfit",),
+        ("begin", "staging", "0123456789abcdef", "commit 01234567"),
+        ("github.refuse_unattested", IMAGE),
+        REHEARSED,
+        ("environment.newer", "staging", "0123456789abcdef"),
+        ("results.admit", workspace.RESULTS_FOLDER),
+        ("register", IMAGE),
+        ("point", "staging", "promote"),
+        ("end",),
+        ("release", "staging", "7"),
+    ]
+
+
+def test_a_promotion_to_a_lasting_target_rehearses_and_keeps_the_version_first(steps: list) -> None:
+    assert promote.apply("lasts", IMAGE) == "Version 7 serves. A release."
+    assert steps == [
+        ("register.refuse_unfit",),
+        ("github.refuse_unattested", IMAGE),
+        REHEARSED,
+        ("environment.newer", "lasts", "0123456789abcdef"),
+        ("results.admit", workspace.RESULTS_FOLDER),
+        ("register", IMAGE),
+        ("kept",),
+        ("deliver", "7", "lasts", ("how", "promote")),
+        ("release", "lasts", "7"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["staging", "lasts"])
+def test_a_version_of_a_later_commit_stays(name: str, steps: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environments, "newer", lambda *_: "9")
+    assert promote.apply(name, IMAGE) == f"`{name}` keeps version 9, whose commit came after 01234567."
+    assert not {"results.admit", "register", "point", "kept", "deliver", "release"} & {step[0] for step in steps}
+
+
+def test_without_a_release_there_is_no_space_after_the_sentence(steps: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(promote, "release", lambda *_: "")
+    assert promote.apply("staging", "").endswith(environments.REHEARSAL.format("staging"))
+    assert promote.apply("lasts", "") == "Version 7 serves."
+
+
+def test_without_a_commit_nothing_is_named(steps: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(promote.git, "head", lambda: None)
+    promote.apply("staging", "")
+    assert steps[1] == ("begin", "staging", "", "commit ")
+
+
+@pytest.mark.parametrize("verdict", ["pass", "warn", "fail"])
+def test_what_is_measured_is_handed_over_whatever_the_gate_says(
+    verdict: str, settings: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    taken: list = []
+    answers: dict[str, Any] = {"reproduce.run": ["dvc.lock"], "reproduce.refuse": None, "compare.run": None}
+    answers |= {"gate.run": {"verdict": verdict}, "results.collect": None}
+    answers |= {"report.run": "**page**", "github.summary": None}
+    recorder(monkeypatch, taken, answers)
+    monkeypatch.setattr(params, "load", lambda: settings)
+    if verdict == "fail":
+        with pytest.raises(Failure, match=r"^the gate failed, so nothing is delivered; reports/gate\.md says why$"):
+            promote.measure()
+    else:
+        promote.measure()
+        assert capsys.readouterr().out == "page\n"
+    assert taken == [
+        ("reproduce.run",),
+        ("reproduce.refuse", ["dvc.lock"]),
+        ("compare.run", settings.compare),
+        ("gate.run", settings),
+        ("results.collect", workspace.RESULTS_FOLDER),
+        ("report.run",),
+        ("github.summary", "**page**"),
+    ]
+
+
+def test_a_branch_is_promoted_to_its_environment(settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    branches = {"main": "staging", "release": "production"}
+    monkeypatch.setattr(params, "load", lambda: made.changed(settings, promote__branches=branches))
+    assert promote.of_branch("release") == "production"
+    with pytest.raises(Failure, match=r"^params\.yaml: promote\.branches has no row for other; it has main, release$"):
+        promote.of_branch("other")
+
+
+def test_the_verb_measures_or_applies(
+    settings: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    taken: list = []
+    recorder(
+        monkeypatch, taken, {"measure": None, "apply": "Version 7.", "github.output": None, "github.summary": None}
+    )
+    monkeypatch.setattr(params, "load", lambda: made.changed(settings, promote__branches={"main": "staging"}))
+    monkeypatch.setattr(dvc, "data_digest", lambda: "1234.dir")
+    monkeypatch.setattr(git, "suffix", lambda: "-models-digits")
+    assert main(["promote", "measure", "--branch", "main"]) == 0
+    outputs = [("environment", "staging"), ("data", "1234.dir"), ("suffix", "-models-digits")]
+    assert taken == [("github.output", *outputs), ("measure",)]
+    assert capsys.readouterr().out == ""
+    taken.clear()
+    assert main(["promote", "apply", "--branch", "main", "--image", IMAGE]) == 0
+    assert taken == [("apply", "staging", IMAGE), ("github.summary", "Version 7.")]
+    assert capsys.readouterr().out == "Version 7.\n"
+    taken.clear()
+    assert main(["promote", "apply", "--branch", "main"]) == 0
+    assert taken[0] == ("apply", "staging", "")
