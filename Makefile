@@ -52,7 +52,7 @@ ui: setup  ## MLflow's pages over the store, on http://127.0.0.1:5000
 	@$(BIN)/mlflow server --backend-store-uri sqlite:///.store/mlflow/mlflow.db --artifacts-destination .store/mlflow/artifacts
 
 # What a repository of callers, or the folder of a model among several, does not hold (docs/many.md).
-LAID := .dockerignore .pre-commit-config.yaml Dockerfile Makefile benchmarks deploy dvc.yaml pyproject.toml requirements \
+LAID := .dockerignore .pre-commit-config.yaml .prose Dockerfile Makefile benchmarks deploy dvc.yaml pyproject.toml requirements \
 	src/delivery src/problem/__init__.py tests
 
 lay:  ## the machinery beside a problem that has none of its own: INTO=folder
