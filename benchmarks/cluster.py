@@ -1,9 +1,9 @@
-"""What a Dask cluster gains on one machine: features, scoring and a search here, on one worker and on more.
+"""Measure what a Dask cluster gains on one machine: features, scoring, a search and a forest, locally and on workers.
 
     .venv/bin/python benchmarks/cluster.py --workers 2 --rounds 2      # after `make scale` and `dvc repro`
 
-Each worker is a process of one thread on a core of its own. The rows are the source's whole year; to score, as many as
-asked for are drawn from the test rows, seeded. Times are the best of the rounds, workers and files warm.
+Each worker is a single-threaded process on its own core. Features use the source's whole year; the rows to score are drawn
+from the test rows with a seed. Times are the best of the rounds, with workers and files warm.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def nothing(item: int) -> int:
 
 
 def made(window: windows.Window) -> int:
-    """The features of a window, of which only the number of rows comes back, as `prepare` does it with files."""
+    """Make the features of a window and return only the number of rows, as `prepare` does with files."""
     return len(windows.features(window))
 
 

@@ -1,9 +1,10 @@
-"""Deploy, canary, promotion and rollback under constant load: failed requests, p99 of each against the quiet, seconds back.
+"""Measure deploy, canary, promotion and rollback under constant load: failed requests, p99, seconds until the switch.
 
     .venv/bin/python benchmarks/deploy.py     (needs haproxy and artifacts/export; prints a table and writes docs/benchmarks.md)
 
-64 connections ask at a fixed rate, in a process of their own session, as clients are; the verbs run as an operator runs
-them. Each request is a row at random: in turn, a proxy that takes turns too would show each version other rows.
+64 connections send requests at a fixed rate, from a process in a separate session, as real clients would be; the verbs run as
+an operator runs them. Each request is a random row: with rows in a fixed order, a round-robin proxy would show each version
+different rows. p99 of each phase is compared with a quiet phase.
 """
 
 import argparse
@@ -38,9 +39,9 @@ class Answer(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--rate", type=float, default=600, help="requests a second, all connections together")
+    parser.add_argument("--rate", type=float, default=600, help="requests per second, of all connections together")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=8, help="of quiet before each round")
+    parser.add_argument("--seconds", type=float, default=8, help="seconds of quiet before each round")
     parser.add_argument("--ask", nargs=2, metavar=("PORT", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.ask:
@@ -58,7 +59,7 @@ def main() -> None:
 
 
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, list[tuple[float, list[Answer]]]]:
-    """For each phase its rounds: seconds of the command until all answers were the wanted version, and the answers."""
+    """Return for each phase its rounds: the answers, and the seconds until all came from the wanted version."""
     from delivery.deploy.targets import proxy, slots
 
     project, home = folder / "project", folder / "state"
@@ -103,7 +104,7 @@ PHASES: tuple[tuple[str, tuple[str, ...], str], ...] = (
 
 
 def prepare(project: Path, home: Path, port: int) -> None:
-    """A registry with two versions of the model on disk, and an environment on this machine."""
+    """Set up a registry with two versions of the model on disk, and an environment on this machine."""
     from delivery.core import files
     from delivery.registry import registry
 
@@ -156,7 +157,7 @@ def load(port: int, file: Path, options: argparse.Namespace) -> Iterator:
 
 
 async def ask(port: int, file: Path, connections: int, rate: float) -> None:
-    """Each connection asks at its own beat until it is ended; what comes late is late, and the beat does not wait."""
+    """Send requests from each connection at a fixed rate until stopped; a late answer does not delay the next request."""
     rows = json.loads((ROOT / "artifacts" / "export" / "examples.json").read_text())
     bodies = [json.dumps(row["request"]).encode() for row in rows]
     with file.open("a", buffering=1) as out:
@@ -189,7 +190,7 @@ async def ask(port: int, file: Path, connections: int, rate: float) -> None:
 
 
 def report(phases: dict[str, list[tuple[float, list[Answer]]]], options: argparse.Namespace) -> str:
-    """Medians of the rounds, and the best: whatever else the machine does only adds to them."""
+    """Return medians of the rounds, and the best: other work on the machine can only increase them."""
     lines = [
         "| phase | requests | failed | p50 ms | p99 ms, median and best | x quiet | s until all answers are the wanted version's |",
         "|---|---|---|---|---|---|---|",
@@ -213,7 +214,7 @@ def report(phases: dict[str, list[tuple[float, list[Answer]]]], options: argpars
 
 
 def of_rounds(rounds: list[tuple[float, list[Answer]]]) -> tuple[float, float]:
-    """Median and best of their p99."""
+    """Return median and best of the rounds' p99."""
     late = [quantile(part, 99) for _, part in rounds]
     return statistics.median(late), min(late)
 

@@ -1,11 +1,11 @@
-"""What the evidence of a drift check costs beyond imports and training.
+"""Measure what the evidence of a drift check costs, without imports and training.
 
     .venv/bin/python benchmarks/drift.py [--rounds 15] [--rows 10000000] [--evidently .cache/evidently/bin/python]
 
-One month: everything of `evidence.gather` (shift of every feature and the score, performance with intervals,
-attribution, segments), its shift table alone, scipy's two-sample tests on the same columns, and evidently's drift
-report where an environment with it is named (it does not run with pandas 3: `python -m venv`, then `pip install
-evidently==0.7.23 'pandas<3' pyarrow`). With --rows as many rows are written as parquet and counted as a stream.
+For one month: all of `evidence.gather` (shift of each feature and the score, performance with intervals, attribution,
+segments), the shift table alone, scipy's two-sample tests on the same columns, and evidently's drift report if an
+environment with it is given (it does not run with pandas 3: `python -m venv`, then `pip install evidently==0.7.23
+'pandas<3' pyarrow`). With --rows that many rows are written as parquet and counted as a stream.
 """
 
 import argparse
@@ -52,8 +52,8 @@ for _ in range(int(sys.argv[3])):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--rows", type=int, default=0, help="also a stream of so many rows")
-    parser.add_argument("--evidently", type=Path, help="a python that has evidently")
+    parser.add_argument("--rows", type=int, default=0, help="number of rows to count as a stream as well")
+    parser.add_argument("--evidently", type=Path, help="Python interpreter that has evidently installed")
     options = parser.parse_args()
     seen, now = prepared.read("train"), prepared.read("test")
     print(f"{len(FEATURES)} features, {len(seen):,} rows against {len(now):,}; median seconds of {options.rounds}")
@@ -93,7 +93,7 @@ def table(seen: pd.DataFrame, now: pd.DataFrame) -> list[dict]:
 
 
 def tests(seen: pd.DataFrame, now: pd.DataFrame) -> list[float]:
-    """p-values, as the usual libraries compute them."""
+    """Compute p-values as the usual libraries do."""
     values = []
     for name in FEATURES:
         if pd.api.types.is_numeric_dtype(seen[name]):
@@ -116,7 +116,7 @@ def evidently(python: Path, seen: pd.DataFrame, now: pd.DataFrame, rounds: int) 
 
 
 def stream(now: pd.DataFrame, rows: int) -> None:
-    """A process of its own, so that its memory is what is measured."""
+    """Run in a separate process, so that only its memory is measured."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, "many.parquet")
         frame = pa.Table.from_pandas(now[list(FEATURES)], preserve_index=False)
@@ -147,7 +147,7 @@ def count(path: str) -> None:
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Wall clock and CPU; on a shared machine the second is the steadier."""
+    """Return wall-clock and CPU seconds; on a shared machine CPU time varies less."""
     start, used = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - start, time.process_time() - used

@@ -1,14 +1,15 @@
-"""A year of flights drawn again a hundred times: `prepare` in windows against the same features written by hand.
+"""Compare `prepare` in windows with the same features written by hand, on a year of flights drawn a hundred times.
 
     .venv/bin/python benchmarks/features.py FOLDER --peers PYTHON [--times 100] [--rounds 3]
 
 PYTHON has the peers: `python3.11 -m venv peers && peers/bin/pip install duckdb==2.0.0 pandas polars==2.1.0 pyarrow`
-(they are in no set of pyproject.toml, which nothing else needs). FOLDER keeps the data between runs: every month is
-drawn from itself with a seed, in the order of its days, and the flights' numbers are made unique. All take turns, each
-in a process of its own with all cores; memory is the largest sum of a process and its children. Ours looks for leaks
-and for what windows lack, and a row of the result says what it takes without these; it keeps the order, and training
-and test rows apart. The others may write their rows in any order. Each is checked: its columns have the same sums as
-ours.
+(pyproject.toml does not have them, because nothing else needs them). FOLDER keeps the data between runs: every month is
+drawn from itself with a seed, in the order of its days, with unique flight numbers.
+
+The programs alternate, each in a separate process with all cores; memory is the largest sum of a process and its
+children. `prepare` looks for leaks and for windows that are too small, and one row of the result shows its time without
+that. It also keeps the order of rows, and keeps training and test rows apart. The peers may write rows in any order. Each
+is checked: its columns must have the same sums as those of `prepare`.
 """
 
 import argparse
@@ -68,7 +69,7 @@ def main() -> None:
     for name in options.only:
         refuse_difference(name, own, sums(works[name][2]))
     best = [min(took[name][at][0] for name in options.only) for at in range(options.rounds)]
-    print(f"\n{own['rows']:,.0f} labelled rows\n| | s | x the best by hand | MB |\n|---|---:|---:|---:|")
+    print(f"\n{own['rows']:,.0f} labelled rows\n| | s | x the best handwritten | MB |\n|---|---:|---:|---:|")
     for name, pairs in took.items():
         ratio = statistics.median(seconds / least for (seconds, _), least in zip(pairs, best, strict=True))
         print(
@@ -77,7 +78,7 @@ def main() -> None:
 
 
 def drawn(folder: Path, times: int) -> Path:
-    """The raw tables; flights drawn again, all else as it is."""
+    """Write the raw tables, with flights drawn again and everything else unchanged."""
     data, once = folder / f"year-x{times}", folder / "year"
     if data.exists():
         return data
@@ -91,7 +92,9 @@ def drawn(folder: Path, times: int) -> Path:
     for period in periods():
         rows = pq.read_table(once / "flights" / f"{period}.parquet")
         places = np.sort(draw.integers(0, len(rows), len(rows) * times))
-        again = np.arange(len(places)) - np.searchsorted(places, places)  # the how manieth of the same flight
+        again = np.arange(len(places)) - np.searchsorted(
+            places, places
+        )  # 0 for the first of the same flight, 1 for the second, ...
         flights = rows.take(places)
         number = pa.array(flights["flight"].to_numpy() + 10_000 * again)
         flights = flights.set_column(flights.schema.get_field_index("flight"), "flight", number)
@@ -101,7 +104,7 @@ def drawn(folder: Path, times: int) -> Path:
 
 
 def ours(folder: Path, data: Path) -> tuple[list[str], Path, list[Path]]:
-    """Command, folder to run it in, what it writes."""
+    """Return for each program its command, the folder to run it in, and what it writes."""
     place = folder / "ours"
     place.mkdir(exist_ok=True)
     (place / "data").unlink(missing_ok=True)
@@ -120,7 +123,7 @@ def peer(folder: Path, data: Path, python: Path, name: str) -> tuple[list[str], 
 
 
 def measured(command: list[str], place: Path) -> tuple[float, float]:
-    """Seconds, and the largest MB of the process and its children together."""
+    """Run a command; return its seconds and the peak MB of the process with its children."""
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}
     began, most = time.perf_counter(), 0
     with subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.DEVNULL) as running:
@@ -144,7 +147,7 @@ def memory(tree: psutil.Process) -> int:
 
 
 def sums(paths: list[Path]) -> dict[str, float]:
-    """Of every number among the features, and how many there are; of words how many of each."""
+    """Return sum and count of each numeric feature, and the counts of each value of text features."""
     found: dict[str, float] = {"rows": 0}
     for path in paths:
         for batch in ds.dataset(path).to_batches(columns=[LABEL, *FEATURES]):

@@ -1,6 +1,9 @@
-"""What a report costs for 1, 10 and 100 models: one model's measured cold and warm, the listing measured, the rest reckoned.
+"""Measure what a report costs for 1, 10 and 100 models.
 
-`python benchmarks/many.py`; minutes are those of this machine, rounded up per job as GitHub bills them.
+    .venv/bin/python benchmarks/many.py
+
+One model's report is measured cold and warm, and so is the listing of models; the rest is computed from these. Minutes are
+those of this machine, rounded up per job as GitHub bills them.
 """
 
 import argparse
@@ -31,7 +34,7 @@ def main() -> None:
 
 
 def report(folder: Path) -> dict[str, float]:
-    """Seconds of the steps of the job `report`, of a pull request that changes the learning rate."""
+    """Return the seconds of each step of the job `report`, for a pull request that changes the learning rate."""
     run(ROOT, "git", "clone", "--quiet", str(ROOT), str(folder))
     if (ROOT / ".cache" / "source").is_dir():  # what the source sends is the network's time, not ours
         shutil.copytree(ROOT / ".cache" / "source", folder / ".cache" / "source")
@@ -57,7 +60,7 @@ def review() -> tuple[str, ...]:
 
 
 def listing(folder: Path, number: int) -> float:
-    """Seconds of the verb `models` in a repository of so many, of which one has changed."""
+    """Return the seconds of the verb `models` in a repository of that many models, one of which has changed."""
     for model in range(number):
         for name in ("dvc.yaml", "dvc.lock", "params.yaml", "data.dvc", *(f"src/problem/{n}.py" for n in range(5))):
             path = folder / "models" / f"m{model:03d}" / name
@@ -79,7 +82,7 @@ def table(seconds: dict[str, float], lists: dict[int, float]) -> str:
         "|" + "---|" * 6,
     ]
     for number, listed in lists.items():
-        jobs = number + 3  # and: models, required, comment
+        jobs = number + 3  # in addition: models, required, comment
         each = [number * math.ceil(value / 60) + 3 for value in (cold, warm)]
         rounds = math.ceil(number / AT_ONCE)
         wall = (rounds * warm + 2 * START + listed) / 60
@@ -88,7 +91,7 @@ def table(seconds: dict[str, float], lists: dict[int, float]) -> str:
 
 
 def run(folder: Path, *words: str) -> float:
-    """Seconds that a command takes; a review whose results are stale ends with 1, as it should."""
+    """Run a command and return its seconds; a review with stale results ends with exit code 1, as intended."""
     person = {f"GIT_{who}_{what}": "bench@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     variables = {**os.environ, **person, "PYTHONPATH": str(ROOT / "src") if words[0] == "python3" else ""}
     variables["PYTHONDONTWRITEBYTECODE"] = ""

@@ -1,9 +1,9 @@
-"""What the machinery costs: the pipeline as DVC stages against the same stages in one plain process.
+"""Measure the pipeline's overhead: as DVC stages against the same stages in one plain process.
 
     .venv/bin/python benchmarks/overhead.py [--rounds 3]
 
-Both do the whole work on the whole sample data, in turn, in two clones of this repository. Then the
-no-op: `dvc repro` with nothing to do against the same command on a pipeline of one empty stage.
+Both do all of the work on the whole sample, alternating, in two clones of this repository. Then the no-op: `dvc repro`
+with nothing to do against the same command on a pipeline of one empty stage.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def clone(folder: Path) -> Path:
-    """The committed state with the raw data in place."""
+    """Clone the committed state and put the raw data in place."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     source, kept = ROOT / ".cache" / "source", folder / ".cache" / "source"
     if source.is_dir():
@@ -55,7 +55,7 @@ def clone(folder: Path) -> Path:
 
 
 def timed(command: list[str], folder: Path) -> float:
-    """Seconds of a command, wall clock; its own code first on the path."""
+    """Run a command with its clone's code first on the path; return wall-clock seconds."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     own = {"PATH": path, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": ""}

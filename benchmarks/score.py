@@ -1,10 +1,10 @@
-"""Scoring in bulk: rows a second against plain ONNX Runtime on the same core, and the memory it takes.
+"""Measure bulk scoring: rows per second against plain ONNX Runtime on the same core, and the memory it takes.
 
     taskset -c 0 .venv/bin/python benchmarks/score.py [--rows 33000000] [--rounds 3]
 
-The rows of artifacts/prepare, drawn again with a seed, are written as parquet in row groups of 500,000. Plain ONNX
-Runtime gets encoded rows that are in memory already, in batches of the same size: no file, no keys, nothing written.
-The two take turns, `--rounds` of each; the memory is that of a process that does nothing but `score`.
+Rows are drawn with a seed from artifacts/prepare and written as parquet in row groups of 500,000. Plain ONNX Runtime gets
+encoded rows that are already in memory, in batches of the same size: no file, no keys, nothing written. The two
+alternate, `--rounds` of each; the memory is that of a process that only runs `score`.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def write(rows: int, to: Path) -> None:
 
 
 def plain(source: Path) -> float:
-    """Rows a second of `session.run` alone, over the encoded rows of one row group."""
+    """Return rows per second of `session.run` alone, over the encoded rows of one row group."""
     manifest = runtime.read_manifest(workspace.EXPORT)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -1,10 +1,10 @@
-"""This service against its peers: requests per second, latency, CPU, start and memory, all on this machine.
+"""Compare this service with its peers: requests per second, latency, CPU, start and memory, all on this machine.
 
     .venv/bin/python benchmarks/serving.py [--rounds 3] [--seconds 3] [--only service,empty,mlflow] [--soak 200000]
 
-Every server is pinned to one core and wrk to the other; all of them are up at once and asked in turn, in another
-order each round; ratios are medians of the ratios of one round, so that what else the machine does matters less.
-Peers are installed into environments of their own under .cache/peers/. Needs `wrk`, and the model: `dvc repro`.
+Every server is pinned to one core and wrk to the other. All servers run at once and are measured one after the other, in a
+different order each round. Ratios are medians of the ratios within a round, so that other work on the machine matters
+less. Peers are installed into separate environments under .cache/peers/. Needs `wrk`, and the model: `dvc repro`.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--only", default=",".join(PEERS))
-    parser.add_argument("--soak", type=int, default=200_000, help="requests for the look at the memory")
+    parser.add_argument("--soak", type=int, default=200_000, help="number of requests in the memory test")
     options = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("error: wrk is missing; install it (Debian: apt-get install wrk)")
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def prepare() -> None:
-    """The exported model for this service, the same pipeline for the peers, and the requests of each kind."""
+    """Prepare the exported model for this service, the same pipeline for the peers, and the requests of each kind."""
     import joblib
     import mlflow.sklearn
     import msgspec
@@ -130,7 +130,7 @@ def environment() -> dict[str, str]:
 
 
 def python_of(name: str, peer: Peer) -> Path:
-    """The interpreter of the peer's environment, made when it is not there yet."""
+    """Return the interpreter of the peer's environment, which is created if missing."""
     if not peer.packages:
         return Path(sys.executable)
     folder = ROOT / ".cache" / "peers" / name
@@ -147,7 +147,7 @@ def python_of(name: str, peer: Peer) -> Path:
 
 
 def start(name: str, port: int, figures: Figures, stack: ExitStack) -> psutil.Process:
-    """The running server, after its first good answer; the time that took is its cold start."""
+    """Yield the running server after its first good answer; the time until then is its cold start."""
     peer = PEERS[name]
     python = python_of(name, peer)
     log = stack.enter_context((FOLDER / f"{name}.log").open("w"))
@@ -180,7 +180,7 @@ def answers(url: str, body: bytes) -> bool:
 
 
 def stop(process: psutil.Process) -> None:
-    """It and what it started, by their ids."""
+    """Return the ids of a process and its children."""
     family = [*process.children(recursive=True), process] if process.is_running() else []
     for one in family:
         one.terminate()
@@ -212,7 +212,7 @@ def measure(
 
 
 def cpu(process: psutil.Process) -> float:
-    """Seconds of CPU that it and its children have used."""
+    """Return the CPU seconds used by a process and its children."""
     total = 0.0
     for one in [process, *process.children(recursive=True)]:
         with_children = one.cpu_times()
@@ -221,12 +221,12 @@ def cpu(process: psutil.Process) -> float:
 
 
 def memory(process: psutil.Process) -> float:
-    """Megabytes that it and its children hold, shared pages counted once."""
+    """Return the megabytes held by a process and its children, shared pages counted once."""
     return sum(one.memory_full_info().pss for one in [process, *process.children(recursive=True)]) / 1e6
 
 
 def soak(process: psutil.Process, port: int, requests: int, into: dict[str, list[float]]) -> None:
-    """Memory before and after so many more requests."""
+    """Record memory before and after that many more requests."""
     into["soak_from"] = [process.memory_info().rss / 1e6]
     done = 0
     while done < requests:
@@ -237,7 +237,7 @@ def soak(process: psutil.Process, port: int, requests: int, into: dict[str, list
 
 
 def ratio(figures: dict[str, Figures], name: str, other: str, load: str) -> str:
-    """Median over the rounds of how many times the other's rate it reaches."""
+    """Return the median over the rounds of its rate divided by the other's."""
     if other not in figures or not figures[name][load]["rps"]:
         return "-"
     pairs = zip(figures[name][load]["rps"], figures[other][load]["rps"], strict=True)
@@ -276,7 +276,7 @@ def table(figures: dict[str, Figures], skipped: dict[str, str], options: argpars
 
 
 def write(text: str) -> None:
-    """The table between its two marks in docs/benchmarks.md; what is around it stays."""
+    """Replace the table between its two marks in docs/benchmarks.md; the rest stays."""
     print(text)
     page = PAGE.read_text() if PAGE.exists() else "# Figures\n"
     begin, end = "<!-- serving: begin -->", "<!-- serving: end -->"

@@ -1,12 +1,11 @@
-"""How often the drift policy cries wolf, and how often it sleeps, on streams whose truth is known.
+"""Measure false and missed alarms of the drift policy, on streams with a known truth.
 
     .venv/bin/python benchmarks/streams.py [--seeds 100]
 
-Each stream is twelve months of 30 days, logistic with good days and bad ones and with features that move with the
-season; the first four months train the champion, which stays. From the sixth on every month is checked against a
-challenger fitted to all months before it. The true gain of each challenger is known from fresh rows of the same
-month. A check is a false alarm if it retrains where that is below WORTHLESS, and missed if it does not where it
-is above WORTH.
+Each stream has twelve months of 30 days and is logistic, with good and bad days and seasonal features. The first four months
+train the champion, which stays. From the sixth on, every month is checked against a challenger fitted to all months before
+it. The true gain of each challenger is known from fresh rows of the same month. A check is a false alarm if it
+retrains when that gain is below WORTHLESS, and missed if it does not when the gain is above WORTH.
 """
 
 import argparse
@@ -25,7 +24,7 @@ from delivery.drift.policy import Window
 
 KINDS = ("none", "sudden", "gradual", "recurring", "label", "segment")
 MONTHS, TRAINED, DAYS, ROWS = 12, 4, 30, 60  # ROWS a day
-NUMBERS = 4  # features, beside one segment
+NUMBERS = 4  # features, in addition to one segment
 WORTHLESS, WORTH = 0.001, 0.005  # true gain in log loss
 Rule = Callable[[Sequence[Window]], bool]
 
@@ -58,7 +57,7 @@ def main() -> None:
 
 
 def outcomes(kind: str, seeds: Sequence[int], rules: dict[str, Rule]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """True gains and each rule's decisions, shape (seeds, checks)."""
+    """Return true gains and each rule's decisions, shape (seeds, checks)."""
     truths: list[Sequence[float]] = []
     decided: dict[str, list[list[bool]]] = {name: [] for name in rules}
     for seed in seeds:
@@ -70,7 +69,7 @@ def outcomes(kind: str, seeds: Sequence[int], rules: dict[str, Rule]) -> tuple[n
 
 
 def rates(truth: np.ndarray, retrain: np.ndarray) -> list[str]:
-    """Streams with a false alarm, false alarms per worthless check, streams never answered, missed checks, delay."""
+    """Return the shares of streams with a false alarm, false alarms per worthless check, streams missed, checks missed, and the delay."""
     worthless, worth = truth < WORTHLESS, truth > WORTH
     some = worth.any(axis=1)
     answered = retrain & worth
@@ -90,7 +89,7 @@ def rates(truth: np.ndarray, retrain: np.ndarray) -> list[str]:
 
 
 def stream(kind: str, seed: int) -> Iterator[tuple[Window, float]]:
-    """Each checked month as the policy sees it, and the challenger's true gain in it."""
+    """Yield each checked month as the policy sees it, and the challenger's true gain in it."""
     rng = np.random.default_rng([KINDS.index(kind), seed])
     weights = truth(kind, rng)
     months = [draw(weights[month], month, DAYS, rng) for month in range(MONTHS)]
@@ -107,7 +106,7 @@ def stream(kind: str, seed: int) -> Iterator[tuple[Window, float]]:
 
 
 def truth(kind: str, rng: np.random.Generator) -> np.ndarray:
-    """Coefficients by month, shape (months, columns): constant, numbers, segment, segment times numbers."""
+    """Return coefficients by month, shape (months, columns): constant, numbers, segment, segment times numbers."""
     base = np.r_[-1.2, rng.normal(0, 0.5, NUMBERS), rng.normal(0, 0.3, 1 + NUMBERS)]
     weights = np.tile(base, (MONTHS, 1))
     turn = int(rng.integers(5, 8))
@@ -140,7 +139,7 @@ def draw(weights: np.ndarray, month: int, days: int, rng: np.random.Generator) -
 
 
 def fit(months: Sequence[Month], start: np.ndarray) -> np.ndarray:
-    """Logistic regression by Newton's method, with a trace of ridge."""
+    """Fit a logistic regression by Newton's method, with a small ridge penalty."""
     x, y = np.vstack([month.x for month in months]), np.concatenate([month.y for month in months])
     weights = start
     for _ in range(10):
@@ -158,7 +157,7 @@ def chance(logit: np.ndarray) -> np.ndarray:
 
 
 def gain(y: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Difference of log loss by row; with chances for `y` it is the expected one."""
+    """Return the difference of log loss by row; with probabilities for `y`, the expected difference."""
     return y * np.log(new / old) + (1 - y) * np.log((1 - new) / (1 - old))
 
 

@@ -1,9 +1,9 @@
-"""A year of flights drawn again a hundred times: `validate` and `batch` with `engine: stream`, time and memory.
+"""Measure time and memory of `validate` and `batch` with `engine: stream`, on a year of flights drawn a hundred times.
 
     .venv/bin/python benchmarks/year.py FOLDER [--times 100] [--rounds 3]      # after `dvc repro`
 
-FOLDER, the data and the way of measuring are those of features.py. `batch` validates the whole year, and scores its
-newest month, a twelfth of the rows, with the model of artifacts/train; only the registry that would name it is left out.
+FOLDER, the data and the method are those of features.py. `batch` validates the whole year and scores its newest month, a
+twelfth of the rows, with the model in artifacts/train; only the registry that would name the model is left out.
 """
 
 import argparse
