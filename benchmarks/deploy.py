@@ -110,8 +110,9 @@ def prepare(project: Path, home: Path, port: int) -> None:
 
     project.mkdir()
     settings = yaml.safe_load((ROOT / "params.yaml").read_text())
-    settings["deploy"]["environments"] = {NAME: {"target": "process", "port": port, "folder": str(home)}}
-    settings["deploy"]["canary"] |= {"steps": [50], "requests": 200, "slower_ms": 20.0}
+    place = {"target": "process", "port": port, "folder": str(home)}
+    canary = {"steps": [50], "requests": 200, "slower_ms": 20.0}
+    settings["deploy"] = {"environments": {NAME: place}, "canary": canary}
     (project / "params.yaml").write_text(yaml.safe_dump(settings))
     os.chdir(project)
     client = registry.connect()

@@ -100,7 +100,7 @@ def change(project: Path, values: dict[str, Any]) -> None:
     tree = yaml.safe_load(path.read_text())
     for name, value in values.items():
         section, key = name.split(".")
-        tree[section][key] = value
+        tree[section] = (tree.get(section) or {}) | {key: value}
     path.write_text(yaml.safe_dump(tree, sort_keys=False))
 
 

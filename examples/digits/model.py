@@ -15,15 +15,22 @@ if TYPE_CHECKING:
 
 
 class Train(Struct, frozen=True, forbid_unknown_fields=True):
-    """The section `train` of params.yaml."""
+    """The section `train` of params.yaml, with the default of each key."""
 
-    model: Literal["hist_gradient_boosting", "logistic_regression", "dummy"]
-    seed: Annotated[int, Meta(ge=0)]
-    learning_rate: Annotated[float, Meta(gt=0, le=1)]
-    max_iter: Annotated[int, Meta(ge=1)]
-    max_leaf_nodes: Annotated[int, Meta(ge=2)]
-    min_samples_leaf: Annotated[int, Meta(ge=1)]
-    C: Annotated[float, Meta(gt=0)]
+    model: Literal["hist_gradient_boosting", "logistic_regression", "dummy"] = "hist_gradient_boosting"
+    """Kind of model. `dummy`, which learns nothing, needs `export.runtime: sklearn`."""
+    seed: Annotated[int, Meta(ge=0)] = 7
+    """Seed of everything random in the fit."""
+    learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.05
+    """hist_gradient_boosting: how much of each tree's correction is added."""
+    max_iter: Annotated[int, Meta(ge=1)] = 100
+    """hist_gradient_boosting: number of trees of each class; logistic_regression: most iterations of the solver."""
+    max_leaf_nodes: Annotated[int, Meta(ge=2)] = 31
+    """hist_gradient_boosting: most leaves of a tree."""
+    min_samples_leaf: Annotated[int, Meta(ge=1)] = 20
+    """hist_gradient_boosting: fewest training rows in a leaf."""
+    C: Annotated[float, Meta(gt=0)] = 1.0
+    """logistic_regression: inverse of the regularisation's strength."""
 
 
 def build(params: Train) -> Pipeline:

@@ -95,6 +95,7 @@ ROOMS = (
             "doctor": "check what is set up, and how to fix what is not",
         },
     ),
+    Room("Parameters", "core", {"params": "print the parameters in force, and which of them params.yaml sets"}),
     Room("Data", "data", {"fetch": "fetch the raw tables up to fetch.until into data/"}),
     Room(
         "Stages of the pipeline, as dvc.yaml runs them",

@@ -22,11 +22,12 @@ PACKAGES = (
 EXEMPT = {
     "delivery.compute.engine": "where work is done; that its outcome is the same is tests/scale's",
     "delivery.core.errors": "words of a refusal; a refused stage has no outcome",
-    "delivery.core.params": "reads params.yaml, whose values DVC follows one by one",
+    "delivery.core.params": "reads params.yaml, whose values DVC follows one by one; the defaults are `defaults`",
     "delivery.compute.processes": "how many parts are made at once",
     "delivery.core.progress": "prints to the terminal",
     "delivery.core.workspace": "paths; DVC follows what lies there",
 }
+OURS = "delivery.core.stage_params"
 HOW = {"engine"}  # decides how a stage works; that the rows are the same is tests/unit/problem/test_windows.py's
 # Of another stage, a stage may use where its outputs are and how they are read back: DVC follows the outputs.
 SHARED = {"read"}
@@ -78,6 +79,12 @@ def needed(stage: str) -> set[str]:
     return seen
 
 
+def defaults(stage: str) -> set[str]:
+    """The modules with the defaults of the parameters that a stage reads, which DVC cannot see in params.yaml."""
+    sections = {field.name: field.type for field in msgspec.structs.fields(Params)}
+    return {sections[name].__module__ for name in DVC[stage]["params"]}
+
+
 def other_stage(module: str, stage: str) -> bool:
     return module in {MODULES[name] for name in STAGES if name != stage}
 
@@ -104,14 +111,15 @@ def outputs(stage: str) -> set[str]:
 
 @pytest.mark.parametrize("stage", DVC)
 def test_every_module_that_decides_the_outcome_is_a_dependency(stage: str) -> None:
-    lacking = {file(module).relative_to(sample.ROOT).as_posix() for module in needed(stage)} - dependencies(stage)
+    modules = needed(stage) | defaults(stage)
+    lacking = {file(module).relative_to(sample.ROOT).as_posix() for module in modules} - dependencies(stage)
     assert not lacking, f"dvc.yaml: deps of {stage} lack {sorted(lacking)}"
 
 
 @pytest.mark.parametrize("stage", DVC)
 def test_every_dependency_is_there_and_used(stage: str) -> None:
     code = {name for name in dependencies(stage) if name.startswith("src/")}
-    assert code <= {file(module).relative_to(sample.ROOT).as_posix() for module in needed(stage)}
+    assert code <= {file(module).relative_to(sample.ROOT).as_posix() for module in needed(stage) | defaults(stage)}
     made = set().union(*(outputs(other) for other in DVC))
     rest = dependencies(stage) - code - made - {"data"}
     assert rest == {"requirements/pipeline.txt"}, "the versions of the libraries decide the outcome too"
@@ -145,6 +153,15 @@ def test_every_section_of_params_that_is_read_is_named(stage: str) -> None:
     }
     assert read <= sections
     assert read - HOW == set(DVC[stage]["params"])
+
+
+def test_defaults_are_where_a_stage_depends_on_them_and_nothing_else_is() -> None:
+    """A key that no stage reads may get another default without anything being computed again."""
+    assert set.union(*map(defaults, DVC)) == {"delivery.core.stage_params", "problem.model"}
+    assert not set(imports("delivery.core.stage_params")), "what it imports would have to be a dependency too"
+    ours = {field.type for field in msgspec.structs.fields(Params) if getattr(field.type, "__module__", "") == OURS}
+    assert {kind.__name__.lower() for kind in ours} <= {name for stage in DVC for name in DVC[stage]["params"]}
+    assert ours
 
 
 def test_a_package_holds_nothing_but_names() -> None:

@@ -33,6 +33,20 @@ def test_only_what_depends_on_the_change_is_done_again(faster) -> None:
     assert ran == ["train", "export", "evaluate"]
 
 
+def test_a_changed_default_of_a_key_that_is_not_in_the_file_runs_the_stage_again(faster, tmp_path: Path) -> None:
+    """DVC sees params.yaml alone; the module with the defaults is a dependency, so it sees that too."""
+    project = shutil.copytree(faster.project, tmp_path / "project", symlinks=True)
+    assert "psi_alarm" not in (project / "params.yaml").read_text().partition("drift:")[0]
+    status = json.loads(sample.run(project, "status", "--json", module="dvc").stdout)
+    assert "validate" not in status
+    module = project / "src" / "delivery" / "core" / "stage_params.py"
+    text = module.read_text()
+    module.write_text(text.replace("psi_alarm: Positive = 0.25", "psi_alarm: Positive = 0.35"))
+    assert module.read_text() != text
+    status = json.loads(sample.run(project, "status", "--json", module="dvc").stdout)
+    assert status["validate"] == [{"changed deps": {"src/delivery/core/stage_params.py": "modified"}}]
+
+
 def test_what_is_not_committed_is_served_and_tested_but_not_registered(faster, here) -> None:
     assert "version   not registered: " in faster.out
     assert "params.yaml" in faster.out.partition("version   not registered: ")[2].splitlines()[0]

@@ -110,8 +110,7 @@ def test_a_fork_takes_the_template_s_later_changes(project: Path, tmp_path: Path
     (template / "tests" / "unit" / "problem" / "test_new.py").write_text(
         "from problem import schema\n\nschema.Flight\n"
     )
-    text = (template / "params.yaml").read_text()
-    (template / "params.yaml").write_text(text.replace("model_mb: 20", "model_mb: 21"))
+    sample.change(template, {"gate.model_mb": 21})
     later = sample.commit(template, "Later")
     before = {name: (project / "src" / "problem" / name).read_text() for name in MODULES}
     said = sample.run(project, "upgrade", "--source", str(template)).stdout

@@ -63,7 +63,7 @@ def test_a_parameter_that_is_wrong_stops_a_stage(folder: Path, capsys) -> None:
     text = (made.ROOT / "params.yaml").read_text()
     Path("params.yaml").write_text(text.replace("  seed:", "  sede:"))
     assert command.main(["train"]) == 1
-    assert capsys.readouterr().err.startswith("error: params.yaml: Object contains unknown field `sede`")
+    assert capsys.readouterr().err.startswith("error: params.yaml: train.sede is unknown; did you mean train.seed?")
 
 
 @pytest.mark.parametrize("words", [[], ["train", "--fast"], ["lineage"]])

@@ -1,8 +1,9 @@
 """Edits that people make in the scenarios, each a function of the clone."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
+
+from harness.template import numbered
 
 Edit = Callable[[Path], object]
 
@@ -13,8 +14,7 @@ def params(**values: object) -> Edit:
     def edit(folder: Path) -> None:
         text = (folder / "params.yaml").read_text()
         for name, value in values.items():
-            text, found = re.subn(rf"(?m)^( +{name}:) +[^ #\n]+", rf"\1 {value}", text, count=1)
-            assert found, name
+            text = numbered(text, name, str(value))
         (folder / "params.yaml").write_text(text)
 
     return edit

@@ -2,9 +2,10 @@
 
 import json
 
-import yaml
 from dotgithub import GITHUB, JOBS, WORKFLOWS, condition, job, steps
 from harness.template import ROOT
+
+from delivery.core import params
 
 # Group of runs of which one runs at a time, and whether a newer one ends it.
 QUEUES = {
@@ -107,13 +108,13 @@ def test_every_workflow_has_a_section_in_the_reference():
 
 
 def test_the_rows_of_params_are_the_branches_that_promote_listens_to():
-    settings = yaml.safe_load((ROOT / "params.yaml").read_text())
-    assert list(settings["promote"]["branches"]) == WORKFLOWS["promote.yml"]["on"]["push"]["branches"]
+    branches = params.load(ROOT / "params.yaml").promote.branches
+    assert list(branches) == WORKFLOWS["promote.yml"]["on"]["push"]["branches"]
     options = {
         option for file in ("deploy.yml", "rollback.yml")
         for option in WORKFLOWS[file]["on"]["workflow_dispatch"]["inputs"]["environment"]["options"]
     }  # fmt: skip
-    assert options == {*settings["promote"]["branches"].values(), "production"}
+    assert options == {*branches.values(), "production"}
 
 
 def test_protection_asks_for_checks_that_exist():

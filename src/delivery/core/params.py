@@ -1,140 +1,104 @@
-"""params.yaml as frozen structs, one per section; an unknown, missing or wrong key fails and says which."""
+"""params.yaml as frozen structs, one per section: every key with its default, its range and what it means.
 
+Verb `params`: print the parameters in force, or the page that documents them.
+
+The file holds what a team decides; a key that it leaves out has its default. Only keys that nobody else can know have
+none. The literal below each field says what it means, and becomes docs/params.md.
+"""
+
+import argparse
+import difflib
 import os
+from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml
-from msgspec import Meta, Struct, inspect
-from msgspec.structs import replace
+from msgspec import Meta, Struct, field, inspect
+from msgspec.structs import fields, replace
 
 from delivery.core import workspace
 from delivery.core.errors import Failure
+from delivery.core.stage_params import (
+    Compare,
+    Confidence,
+    Count,
+    Evaluate,
+    Export,
+    Fetch,
+    Period,
+    Positive,
+    Prepare,
+    Share,
+    Validate,
+)
 from problem import Train
+
+__all__ = ["Compare", "Evaluate", "Export", "Fetch", "Period", "Prepare", "Validate"]  # defined for the stages
 
 ENGINE = "DELIVERY_ENGINE"
 
-Share = Annotated[float, Meta(ge=0, le=1)]
-Positive = Annotated[float, Meta(gt=0, le=1e9)]  # an infinite margin would be a rule switched off
-Count = Annotated[int, Meta(ge=1)]
-# As `problem.periods` names them; also of files, folders and branches.
-Period = Annotated[str, Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]{0,31}$")]
 # In memory, in windows, on a Dask cluster of this machine, or on one at an address.
 Engine = Annotated[str, Meta(pattern=r"^(memory|stream|dask|(tcp|tls|ws|wss)://[^\s]{1,200})$")]
-
-
-class Fetch(Struct, frozen=True, forbid_unknown_fields=True):
-    until: Period
-
-
-class Validate(Struct, frozen=True, forbid_unknown_fields=True):
-    missing_jump: Share
-    psi_alarm: Positive
-
-
-class Prepare(Struct, frozen=True, forbid_unknown_fields=True):
-    test_periods: Count
-
-
-class Export(Struct, frozen=True, forbid_unknown_fields=True):
-    runtime: Literal["onnx", "sklearn"]
-    tolerance: Positive
-    examples: Annotated[int, Meta(ge=5)]  # four are the gaps
-
-
-class Evaluate(Struct, frozen=True, forbid_unknown_fields=True):
-    importance_rows: Count
-    importance_repeats: Count
-
-
-class Compare(Struct, frozen=True, forbid_unknown_fields=True):
-    resamples: Annotated[int, Meta(ge=100)]
-    score_resamples: Annotated[int, Meta(ge=50)]
-    confidence: Annotated[float, Meta(gt=0.5, lt=1)]
-    seed: Annotated[int, Meta(ge=0)]
-    segment_rows: Count
+Environment = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 
 
 class Gate(Struct, frozen=True, forbid_unknown_fields=True):
     floors: dict[str, float]
-    margin: Positive
-    segment_alpha: Share
-    calibration_gap: Positive  # in the label's own unit
-    model_mb: Positive
-    latency_us: Positive
-
-
-class Serve(Struct, frozen=True, forbid_unknown_fields=True):
-    max_rows: Count
-    max_bytes: Count
-
-
-class LoadTest(Struct, frozen=True, forbid_unknown_fields=True):
-    users: Count
-    seconds: Positive
-    max_p95_ms: Positive
-    max_error_rate: Share
-    min_rps: Positive
-    budget: Positive
-    rounds: Count
-
-
-class Promote(Struct, frozen=True, forbid_unknown_fields=True):
-    branches: dict[str, str]  # branch to the environment that gets its model
-    releases: list[str]  # environments whose promotions make a GitHub release
-
-
-class Place(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where an environment lasts; each target reads its own of these keys."""
-
-    target: Literal["rehearsal", "process", "docker", "kubernetes"]
-    port: Annotated[int, Meta(ge=1, le=65535)] = 8000  # process, docker: of the proxy, on loopback
-    folder: str = ""  # process, docker: state, models and logs; empty: below ~/.local/state/delivery
-    proxy_image: str = ""  # process, docker: HAProxy by digest; empty: the system's program
-    namespace: str = ""  # kubernetes; empty: the environment's name
-    address: str = ""  # what people ask, where that is not the proxy's own address
-
-
-class Canary(Struct, frozen=True, forbid_unknown_fields=True):
-    steps: list[Annotated[int, Meta(ge=1, le=99)]]
-    requests: Count
-    seconds: Positive
-    max_error_rate: Share
-    max_slower: Positive
-    slower_ms: Positive
-    score_psi: Positive
-
-
-class Deploy(Struct, frozen=True, forbid_unknown_fields=True):
-    environments: dict[Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")], Place]
-    ready_seconds: Positive
-    watch_seconds: Annotated[float, Meta(ge=0)]
-    drain_seconds: Positive
-    canary: Canary
+    """Metric to the worst value that any model may have, whatever it is compared with; `{}` sets no such limit."""
+    margin: Positive = 0.005
+    """How much worse than the champion's the primary metric may be, in its own unit, at the worse end of the
+    interval."""
+    segment_alpha: Share = 0.05
+    """Family-wise error rate (Holm) at which a segment counts as clearly worse."""
+    calibration_gap: Positive = 0.10
+    """Largest distance between mean prediction and mean label on the test rows, in the label's unit."""
+    model_mb: Positive = 20.0
+    """Largest exported model, in megabytes."""
+    latency_us: Positive = 1000.0
+    """Longest time for one row, decoded, encoded and scored on one core, in microseconds."""
 
 
 class Drift(Struct, frozen=True, forbid_unknown_fields=True):
-    psi_alarm: Positive
-    calibration_gap: Positive  # in the label's own unit
-    confidence: Annotated[float, Meta(gt=0.5, lt=1)]
-    min_gain: Annotated[float, Meta(ge=0)]
-    min_rows: Count
-    min_days: Count
-    open_after: Count
-    close_after: Count
-    cooldown: Annotated[int, Meta(ge=0)]
-    runs_per_year: Annotated[int, Meta(ge=0)]
-    periods_per_year: Count
-    minutes_per_month: Annotated[float, Meta(ge=0)]
+    psi_alarm: Positive = 0.25
+    """Population stability index of a column above which it is marked. Evidence only; seasonal columns never are."""
+    calibration_gap: Positive = 0.05
+    """Distance between mean prediction and mean label, in the label's unit, beyond which the champion is broken: its
+    whole interval has to be beyond."""
+    confidence: Confidence = 0.90
+    """Confidence level of a gain's interval. Only its lower end decides, so 0.90 asks for one-sided 95 %."""
+    min_gain: Annotated[float, Meta(ge=0)] = 0.003
+    """Smallest gain in the primary metric, in its own unit, that is worth a pull request."""
+    min_rows: Count = 1000
+    """Number of labelled rows that a period needs to be judged."""
+    min_days: Count = 14
+    """Number of days (blocks) with labels that a period needs: fewer give too narrow an interval, and mean that the
+    period is not over."""
+    open_after: Count = 1
+    """Number of periods in a row that must ask for a retraining before it is proposed."""
+    close_after: Count = 1
+    """Number of periods in a row that must say no before an open proposal is withdrawn."""
+    cooldown: Annotated[int, Meta(ge=0)] = 1
+    """Smallest age of the champion, in periods of data, before another retraining."""
+    runs_per_year: Annotated[int, Meta(ge=0)] = 6
+    """Largest number of retrainings proposed within a year of data."""
+    periods_per_year: Count = 12
+    """Number of periods in a year of data: 12 for months, 52 for weeks."""
+    minutes_per_month: Annotated[float, Meta(ge=0)] = 60.0
+    """Compute budget of the checks in a calendar month, in minutes."""
 
 
 class Span(Struct, frozen=True, forbid_unknown_fields=True):
     """Numbers from `low` to `high`: whole ones where both are whole, evenly spread by size or by order of magnitude."""
 
     low: int | float
+    """Smallest value."""
     high: int | float
+    """Largest value."""
     log: bool = False
+    """Whether values are spread evenly by order of magnitude instead of by size."""
 
     def __post_init__(self) -> None:
         if not (self.low < self.high and (self.low > 0 or not self.log)):
@@ -142,44 +106,147 @@ class Span(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Search(Struct, frozen=True, forbid_unknown_fields=True):
-    trials: Count
-    folds: Count
-    seed: Annotated[int, Meta(ge=0)]
-    # Key of `train` to what it may be.
-    space: Annotated[
-        dict[str, Annotated[list[int | float | str | bool], Meta(min_length=1)] | Span], Meta(min_length=1)
-    ]
+    trials: Count = 20
+    """Number of settings to draw."""
+    folds: Count = 1
+    """Number of newest training periods to predict, each from the periods before it."""
+    seed: Annotated[int, Meta(ge=0)] = 1
+    """Seed of the draws."""
+    space: dict[str, Annotated[list[int | float | str | bool], Meta(min_length=1)] | Span] = {}
+    """Key of `train` to the values to try: a list, or `{low, high}`, with `log: true` to spread them by order of
+    magnitude. Empty: there is nothing to search."""
 
 
-class Params(Struct, frozen=True, forbid_unknown_fields=True):
-    engine: Engine
+class Promote(Struct, frozen=True, forbid_unknown_fields=True):
+    branches: dict[str, str] = field(default_factory=lambda: {"main": "staging", "develop": "development"})
+    """Branch to the environment that a push to it promotes to; `on:` in .github/workflows/promote.yml lists the same
+    branches."""
+    releases: list[str] = field(default_factory=lambda: ["staging"])
+    """Environments where a new version becomes a GitHub release with its model card; `[]` makes none."""
+
+
+class Place(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where an environment lasts; each target reads its own of these keys."""
+
+    target: Literal["rehearsal", "process", "docker", "kubernetes"]
+    """Kind of place."""
+    port: Annotated[int, Meta(ge=1, le=65535)] = 8000
+    """process, docker: port of the proxy, on loopback."""
+    folder: str = ""
+    """process, docker: folder for state, models and logs; empty: below ~/.local/state/delivery."""
+    proxy_image: str = ""
+    """process, docker: HAProxy image, by digest; empty: the program that is installed."""
+    namespace: str = ""
+    """kubernetes: namespace; empty: the environment's name."""
+    address: str = ""
+    """Address that clients use, if it is not the proxy's own."""
+
+
+class Canary(Struct, frozen=True, forbid_unknown_fields=True):
+    steps: list[Annotated[int, Meta(ge=1, le=99)]] = field(default_factory=lambda: [25, 50])
+    """Shares of traffic, in per cent, that follow the first one, which `deploy --canary` gives."""
+    requests: Count = 500
+    """Number of requests that each step must see on both sides."""
+    seconds: Positive = 600.0
+    """Longest wait for those requests, in seconds; then the deployment ends."""
+    max_error_rate: Share = 0.001
+    """Largest share of failed requests; more than this, or than the old version has, beyond chance, ends it."""
+    max_slower: Positive = 1.5
+    """Largest mean and p95 latency, as a multiple of the old version's."""
+    slower_ms: Positive = 2.0
+    """Smallest difference in latency that counts, in milliseconds; smaller ones are timer noise."""
+    score_psi: Positive = 0.25
+    """Largest population stability index of the predictions against the old version's."""
+
+
+class Deploy(Struct, frozen=True, forbid_unknown_fields=True):
+    environments: dict[Environment, Place] = {}
+    """Name of an environment to where it lasts. A deployment to one that is not listed is a rehearsal: the version is
+    started, checked, loaded and stopped."""
+    ready_seconds: Positive = 60.0
+    """Longest wait for a version to become ready, in seconds; then it is refused."""
+    watch_seconds: Annotated[float, Meta(ge=0)] = 3.0
+    """Seconds to watch a version after the switch; at the first error the old one takes over again."""
+    drain_seconds: Positive = 30.0
+    """Longest wait for the requests that the old version still has, in seconds."""
+    canary: Canary = Canary()
+
+
+class Serve(Struct, frozen=True, forbid_unknown_fields=True):
+    max_rows: Count = 1000
+    """Largest number of rows in a request."""
+    max_bytes: Count = 1_000_000
+    """Largest request body, in bytes."""
+
+
+class LoadTest(Struct, frozen=True, forbid_unknown_fields=True):
+    users: Count = 16
+    """Number of simulated users, each of whom asks again as soon as it has an answer."""
+    seconds: Positive = 8.0
+    """Duration of the load, in seconds."""
+    max_p95_ms: Positive = 250.0
+    """Largest p95 latency, in milliseconds."""
+    max_error_rate: Share = 0.0
+    """Largest share of failed requests."""
+    min_rps: Positive = 100.0
+    """Smallest throughput, in requests per second."""
+    budget: Positive = 1.25
+    """Largest p95 latency as a multiple of the champion's, measured side by side."""
+    rounds: Count = 3
+    """Number of rounds of that comparison; the median ratio decides."""
+
+
+class Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     fetch: Fetch
-    validate: Validate
-    prepare: Prepare
-    train: Train
-    export: Export
-    evaluate: Evaluate
-    compare: Compare
+    validate: Validate = Validate()
+    prepare: Prepare = Prepare()
+    train: Train = field(default_factory=Train)  # the problem's own
+    export: Export = Export()
+    evaluate: Evaluate = Evaluate()
+    compare: Compare = Compare()
     gate: Gate
-    serve: Serve
-    loadtest: LoadTest
-    card: dict[str, str]  # section of the card to its text
-    promote: Promote
-    deploy: Deploy
-    drift: Drift
-    search: Search
+    drift: Drift = Drift()
+    search: Search = Search()
+    promote: Promote = Promote()
+    deploy: Deploy = Deploy()
+    card: dict[str, str] = {}
+    """Section of the model card to its text: what only its authors know. Every version needs the sections Intended
+    use, Limits and Licence."""
+    serve: Serve = Serve()
+    loadtest: LoadTest = LoadTest()
+    engine: Engine = "memory"
+    """How much data is in memory and where work is done: `memory` (all of it), `stream` (a few days at a time),
+    `dask` (a cluster of this machine's cores), or the address of a Dask cluster. The environment variable
+    DELIVERY_ENGINE overrides it."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--markdown", action="store_true", help="print docs/params.md: every key, default and meaning")
+
+
+def main(options: argparse.Namespace) -> None:
+    from delivery.core import params_reference  # not part of the service's image, which needs `load` only
+
+    print(params_reference.page() if options.markdown else params_reference.in_force(), end="")
 
 
 def load(path: Path = workspace.PARAMS) -> Params:
-    """Raises Failure for a missing file, broken YAML, or a key that is unknown, missing or out of range.
+    """Return the parameters in force.
 
-    Where work is done is this machine's affair too: ENGINE of the environment goes before the file's.
+    Raise Failure for a missing file, broken YAML, and a key that is unknown, out of range, or missing without having a
+    default. Where work is done is this machine's affair too: the environment variable ENGINE overrides the file.
     """
+    settings = parse(read(path))
     try:
-        settings = parse(path.read_text(encoding="utf-8"))
         return replace(settings, engine=msgspec.convert(os.environ.get(ENGINE) or settings.engine, Engine))
     except msgspec.ValidationError as error:
         raise Failure(f"{ENGINE}: {error}") from None
+
+
+def read(path: Path = workspace.PARAMS) -> str:
+    """Return the file's text, its line ends as they are. Raise Failure if it is missing or not UTF-8."""
+    try:
+        return path.read_bytes().decode()
     except UnicodeDecodeError as error:
         raise Failure(f"{path} is not UTF-8: {error}") from None
     except FileNotFoundError:
@@ -197,12 +264,81 @@ class Once(yaml.SafeLoader):
 
 
 def parse(text: str) -> Params:
+    """Return the parameters that this text of params.yaml sets, and the defaults of all others."""
+    whole = effective(tree(text))
+    if problems := list(_misnamed(whole, inspect.type_info(Params))):
+        raise Failure(f"params.yaml: {min(problems, key=itemgetter(0))[1]}")
     try:
-        return msgspec.convert(yaml.load(text, Once), Params)  # noqa: S506  a safe loader, and stricter
-    except yaml.YAMLError as error:
-        raise Failure(f"params.yaml is not YAML: {' '.join(str(error).split())}") from None
+        return msgspec.convert(whole, Params)
     except msgspec.ValidationError as error:
         raise Failure(f"params.yaml: {_readable(str(error))}") from None
+
+
+def tree(text: str) -> Any:
+    """Return what a text of params.yaml says, as YAML has it. Raise Failure if it is not YAML, or has a key twice."""
+    try:
+        return yaml.load(text, Once)  # noqa: S506  a safe loader, and stricter
+    except yaml.YAMLError as error:
+        raise Failure(f"params.yaml is not YAML: {' '.join(str(error).split())}") from None
+
+
+def effective(given: Any, kind: type[Struct] = Params) -> Any:
+    """Return a tree of params.yaml with the default of every key that it lacks, in the order of the structs.
+
+    What is unknown or not a mapping stays as it is; an empty section is one without keys.
+    """
+    if not isinstance(given, dict):
+        return given
+    whole: dict[Any, Any] = {}
+    for one in fields(kind):
+        if isinstance(one.type, type) and issubclass(one.type, Struct):
+            section = given.get(one.name)
+            whole[one.name] = effective({} if section is None else section, one.type)
+        elif one.name in given:
+            whole[one.name] = given[one.name]
+        elif not one.required:
+            default = one.default if one.default_factory is msgspec.NODEFAULT else one.default_factory()
+            whole[one.name] = msgspec.to_builtins(default)
+    return whole | {name: value for name, value in given.items() if name not in whole}
+
+
+def _misnamed(given: Any, kind: inspect.Type, path: str = "") -> Iterator[tuple[bool, str]]:
+    """Yield a line for every key that is unknown, and for every one that is missing and has no default.
+
+    Each comes with whether it is a missing one: a misspelt key is both, and the misspelling is what to report.
+    """
+    if isinstance(kind, inspect.UnionType):
+        kind = next((one for one in kind.types if isinstance(one, inspect.StructType)), kind)
+    if not isinstance(given, dict):
+        return
+    if isinstance(kind, inspect.DictType):
+        for name, value in given.items():
+            yield from _misnamed(value, kind.value_type, f"{path}{name}.")
+    elif isinstance(kind, inspect.StructType):
+        known = {one.name: one.type for one in kind.fields}
+        for name, value in given.items():
+            if name in known:
+                yield from _misnamed(value, known[name], f"{path}{name}.")
+            else:
+                yield False, f"{path}{name} is unknown; {_advice(str(name), path, list(known))}"
+        for one in kind.fields:
+            if one.required and one.name not in given:
+                yield True, f"{path}{one.name} is missing, and it has no default"
+
+
+def _advice(name: str, path: str, known: list[str]) -> str:
+    """The nearest key of the same section, or else the key of that name in another one."""
+    near = [path + one for one in difflib.get_close_matches(name, known, n=1)]
+    elsewhere = [one for one in _dotted(inspect.type_info(Params)) if one.rpartition(".")[2] == name]
+    if found := [*near, *elsewhere]:
+        return f"did you mean {found[0]}?"
+    return "docs/params.md lists every key"
+
+
+def _dotted(kind: inspect.Type, path: str = "") -> Iterator[str]:
+    for one in getattr(kind, "fields", ()):
+        yield path + one.name
+        yield from _dotted(one.type, f"{path}{one.name}.")
 
 
 def _readable(error: str) -> str:
@@ -210,7 +346,7 @@ def _readable(error: str) -> str:
     place = error.rpartition("`$.")[2].rstrip("`")
     kind: Any = inspect.type_info(Params)
     for name in place.split("."):
-        kind = next((field.type for field in getattr(kind, "fields", ()) if field.name == name), None)
+        kind = next((one.type for one in getattr(kind, "fields", ()) if one.name == name), None)
     if "enum value" in error and isinstance(kind, inspect.LiteralType):
         return f"{error}; choose one of {', '.join(map(str, kind.values))}"
     if "Expected `float`, got `str`" in error:

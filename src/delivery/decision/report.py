@@ -84,10 +84,9 @@ def changes(base: str | None) -> str:
     if base is None:
         return "Nothing to compare with."
     lines = [f"Against `{base[:8]}`:"]
-    old, new = (
-        flat(yaml.safe_load(text or "") or {})
-        for text in (git.show(base, str(workspace.PARAMS)), workspace.PARAMS.read_text())
-    )
+    # A key that moves between the file and its default has changed nothing; a changed default is changed code.
+    texts = (git.show(base, str(workspace.PARAMS)) or "", params.read())
+    old, new = (flat(params.effective(yaml.safe_load(text) or {})) for text in texts)
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
             lines.append(f"- parameter `{name}`: {old.get(name, 'absent')} → {new.get(name, 'absent')}")

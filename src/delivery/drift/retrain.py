@@ -72,7 +72,7 @@ def build(month: str, branch: str) -> None:
 
 def until(month: str) -> None:
     """fetch.until in params.yaml, the rest of the file untouched."""
-    files.write(workspace.PARAMS, edited(workspace.PARAMS.read_text(), "fetch", {"until": month}))
+    files.write(workspace.PARAMS, edited(params.read(), "fetch", {"until": month}))
     params.load()
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import yaml
 
 from delivery.adapters import git
+from delivery.core import files, params
 from delivery.core.errors import Failure
-from delivery.core.params_file import flat
+from delivery.core.params_file import edited
 
 # What a fork owns; .gitattributes and .github/CODEOWNERS name the same.
 MINE = (
@@ -26,7 +27,7 @@ MINE = (
     "tests/problem/**",
     "tests/*/problem/**",
 )
-SHARED = "params.yaml"  # new keys of theirs arrive, every value of ours stays
+SHARED = "params.yaml"  # every value of ours stays; a key that does not arrive has its default
 SHOWN = 5
 
 
@@ -56,12 +57,12 @@ def run(source: str, branch: str) -> str:
         if left:
             more = f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
             raise Failure(f"changed here and in the template: {', '.join(left[:SHOWN])}{more}; merge these by hand")
+        complete_params()
         git.git("commit", "--quiet", "--message", f"Upgrade to {theirs[:8]} of the template")
     except BaseException:
         git.run("merge", "--abort")
         raise
-    said = f"upgrade: merged {theirs[:8]}; now `make run`, commit what it changes, and push"
-    return "\n".join([said, *(f"  first add to {SHARED}: {line}" for line in missing(base, theirs))])
+    return f"upgrade: merged {theirs[:8]}; now `make run`, commit what it changes, and push"
 
 
 def joined(theirs: str) -> str:
@@ -108,8 +109,13 @@ def settle_params(base: str, theirs: str) -> None:
     git.git("add", SHARED)
 
 
-def missing(base: str, theirs: str) -> list[str]:
-    """Keys that are new in the template's params.yaml and have not arrived: they stand beside lines of ours."""
-    old, new = (flat(yaml.safe_load(git.show(revision, SHARED) or "") or {}) for revision in (base, theirs))
-    here = flat(yaml.safe_load(Path(SHARED).read_text()))
-    return [f"{name}: {value}" for name, value in new.items() if name not in old and name not in here]
+def complete_params() -> None:
+    """Add an empty section for each that a new stage reads: DVC refuses a section that the file does not have."""
+    pipeline = Path("dvc.yaml")
+    stages = yaml.safe_load(pipeline.read_text())["stages"] if pipeline.exists() else {}
+    before = text = params.read(Path(SHARED))
+    for name in (name for stage in stages.values() for name in stage.get("params", []) if isinstance(name, str)):
+        text = edited(text, name.partition(".")[0], {})
+    if text != before:
+        files.write(Path(SHARED), text)
+        git.git("add", SHARED)

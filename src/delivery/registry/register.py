@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import yaml
 
 from delivery.adapters import dvc, git, provenance, store
-from delivery.core import files, workspace
+from delivery.core import files, params, workspace
 from delivery.core.errors import Failure
 from delivery.pipeline import records
 from delivery.pull_requests import approval
@@ -27,7 +28,7 @@ KEPT = (
         workspace.COMPARISON,
         workspace.REPORT,
     ),
-    *(workspace.PARAMS, workspace.DVC_LOCK, workspace.DATA_FILE),
+    *(workspace.DVC_LOCK, workspace.DATA_FILE),
 )
 SHOWN = 3  # paths named in a refusal
 
@@ -100,7 +101,7 @@ def lineage() -> dict[str, str]:
         "git.remote": git.remote() or "",
         "dvc.lock.digest": files.digest(workspace.DVC_LOCK),
         "data.digest": dvc.data_digest(),
-        "data.until": yaml.safe_load(workspace.PARAMS.read_text())["fetch"]["until"],
+        "data.until": params.parse(params.read()).fetch.until,
         "train.digest": next(
             out["md5"] for out in yaml.safe_load(workspace.DVC_LOCK.read_text())["stages"]["train"]["outs"]
         ),
@@ -118,6 +119,13 @@ def collect(folder: Path, tags: Mapping[str, str]) -> Path:
     for path in KEPT:
         if path.exists():
             shutil.copy(path, folder / path.name)
+    files.write(folder / workspace.PARAMS.name, whole_params())
     files.write_json(folder / "records.json", records.whole(yaml.safe_load(workspace.DVC_LOCK.read_text())))
     files.write(folder / card.FILE, card.markdown(folder, tags))
     return folder
+
+
+def whole_params() -> str:
+    """params.yaml with every default written out: a later default is another one, and these are the version's."""
+    settings = msgspec.to_builtins(params.parse(params.read()))
+    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)

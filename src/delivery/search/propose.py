@@ -7,6 +7,7 @@ from typing import Any
 from delivery.adapters import git, github
 from delivery.core import files, workspace
 from delivery.core.errors import Failure
+from delivery.core.params import read
 from delivery.core.params_file import edited
 from delivery.pull_requests import proposal
 from delivery.pull_requests.proposal import SEARCH
@@ -16,7 +17,7 @@ from delivery.search.verdict import page, said, sentence
 def propose(result: dict[str, Any]) -> str:
     """A pull request that changes nothing but `train` in params.yaml, or how to make one by hand."""
     values = result["best"]
-    text = workspace.PARAMS.read_text(encoding="utf-8")
+    text = read()
     wanted = edited(text, "train", values)
     title = f"Settings from a model search: {said(values)}"
     branch = hashlib.sha256(said(values).encode()).hexdigest()[:8]

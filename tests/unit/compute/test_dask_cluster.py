@@ -51,6 +51,6 @@ def test_its_address_is_an_engine() -> None:
     """The operator names the service after the cluster."""
     (port,) = (each["port"] for each in CLUSTER["spec"]["scheduler"]["service"]["ports"] if each["name"] == "tcp-comm")
     address = f"tcp://{CLUSTER['metadata']['name']}-scheduler:{port}"
-    text = (made.ROOT / "params.yaml").read_text().replace("\nengine: memory", f"\nengine: {address}")
-    assert params.parse(text).engine == address
+    settings = yaml.safe_load((made.ROOT / "params.yaml").read_text()) | {"engine": address}
+    assert params.parse(yaml.safe_dump(settings)).engine == address
     assert f"`engine: {address}`" in (made.ROOT / "docs" / "dask.yaml").read_text()

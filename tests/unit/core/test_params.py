@@ -1,15 +1,24 @@
-"""params.yaml: what is unknown, missing or wrong is named, with the choices where there are some."""
+"""params.yaml: what it leaves out has a default; what is unknown or wrong is named, with the nearest or the choices."""
 
+import ast
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import made
+import msgspec
 import pytest
+import yaml
 from msgspec.structs import replace
 
+from delivery.core import params_reference
+from delivery.__main__ import main
 from delivery.core import params
 from delivery.core.errors import Failure
 
 GOOD = (made.ROOT / "params.yaml").read_text()
+LEAST = "fetch: {until: '2013-05'}\ngate: {floors: {}}\n"  # the keys without a default
+MODELS = [*made.ROOT.glob("examples/*/model.py"), *(made.ROOT / "src" / "delivery" / "new").glob("templates/model_*")]
 
 
 def without_comments(text: str) -> str:
@@ -17,12 +26,12 @@ def without_comments(text: str) -> str:
 
 
 def edited(section: str, key: str, value: str) -> str:
-    """params.yaml with one line of a section replaced; an empty value removes it, a new key adds it."""
-    lines = without_comments(GOOD).splitlines()
-    start = lines.index(f"{section}:") + 1
-    end = next((at for at in range(start, len(lines)) if lines[at] and lines[at][0] != " "), len(lines))
-    body = [line for line in lines[start:end] if not line.startswith(f"  {key}:")]
-    return "\n".join([*lines[:start], *body, *([f"  {key}: {value}"] if value else []), *lines[end:]])
+    """params.yaml with another value in a section, written as YAML; an empty one removes the key."""
+    tree = yaml.safe_load(GOOD)
+    tree[section] = {name: old for name, old in (tree.get(section) or {}).items() if name != key}
+    if value:
+        tree[section][key] = "VALUE"
+    return yaml.safe_dump(tree).replace("VALUE", value)
 
 
 def test_the_projects_own_are_good() -> None:
@@ -33,8 +42,6 @@ def test_the_projects_own_are_good() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (edited("train", "depth", "3"), r"unknown field `depth` - at `\$\.train`"),
-        (edited("train", "seed", ""), r"missing required field `seed` - at `\$\.train`"),
         (edited("train", "model", "forest"), r"choose one of \w+, "),
         (edited("export", "runtime", "torch"), "choose one of onnx, sklearn"),
         (edited("train", "learning_rate", "0"), r"Expected `float` > 0\.0 - at `\$\.train\.learning_rate`"),
@@ -42,13 +49,22 @@ def test_the_projects_own_are_good() -> None:
         (edited("train", "learning_rate", "1e-2"), "YAML takes 1e-2 for text, write 0.01 or 1.0e-2"),
         (edited("train", "max_iter", "many"), "Expected `int`, got `str`"),
         (edited("train", "max_iter", "true"), "Expected `int`, got `bool`"),
-        (edited("train", "max_iter", ""), "missing required field `max_iter`"),
+        (edited("train", "max_iter", "null"), "Expected `int`, got `null`"),
+        (edited("fetch", "until", ""), "fetch.until is missing, and it has no default"),
+        (edited("gate", "floors", ""), "gate.floors is missing, and it has no default"),
+        ("train: {}\n", "fetch.until is missing, and it has no default"),
+        (
+            edited("deploy", "environments", "{staging: {port: 1}}"),
+            "deploy.environments.staging.target is missing, and",
+        ),
         (edited("fetch", "until", "../May"), r"matching regex .* - at `\$\.fetch\.until`"),
         (edited("fetch", "until", "2013"), "Expected `str`, got `int`"),
         (edited("export", "examples", "3"), r"Expected `int` >= 5 - at `\$\.export\.examples`"),
         (edited("compare", "confidence", "95"), r"\$\.compare\.confidence"),
-        (GOOD + "\nextra: {}\n", "unknown field `extra`"),
-        (GOOD.replace("\ntrain:", "\ntrian:"), "`train|`trian"),
+        (edited("deploy", "environments", "{Staging: {target: docker}}"), r"matching regex .*\$\.deploy\.environments"),
+        (edited("deploy", "environments", "{a: {target: heroku}}"), r"\$\.deploy\.environments"),
+        (LEAST + "validate: 3\n", r"Expected `object`, got `int` - at `\$\.validate`"),
+        (LEAST + "validate: []\n", r"Expected `object`, got `array` - at `\$\.validate`"),
         ("", "Expected `object`, got `null`"),
         ("# nothing\n", "Expected `object`, got `null`"),
         ("- fetch\n", "Expected `object`, got `array`"),
@@ -62,6 +78,75 @@ def test_what_is_wrong_is_named_in_one_line(text: str, message: str) -> None:
         params.parse(text)
     assert str(failure.value).startswith("params.yaml")
     assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (edited("gate", "marginn", "1"), "gate.marginn is unknown; did you mean gate.margin?"),
+        (edited("drift", "margin", "1"), "drift.margin is unknown; did you mean gate.margin?"),
+        (edited("serve", "latency_us", "1"), "serve.latency_us is unknown; did you mean gate.latency_us?"),
+        (edited("train", "depth_of_it", "3"), "train.depth_of_it is unknown; docs/params.md lists every key"),
+        (edited("deploy", "canary", "{step: [1]}"), "deploy.canary.step is unknown; did you mean deploy.canary.steps?"),
+        (
+            edited("deploy", "environments", "{staging: {target: docker, prot: 1}}"),
+            "deploy.environments.staging.prot is unknown; did you mean deploy.environments.staging.port?",
+        ),
+        (
+            edited("search", "space", "{max_iter: {low: 1, hihg: 2}}"),
+            "search.space.max_iter.hihg is unknown; did you mean search.space.max_iter.high?",
+        ),
+        (LEAST + "trian: {}\n", "trian is unknown; did you mean train?"),
+        (LEAST + "margin: 1\n", "margin is unknown; did you mean gate.margin?"),
+        (LEAST + "quux: {}\n", "quux is unknown; docs/params.md lists every key"),
+        (LEAST + "1: 2\n", "1 is unknown; docs/params.md lists every key"),
+        (LEAST.replace("floors", "flors"), "gate.flors is unknown; did you mean gate.floors?"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_nearest_one(text: str, line: str) -> None:
+    with pytest.raises(Failure) as failure:
+        params.parse(text)
+    assert str(failure.value) == f"params.yaml: {line}"
+
+
+def test_what_the_file_leaves_out_has_its_default() -> None:
+    settings = params.parse(LEAST)
+    assert settings.validate == params.Validate()
+    assert settings.deploy == params.Deploy()
+    assert settings.promote.branches["main"] == "staging"
+    assert params.parse(LEAST + "deploy: {canary: {requests: 7}}\n").deploy == params.Deploy(
+        canary=params.Canary(requests=7)
+    )
+    assert params.parse(LEAST + "deploy:\n  canary:\nvalidate:\n") == settings, "an empty section has no keys"
+    assert params.parse(LEAST + "promote: {branches: {trunk: live}}\n").promote.branches == {"trunk": "live"}
+
+
+def test_every_key_has_a_default_but_those_that_nobody_else_can_know() -> None:
+    kinds: list[Any] = [params.Params, params.Place, params.Span, params.Canary]
+    kinds += [field.type for field in msgspec.structs.fields(params.Params) if field.name not in {"train", "engine"}]
+    needed = {
+        f"{kind.__name__}.{field.name}"
+        for kind in kinds
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+        for field in msgspec.structs.fields(kind)
+        if field.required
+    }
+    assert needed == {
+        *("Params.fetch", "Fetch.until", "Params.gate", "Gate.floors", "Place.target", "Span.low", "Span.high"),
+    }
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_every_key_of_train_has_a_default_and_a_meaning(path: Path) -> None:
+    """In the examples, and in what `new` writes; the sample's own are tests/unit/problem's."""
+    (train,) = [node for node in ast.parse(path.read_text()).body if getattr(node, "name", "") == "Train"]
+    assert isinstance(train, ast.ClassDef)
+    keys = [(one, below) for one, below in pairwise(train.body) if isinstance(one, ast.AnnAssign)]
+    assert len(keys) > 5
+    for one, below in keys:
+        assert one.value is not None
+        assert isinstance(below, ast.Expr), ast.unparse(one)
+        assert isinstance(below.value, ast.Constant)
 
 
 def test_a_missing_file_says_where_to_stand(folder: Path) -> None:
@@ -100,4 +185,43 @@ def test_a_machine_may_have_an_engine_of_its_own(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("engine", ["spark", "tcp://", "tcp://a b:1", "http://scheduler:8786", "dask "])
 def test_an_engine_that_nobody_knows_is_refused(engine: str) -> None:
     with pytest.raises(Failure, match=r"\$\.engine"):
-        params.parse(GOOD.replace("\nengine: memory", f'\nengine: "{engine}"'))
+        params.parse(LEAST + f'engine: "{engine}"\n')
+
+
+def test_the_values_in_force_are_printed_with_what_the_file_sets(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    Path("params.yaml").write_text(LEAST + "deploy: {canary: {steps: [10]}}\n" + "card: {Limits: 'none: #1'}\n")
+    assert main(["params"]) == 0
+    said = capsys.readouterr().out
+    assert params.parse(said) == params.load(), "what is printed says the same"
+    marked = [line.strip() for line in said.splitlines()[1:] if line.endswith("  # set")]
+    assert marked == ["until: 2013-05  # set", "floors: {}  # set", "steps: [10]  # set", "card:  # set"]
+    assert "  psi_alarm: 0.25\n" in said
+
+
+def test_the_engine_of_the_machine_is_marked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("params.yaml").write_text(LEAST)
+    monkeypatch.setenv(params.ENGINE, "stream")
+    assert params_reference.in_force().splitlines()[-1] == "engine: stream  # DELIVERY_ENGINE"
+    monkeypatch.delenv(params.ENGINE)
+    assert params_reference.in_force().splitlines()[-1] == "engine: memory"
+
+
+def test_the_page_names_every_key_as_it_is(capsys: pytest.CaptureFixture) -> None:
+    assert main(["params", "--markdown"]) == 0
+    said = capsys.readouterr().out
+    assert said == (made.ROOT / "docs" / "params.md").read_text(), "run `delivery params --markdown > docs/params.md`"
+    for field in msgspec.structs.fields(params.Params):
+        keys = getattr(field.type, "__struct_fields__", [field.name])
+        section = said if keys == [field.name] else said.partition(f"## {field.name}\n")[2].partition("\n## ")[0]
+        assert field.name == "train" or all(f"| `{key}" in section for key in keys)
+
+
+def test_a_key_without_a_meaning_is_no_row() -> None:
+    class Silent(msgspec.Struct):
+        loud: int = 1
+        """Meaning."""
+        silent: int = 2
+
+    assert params_reference.meanings(Silent) == {"loud": "Meaning."}
+    with pytest.raises(KeyError, match="silent"):
+        params_reference._rows(Silent)

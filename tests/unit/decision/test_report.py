@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from delivery.__main__ import main
-from delivery.core import files, workspace
+from delivery.core import files, params, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Params
+from delivery.core.params_file import edited
 from delivery.decision import gate, report
 from delivery.render import markdown
 from delivery.stats import comparison, task
@@ -127,21 +128,20 @@ def test_changes_name_parameters_data_and_code(project: Path) -> None:
     Path("src/old name").mkdir(parents=True)
     Path("src/old name/features.py").write_text("a = 1\n")
     base = made.commit()
-    text = Path("params.yaml").read_text()
-    text = text.replace("importance_repeats: 3", "importance_repeats: 5").replace("  max_rows: 1000\n", "  most: 5\n")
-    Path("params.yaml").write_text(text)
+    repeats = params.load().evaluate.importance_repeats
+    text = edited(Path("params.yaml").read_text(), "evaluate", {"importance_repeats": 17})
+    Path("params.yaml").write_text(edited(text, "serve", {"max_rows": 1000, "most": 5}))  # the default, and no key
     Path("data.dvc").write_text("outs:\n- md5: 22222222222222222222222222222222.dir\n  path: data\n")
     Path("src/old name/features.py").write_text("a = 2\n")
     Path("src/added.py").write_text("b = 1\n")
     said = report.changes(base).splitlines()
-    assert said[:5] == [
+    assert said[:4] == [
         f"Against `{base[:8]}`:",
-        "- parameter `evaluate.importance_repeats`: 3 → 5",
-        "- parameter `serve.max_rows`: 1000 → absent",
+        f"- parameter `evaluate.importance_repeats`: {repeats} → 17",
         "- parameter `serve.most`: absent → 5",
         "- data: 11111111 → 22222222",
     ]
-    assert said[5].startswith("- code: `src/old name/features.py | 2 +-")
+    assert said[4].startswith("- code: `src/old name/features.py | 2 +-")
     assert "- code: `src/added.py | new`" in said, "what git does not know yet is a change too"
 
 
@@ -156,7 +156,7 @@ def test_a_base_without_parameters_is_no_obstacle(text: str, project: Path) -> N
     Path("params.yaml").write_text(text)
     base = made.commit()
     Path("params.yaml").write_text(now)
-    assert "- parameter `train.seed`: absent → 7" in report.changes(base)
+    assert f"- parameter `fetch.until`: absent → {params.load().fetch.until}" in report.changes(base)
 
 
 def test_a_base_without_data(project: Path) -> None:

@@ -95,10 +95,22 @@ def test_a_copy_of_no_known_commit_is_told_how_to_join(fork: Path) -> None:
     assert made.git("status", "--porcelain") == ""
 
 
-def test_a_new_key_beside_a_line_of_ours_is_named(fork: Path) -> None:
+def test_a_new_key_beside_a_line_of_ours_does_not_arrive_and_asks_for_nothing(fork: Path) -> None:
+    """It has a default."""
     theirs(fork, **{"params.yaml": PARAMS.replace("until: a\n", "until: a\n  since: z\n")})
-    assert upgrade.run("upstream", "main").endswith("\n  first add to params.yaml: fetch.since: z")
+    assert upgrade.run("upstream", "main").endswith("; now `make run`, commit what it changes, and push")
     assert "since" not in Path("params.yaml").read_text()
+
+
+def test_the_section_of_a_new_stage_is_added_and_all_else_stays(fork: Path) -> None:
+    """Without the section DVC would not run the stage, whatever defaults its keys have."""
+    mine = Path("params.yaml").read_text()
+    stages = "stages:\n  tidy:\n    params: [fetch, tidy, train.C]\n  other:\n    cmd: none\n"
+    theirs(fork, **{"dvc.yaml": stages})
+    upgrade.run("upstream", "main")
+    assert Path("params.yaml").read_text() == mine + "tidy: {}\n"
+    assert made.git("status", "--porcelain") == ""
+    assert "params.yaml" in made.git("show", "--name-only", "--format=", "HEAD")
 
 
 def test_a_plain_merge_would_have_asked(fork: Path) -> None:

@@ -10,8 +10,10 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
+from delivery.core import params
 from delivery.core.params import Params
-from problem import CATEGORIES, FEATURES, build, predict
+from delivery.core.params_reference import meanings
+from problem import CATEGORIES, FEATURES, Train, build, predict
 
 KINDS = {
     "hist_gradient_boosting": HistGradientBoostingClassifier,
@@ -19,6 +21,11 @@ KINDS = {
     "logistic_regression": LogisticRegression,
     "dummy": DummyClassifier,
 }
+
+
+def test_every_setting_has_a_default_and_a_meaning() -> None:
+    assert meanings(Train).keys() == set(Train.__struct_fields__)
+    assert Train() == Train(**params.effective({}, Train))
 
 
 @pytest.mark.parametrize(("name", "kind"), KINDS.items())

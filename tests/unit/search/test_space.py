@@ -1,5 +1,6 @@
 """What is drawn: seeded, within the declared space, as a person would write it, and what `train` takes."""
 
+import re
 import warnings
 from typing import Any
 
@@ -62,6 +63,11 @@ def test_of_lists_alone_all_are_tried_without_a_warning(settings: Params) -> Non
     }
 
 
+def test_without_a_space_there_is_nothing_to_search(settings: Params) -> None:
+    with pytest.raises(Failure, match=r"search\.space in params\.yaml is empty; name keys of train"):
+        candidates(searching(settings, {}))
+
+
 def test_a_key_or_a_value_that_train_does_not_take_is_named(settings: Params) -> None:
     with pytest.raises(Failure, match=r"search\.space: depth is no key of train"):
         candidates(searching(settings, {"depth": [1]}))
@@ -80,4 +86,7 @@ def test_a_space_without_room_is_refused(span: str) -> None:
 @pytest.mark.parametrize("path", sorted(made.ROOT.glob("**/params.yaml")), ids=lambda path: path.parent.name)
 def test_every_problem_here_searches_among_its_own_settings(path) -> None:
     tree = yaml.safe_load(path.read_text())
-    assert tree["search"]["space"].keys() <= tree["train"].keys()
+    model = next(file for file in (path.parent / "model.py", path.parent / "src/problem/model.py") if file.exists())
+    keys = re.findall(r"(?m)^    (\w+): ", model.read_text())
+    assert tree["train"].keys() <= set(keys)
+    assert tree["search"]["space"].keys() <= set(keys)

@@ -8,6 +8,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
+from msgspec import Struct
+from msgspec.structs import fields
+
+from delivery.core.params import Params
+from delivery.core.params_file import edited
 from harness.gitserver import environment, git
 
 ROOT = Path(__file__).parents[3]
@@ -100,7 +106,10 @@ def build(folder: Path, source: Path, program: Path, settings: Mapping[str, str]
     )  # one worker is enough for one test
     (work / "Dockerfile").write_text("FROM scratch\n")
     (work / "src" / "problem" / "source.py").write_text(SOURCE.format(folder=str(source)))
-    (work / "params.yaml").write_text(smaller((work / "params.yaml").read_text(), settings))
+    text = (work / "params.yaml").read_text()
+    for name, value in settings.items():
+        text = numbered(text, name, value)
+    (work / "params.yaml").write_text(text)
     for stale in ("dvc.lock", "data.dvc"):
         (work / stale).unlink(missing_ok=True)
     git(work, "init", "--quiet", "--initial-branch=main")
@@ -119,11 +128,20 @@ def packed(source: Path, origin: Path) -> Path:
     return origin
 
 
-def smaller(params: str, settings: Mapping[str, str]) -> str:
-    for name, value in settings.items():
-        params, found = re.subn(rf"(?m)^( +{name}:) +[^ #\n{{[]+", rf"\1 {value}", params)
-        assert found, f"params.yaml has no {name}"
-    return params
+def numbered(text: str, name: str, value: str) -> str:
+    """params.yaml with another number: in the line that the key has, or where it only had its default in one of its own."""
+    text, found = re.subn(rf"(?m)^( +{name}:) +[^ #\n{{[]+", rf"\1 {value}", text)
+    if found:
+        return text
+    sections = [
+        one.name
+        for one in fields(Params)
+        if isinstance(one.type, type) and issubclass(one.type, Struct) and name in one.type.__struct_fields__
+    ]
+    assert sections, f"params.yaml has no {name}, and no section has such a key"
+    for section in sections:
+        text = edited(text, section, {name: yaml.safe_load(value)})
+    return text
 
 
 def python(program: Path, work: Path, *words: str) -> str:

@@ -5,8 +5,7 @@ import re
 from pathlib import Path
 from string import Template
 
-from delivery.core import workspace
-from delivery.core.params import UNWRITTEN
+from delivery.core.params import UNWRITTEN, effective, read, tree
 from delivery.fork.new import schema
 from delivery.fork.new.columns import Found
 from delivery.fork.new.schema import plain, quoted
@@ -18,6 +17,8 @@ QUESTIONS = {
     "binary": "Is {target} {classes[1]}? Made from {file}.",
     "multiclass": "Which {target} is it: {listed}? Made from {file}.",
 }
+STAGES = ("validate", "export", "evaluate")  # sections of stages in which a problem need not decide anything
+EMPTY = "# Defaults only: DVC wants to find the section of every stage."
 GAPS = {
     "regression": "|mean prediction - mean label| on the test rows: a quarter of the label's standard deviation",
     "binary": "|mean prediction - base rate| on the test rows",
@@ -99,17 +100,28 @@ def params(found: Found, plan: Proposal, file: str) -> str:
         "min_rows": max(1, plan.a_period // 2), "min_days": min(14, blocks),
         "periods_per_year": UNITS[plan.unit][1],
     }  # fmt: skip
-    return merged(Template(_template("params.yaml")).substitute(values), workspace.PARAMS.read_text(encoding="utf-8"))
+    return merged(Template(_template("params.yaml")).substitute(values), read())
 
 
 def _unwritten(what: str) -> str:
     return json.dumps(f"{UNWRITTEN}: {what}", ensure_ascii=False)
 
 
-def merged(own: str, there: str) -> str:
-    """The sections that a problem decides, and all others as they are in the present params.yaml, in its order."""
-    (head, mine), (_, present) = sections(own), sections(there)
-    return head + "\n".join(mine.get(name, block).rstrip() + "\n" for name, block in present.items())
+def merged(own: str, present: str) -> str:
+    """The sections that a problem decides, and those that the present params.yaml sets to other values than the defaults.
+
+    A team's environments and branches so outlive the sample's problem.
+    """
+    head, mine = sections(own)
+    given, defaults = effective(tree(present)), effective({})
+    kept = {
+        name: re.sub(r"(\n#.*|\s)+\Z", "\n", block)  # a comment in the first column is about the next section
+        for name, block in sections(present)[1].items()
+        if name not in mine and given[name] != defaults.get(name)
+    }
+    blocks = [block.rstrip() + "\n" for block in (*mine.values(), *kept.values())]
+    empty = [f"{name}: {{}}\n" for name in STAGES if name not in mine | kept]
+    return head + "\n".join(blocks) + f"\n{EMPTY}\n" + "".join(empty)
 
 
 def sections(text: str) -> tuple[str, dict[str, str]]:
