@@ -16,6 +16,7 @@ from delivery.stats.predictions import PREDICTION, values
 from problem import BLOCK, CLASSES, FEATURES, KEY, LABEL, PERIOD, SEGMENTS, predict
 
 ROOT = Path(__file__).parents[2]
+LEAST_PARAMS = "fetch: {until: '2013-05'}\ngate: {floors: {}}\n"  # the keys of params.yaml without a default
 
 
 def changed(settings: Params, **values: Any) -> Params:

@@ -17,7 +17,7 @@ from delivery.core import params
 from delivery.core.errors import Failure
 
 GOOD = (made.ROOT / "params.yaml").read_text()
-LEAST = "fetch: {until: '2013-05'}\ngate: {floors: {}}\n"  # the keys without a default
+LEAST = made.LEAST_PARAMS
 MODELS = [*made.ROOT.glob("examples/*/model.py"), *(made.ROOT / "src" / "delivery" / "new").glob("templates/model_*")]
 
 
@@ -209,7 +209,9 @@ def test_the_engine_of_the_machine_is_marked(folder: Path, monkeypatch: pytest.M
 def test_the_page_names_every_key_as_it_is(capsys: pytest.CaptureFixture) -> None:
     assert main(["params", "--markdown"]) == 0
     said = capsys.readouterr().out
-    assert said == (made.ROOT / "docs" / "params.md").read_text(), "run `delivery params --markdown > docs/params.md`"
+    assert said == (made.ROOT / "docs" / "params.md").read_text(), (
+        "run `python -m delivery params --markdown > docs/params.md`"
+    )
     for field in msgspec.structs.fields(params.Params):
         keys = getattr(field.type, "__struct_fields__", [field.name])
         section = said if keys == [field.name] else said.partition(f"## {field.name}\n")[2].partition("\n## ")[0]

@@ -9,7 +9,7 @@ import pytest
 
 from delivery.__main__ import main
 from delivery.adapters import git, store
-from delivery.core import files, workspace
+from delivery.core import files, params, workspace
 from delivery.core.errors import Failure
 from delivery.decision import baseline
 from delivery.registry import register, registry
@@ -42,7 +42,11 @@ def test_a_model_is_registered_once_with_all_that_explains_it(ready: Path) -> No
         "gate.json",
         "records.json",
         "card.md",
+        "params.yaml",
     } <= kept
+    written = (folder / "params.yaml").read_text()
+    assert params.parse(written) == params.parse(Path("params.yaml").read_text())
+    assert params.tree(written) == params.effective(params.tree(written)), "later defaults are not this version's"
     assert made.git("log", "--format=%s", cwd=workspace.STORE).splitlines()[0] == "Version 1 to staging"
 
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from delivery.__main__ import main
-from delivery.core import params
+from delivery.core import params, params_file
 from delivery.fork import adopt
 from delivery.fork.new import schema, write
 
@@ -44,6 +44,30 @@ def test_everything_is_written_and_nothing_is_left_to_fill_in(file: Path, capsys
     assert {name: text.startswith(params.UNWRITTEN) for name, text in said.items()} == dict.fromkeys(
         params.CARD_SECTIONS, True
     )
+
+
+def test_params_hold_what_was_chosen_and_what_a_team_had_decided(file: Path) -> None:
+    """The sample's numbers go with the sample; environments, branches and the engine are the team's."""
+    own = params_file.edited(made.LEAST_PARAMS, "loadtest", {"users": 3})
+    own += "deploy:  # ours\n  environments: {staging: {target: docker}}\n\n# about the next\nvalidate: {}\n"
+    own += "promote: {releases: [staging]}\ndrift: {min_rows: 7}\nengine: stream\n"
+    Path("params.yaml").write_text(own)
+    assert main(["new", "orders.csv", "--target", "Churned", "--to", "made"]) == 0
+    text = Path("made/params.yaml").read_text()
+    tree = yaml.safe_load(text)
+    stages = yaml.safe_load((made.ROOT / "dvc.yaml").read_text())["stages"]
+    assert tree.keys() >= {name for stage in stages.values() for name in stage["params"]}
+    assert tree["deploy"] == {"environments": {"staging": {"target": "docker"}}}
+    assert (tree["loadtest"], tree["engine"]) == ({"users": 3}, "stream")
+    assert tree["drift"]["min_rows"] != 7
+    assert "promote" not in tree, "it says what the default is"
+    assert "deploy:  # ours\n" in text
+    assert "# about the next" not in text
+    usual = params.effective({})
+    for section in ("fetch", "prepare", "compare", "gate", "drift"):
+        assert tree[section].keys() <= params.effective(tree)[section].keys()
+    assert not tree["gate"].keys() & {"model_mb", "latency_us", "segment_alpha"}
+    assert params.effective(tree)["gate"]["latency_us"] == usual["gate"]["latency_us"]
 
 
 def test_what_is_there_stays_unless_it_is_forced(file: Path, capsys) -> None:
