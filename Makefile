@@ -51,7 +51,7 @@ docs: setup  ## the pages of docs/ as a site, in site/
 ui: setup  ## MLflow's pages over the store, on http://127.0.0.1:5000
 	@$(BIN)/mlflow server --backend-store-uri sqlite:///.store/mlflow/mlflow.db --artifacts-destination .store/mlflow/artifacts
 
-# What a repository of callers, or the folder of a model among several, does not hold (docs/many.md).
+# What a repository of callers, or the folder of a model among several, does not hold (docs/how-to/many-models.md).
 LAID := .dockerignore .pre-commit-config.yaml .prose Dockerfile Makefile benchmarks deploy dvc.yaml pyproject.toml requirements \
 	src/delivery src/problem/__init__.py tests
 
@@ -61,7 +61,7 @@ lay:  ## the machinery beside a problem that has none of its own: INTO=folder
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock'
 
-scale: setup  ## what an outgrown set-up needs as well, into .venv (docs/scale.md)
+scale: setup  ## what an outgrown set-up needs as well, into .venv (docs/how-to/scale.md)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/scale.txt
 
 lock:  ## the hashed requirement locks from pyproject.toml

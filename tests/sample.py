@@ -71,7 +71,7 @@ def copy(to: Path, source: Path) -> None:
     held = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
     laid = git(
         ROOT, "ls-files", "--others", "--ignored", "--exclude-standard", "--", *LAID
-    ).splitlines()  # docs/many.md
+    ).splitlines()  # docs/how-to/many-models.md
     for name in [*held, *laid]:
         if (ROOT / name).is_file() and not name.endswith(".pyc"):
             (to / name).parent.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,11 @@ def test_predictions_that_are_no_numbers_stop_the_pipeline_and_undoing_it_mends_
 @pytest.mark.parametrize(
     ("name", "value", "line"),
     [
-        ("train.momentum", 0.9, "error: params.yaml: train.momentum is unknown; docs/params.md lists every key"),
+        (
+            "train.momentum",
+            0.9,
+            "error: params.yaml: train.momentum is unknown; docs/reference/params.md lists every key",
+        ),
         (
             "train.model",
             "perceptron",
@@ -55,7 +59,7 @@ def test_an_unknown_parameter_of_no_stage_stops_the_run(
     monkeypatch.chdir(project)
     assert main(["run"]) == 1
     out, err = capsys.readouterr()
-    assert err == "error: params.yaml: gate.patience is unknown; docs/params.md lists every key\n"
+    assert err == "error: params.yaml: gate.patience is unknown; docs/reference/params.md lists every key\n"
     assert not out
 
 

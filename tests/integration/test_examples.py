@@ -37,7 +37,7 @@ pytestmark = pytest.mark.xdist_group("examples")
 
 
 def fork(name: str, to: Path) -> Path:
-    """docs/new-problem.md word by word, until the first model is committed."""
+    """docs/how-to/new-problem.md word by word, until the first model is committed."""
     for file in sample.git(sample.ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
         if (sample.ROOT / file).is_file():
             (to / file).parent.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ def bucket() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def server(needs_postgresql: None, bucket: str) -> Iterator[str]:
-    """MLflow's server as docs/scale.md sets it up: records in PostgreSQL, artifacts in S3."""
+    """MLflow's server as docs/how-to/scale.md sets it up: records in PostgreSQL, artifacts in S3."""
     keys = engines.KEYS | {"MLFLOW_S3_ENDPOINT_URL": bucket}
     with (
         engines.postgresql() as database,

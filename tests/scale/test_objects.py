@@ -31,7 +31,7 @@ def remote(bucket: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     name = f"remote-{uuid4().hex[:8]}"
     place = boto3.resource("s3").create_bucket(Bucket=name)
     subprocess.run(["git", "init", "--quiet"], check=True)
-    # As docs/scale.md has it: two commands.
+    # As docs/how-to/scale.md has it: two commands.
     dvc("init", "--quiet")
     dvc("remote", "add", "store", str(folder / ".store" / "dvc"))
     dvc("remote", "add", "--default", "s3", f"s3://{name}/dvc")

@@ -2,7 +2,7 @@
 
 `python tests/workflows/mutate.py` plants each mutant in a copy of .github and runs the static rules;
 `--scenarios` runs the scenarios of the mutant's file instead, so that a right is also missed by who needed it.
-Prints each mutant with what killed it; exit code 1 if one survived. docs/operations.md lists those that survive
+Prints each mutant with what killed it; exit code 1 if one survived. docs/how-to/set-up.md lists those that survive
 the scenarios, and why.
 """
 

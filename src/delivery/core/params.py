@@ -3,7 +3,7 @@
 Verb `params`: print the parameters in force, or the page that documents them.
 
 The file holds what a team decides; a key that it leaves out has its default. Only keys that nobody else can know have
-none. The literal below each field says what it means, and becomes docs/params.md.
+none. The literal below each field says what it means, and becomes docs/reference/params.md.
 """
 
 import argparse
@@ -221,7 +221,9 @@ class Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--markdown", action="store_true", help="print docs/params.md: every key, default and meaning")
+    parser.add_argument(
+        "--markdown", action="store_true", help="print docs/reference/params.md: every key, default and meaning"
+    )
 
 
 def main(options: argparse.Namespace) -> None:
@@ -332,7 +334,7 @@ def _advice(name: str, path: str, known: list[str]) -> str:
     elsewhere = [one for one in _dotted(inspect.type_info(Params)) if one.rpartition(".")[2] == name]
     if found := [*near, *elsewhere]:
         return f"did you mean {found[0]}?"
-    return "docs/params.md lists every key"
+    return "docs/reference/params.md lists every key"
 
 
 def _dotted(kind: inspect.Type, path: str = "") -> Iterator[str]:

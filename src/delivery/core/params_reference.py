@@ -1,4 +1,4 @@
-"""What `delivery params` prints: the parameters in force, or docs/params.md, the table of every key."""
+"""What `delivery params` prints: the parameters in force, or docs/reference/params.md, the table of every key."""
 
 import ast
 import textwrap
@@ -74,7 +74,7 @@ def _lines(kind: type[Struct], values: dict[str, Any], given: Any, indent: str =
 
 
 def page() -> str:
-    """Return docs/params.md."""
+    """Return docs/reference/params.md."""
     sections, alone = [], []
     for one in fields(params.Params):
         if isinstance(one.type, type) and issubclass(one.type, Struct):

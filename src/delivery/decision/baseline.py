@@ -20,7 +20,11 @@ from delivery.registry import registry
 from delivery.stats.predictions import PREDICTION, describe, predictions
 from problem import FEATURES, KEY, LABEL, PERIOD, predict
 
-LAID = ("src/delivery", "src/problem/__init__.py", "requirements")  # what a stage depends on; docs/many.md
+LAID = (
+    "src/delivery",
+    "src/problem/__init__.py",
+    "requirements",
+)  # what a stage depends on; docs/how-to/many-models.md
 
 
 @dataclass(frozen=True)

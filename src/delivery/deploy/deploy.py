@@ -67,7 +67,9 @@ def compared(which: str, target: str) -> str:
     """The page of a version in the shadow of what serves."""
     where = artifacts.place(target)
     if where.target not in ("process", "docker"):
-        raise Failure(f"{target} is no target process or docker, so nothing of it can be shadowed; docs/deploy.md")
+        raise Failure(
+            f"{target} is no target process or docker, so nothing of it can be shadowed; docs/how-to/deploy.md"
+        )
     with host.opened(target, where, params.load().deploy) as there:
         there.settle(lambda: artifacts.pointed(target))
         version = registry.find(registry.connect(), which)

@@ -6,7 +6,10 @@ from contextlib import suppress
 from delivery.adapters import git, store
 from delivery.registry import registry, transitions
 
-REHEARSAL = "This was a rehearsal: no lasting target is configured for `{}`; set one in params.yaml, deploy.environments (docs/deploy.md)."
+REHEARSAL = (
+    "This was a rehearsal: no lasting target is configured for `{}`; set one in params.yaml, deploy.environments "
+    "(docs/how-to/deploy.md)."
+)
 
 
 def point(environment: str, version: Callable[[], str], how: str, reason: str = "", seconds: float = 0) -> str:

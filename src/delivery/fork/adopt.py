@@ -41,7 +41,9 @@ def main(options: argparse.Namespace) -> None:
 def run(folder: Path) -> str:
     """Data from the new source, then all into place. Raises Failure before anything but caches is touched."""
     if absent := [name for name in FILES if not (folder / name).is_file()]:
-        raise Failure(f"{folder} is no problem: it has no {', '.join(absent)}; docs/new-problem.md says what they hold")
+        raise Failure(
+            f"{folder} is no problem: it has no {', '.join(absent)}; docs/how-to/new-problem.md says what they hold"
+        )
     if git.changed():
         raise Failure("there are uncommitted changes, and adopt removes files; commit or stash them first")
     shutil.rmtree(workspace.SOURCE_CACHE, ignore_errors=True)  # the former one's downloads

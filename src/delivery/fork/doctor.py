@@ -146,7 +146,7 @@ def target() -> Finding:
     if lasting:
         return Finding("deploy target", "ready", ", ".join(lasting), "`python -m delivery status`")
     found = "the runner's Docker engine" if rehearsal.engine() else "a process"
-    fix = "a row in params.yaml, `deploy.environments`; docs/deploy.md"
+    fix = "a row in params.yaml, `deploy.environments`; docs/how-to/deploy.md"
     return Finding("deploy target", "optional", f"{found}: a rehearsal, nothing lasts", fix)
 
 

@@ -16,7 +16,9 @@ def candidates(settings: Params) -> list[Train]:
 
     space = settings.search.space
     if not space:
-        raise Failure("search.space in params.yaml is empty; name keys of train with the values to try (docs/scale.md)")
+        raise Failure(
+            "search.space in params.yaml is empty; name keys of train with the values to try (docs/how-to/scale.md)"
+        )
     if unknown := sorted(space.keys() - set(Train.__struct_fields__)):
         raise Failure(f"search.space: {', '.join(unknown)} is no key of train; mend params.yaml")
     with warnings.catch_warnings():

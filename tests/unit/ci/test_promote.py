@@ -74,10 +74,17 @@ def test_what_is_asked_of_github_for_a_release(asked: list[dict]) -> None:
 
 def test_a_release_is_a_post_after_a_look_at_all_releases(asked: list[dict], monkeypatch: pytest.MonkeyPatch) -> None:
     requests: list = []
-    monkeypatch.setattr(github, "pages", lambda path: requests.append(path) or [{"tag_name": "model-1-another"}])
-    monkeypatch.setattr(
-        github, "ask", lambda *words: requests.append(words[:2]) or {"html_url": "https://github.com/a/b/releases/9"}
-    )
+
+    def pages(path: str) -> list[dict]:
+        requests.append(path)
+        return [{"tag_name": "model-1-another"}]
+
+    def ask(*words: Any) -> dict:
+        requests.append(words[:2])
+        return {"html_url": "https://github.com/a/b/releases/9"}
+
+    monkeypatch.setattr(github, "pages", pages)
+    monkeypatch.setattr(github, "ask", ask)
     assert promote.release("staging", "1").endswith("](https://github.com/a/b/releases/9) has its card.")
     assert requests == ["/releases", ("POST", "/releases")]
 
@@ -175,7 +182,12 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list:
     recorder(monkeypatch, taken, answers)
     registered = {"version": "7"}
     monkeypatch.setattr(promote.git, "head", lambda: "0123456789abcdef")
-    monkeypatch.setattr(register, "run", lambda image: taken.append(("register", image)) or registered)
+
+    def register_image(image: str) -> dict:
+        taken.append(("register", image))
+        return registered
+
+    monkeypatch.setattr(register, "run", register_image)
     monkeypatch.setattr(environments, "point", pointing(taken, "point"))
     monkeypatch.setattr(environments, "kept", pointing(taken, "kept"))
     monkeypatch.setattr(github, "deployment", lambda *words: deployment(taken, *words))

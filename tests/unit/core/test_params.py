@@ -11,9 +11,8 @@ import pytest
 import yaml
 from msgspec.structs import replace
 
-from delivery.core import params_reference
 from delivery.__main__ import main
-from delivery.core import params
+from delivery.core import params, params_reference
 from delivery.core.errors import Failure
 
 GOOD = (made.ROOT / "params.yaml").read_text()
@@ -86,7 +85,7 @@ def test_what_is_wrong_is_named_in_one_line(text: str, message: str) -> None:
         (edited("gate", "marginn", "1"), "gate.marginn is unknown; did you mean gate.margin?"),
         (edited("drift", "margin", "1"), "drift.margin is unknown; did you mean gate.margin?"),
         (edited("serve", "latency_us", "1"), "serve.latency_us is unknown; did you mean gate.latency_us?"),
-        (edited("train", "depth_of_it", "3"), "train.depth_of_it is unknown; docs/params.md lists every key"),
+        (edited("train", "depth_of_it", "3"), "train.depth_of_it is unknown; docs/reference/params.md lists every key"),
         (edited("deploy", "canary", "{step: [1]}"), "deploy.canary.step is unknown; did you mean deploy.canary.steps?"),
         (
             edited("deploy", "environments", "{staging: {target: docker, prot: 1}}"),
@@ -98,8 +97,8 @@ def test_what_is_wrong_is_named_in_one_line(text: str, message: str) -> None:
         ),
         (LEAST + "trian: {}\n", "trian is unknown; did you mean train?"),
         (LEAST + "margin: 1\n", "margin is unknown; did you mean gate.margin?"),
-        (LEAST + "quux: {}\n", "quux is unknown; docs/params.md lists every key"),
-        (LEAST + "1: 2\n", "1 is unknown; docs/params.md lists every key"),
+        (LEAST + "quux: {}\n", "quux is unknown; docs/reference/params.md lists every key"),
+        (LEAST + "1: 2\n", "1 is unknown; docs/reference/params.md lists every key"),
         (LEAST.replace("floors", "flors"), "gate.flors is unknown; did you mean gate.floors?"),
     ],
 )
@@ -210,7 +209,7 @@ def test_the_page_names_every_key_as_it_is(capsys: pytest.CaptureFixture) -> Non
     assert main(["params", "--markdown"]) == 0
     said = capsys.readouterr().out
     assert said == (made.ROOT / "docs" / "params.md").read_text(), (
-        "run `python -m delivery params --markdown > docs/params.md`"
+        "run `python -m delivery params --markdown > docs/reference/params.md`"
     )
     for field in msgspec.structs.fields(params.Params):
         keys = getattr(field.type, "__struct_fields__", [field.name])

@@ -299,7 +299,7 @@ def stubbed(settings: Params, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(
         compare.baseline, "choose", lambda base: (version, f"asked for {base}") if base else (None, "no commit yet")
     )
-    monkeypatch.setattr(compare.prepare, "read", lambda name: f"{name} rows")
+    monkeypatch.setattr(compare.prepared, "read", lambda name: f"{name} rows")
     monkeypatch.setattr(compare.baseline, "on", lambda chosen, rows: {"test rows": chosen.predictions}[rows])
     return settings
 

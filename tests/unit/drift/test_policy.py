@@ -426,7 +426,7 @@ def streams() -> ModuleType:
 
 @pytest.mark.parametrize("kind", ["none", "sudden", "recurring"])
 def test_on_streams_whose_truth_is_known(kind: str, streams: ModuleType, strict: Params) -> None:
-    """A few seeds of benchmarks/streams.py; docs/drift.md has the rates over a hundred."""
+    """A few seeds of benchmarks/streams.py; docs/explanation/drift.md has the rates over a hundred."""
     settings = made.changed(strict, compare__resamples=400)
 
     def rule(windows: list[Window]) -> bool:

@@ -83,7 +83,7 @@ def staying() -> dict[str, str]:
 def refuse_no_engine() -> None:
     if not os.environ.get("DOCKER_HOST", "unix:").startswith("unix:"):
         raise Failure(
-            "the target docker is of this host, and DOCKER_HOST is another; run this on the engine's host (docs/deploy.md)"
+            "the target docker is of this host, and DOCKER_HOST is another; run this on the engine's host (docs/how-to/deploy.md)"
         )
     if (asked := docker("version", "--format", "{{.Server.Version}}")).returncode:
         raise Failure(f"the Docker engine does not answer: {_last(asked.stderr)}")
