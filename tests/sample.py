@@ -16,7 +16,7 @@ import yaml
 from filelock import FileLock
 from msgspec.structs import replace
 
-from delivery.decision.baseline import LAID
+from delivery.core.ownership import MACHINERY
 from problem import Train, periods
 
 ROOT = Path(__file__).parents[1]
@@ -70,7 +70,7 @@ def copy(to: Path, source: Path) -> None:
     """This repository's files as they are now, made small, in a git repository of their own without a commit."""
     held = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
     laid = git(
-        ROOT, "ls-files", "--others", "--ignored", "--exclude-standard", "--", *LAID
+        ROOT, "ls-files", "--others", "--ignored", "--exclude-standard", "--", *MACHINERY
     ).splitlines()  # docs/how-to/many-models.md
     for name in [*held, *laid]:
         if (ROOT / name).is_file() and not name.endswith(".pyc"):

@@ -12,8 +12,8 @@ import pytest
 import sample
 import yaml
 
-from delivery.fork import upgrade
-from delivery.fork.adopt import MODULES
+from delivery.core import ownership
+from delivery.core.ownership import PROBLEM_MODULES
 
 EXAMPLES = sorted(path.name for path in (sample.ROOT / "examples").iterdir() if path.is_dir())
 MOST_FILES, MOST_LINES = 6, 250
@@ -60,7 +60,7 @@ def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def owned(path: str) -> bool:
-    return path == upgrade.SHARED or any(fnmatch(path, pattern) for pattern in upgrade.MINE)
+    return path == ownership.SHARED or any(fnmatch(path, pattern) for pattern in ownership.FORK)
 
 
 def test_a_swap_touches_few_files_and_no_machinery(project: Path, capsys: pytest.CaptureFixture) -> None:
@@ -72,7 +72,7 @@ def test_a_swap_touches_few_files_and_no_machinery(project: Path, capsys: pytest
     written = {path: int(added) for added, _, path in table if added != "0" and path != "data.dvc"}
     with capsys.disabled():
         print(f"\n{project.parent.name[:-1]}: {len(written)} files, {sum(written.values())} lines written")
-    assert set(written) == {*(f"src/problem/{name}" for name in MODULES), "params.yaml"}
+    assert set(written) == {*(f"src/problem/{name}" for name in PROBLEM_MODULES), "params.yaml"}
     assert len(written) <= MOST_FILES
     assert sum(written.values()) <= MOST_LINES
     whole = sum(len((project / path).read_text().splitlines()) for path in written if path != "params.yaml")
@@ -112,10 +112,10 @@ def test_a_fork_takes_the_template_s_later_changes(project: Path, tmp_path: Path
     )
     sample.change(template, {"gate.model_mb": 21})
     later = sample.commit(template, "Later")
-    before = {name: (project / "src" / "problem" / name).read_text() for name in MODULES}
+    before = {name: (project / "src" / "problem" / name).read_text() for name in PROBLEM_MODULES}
     said = sample.run(project, "upgrade", "--source", str(template)).stdout
     assert f"upgrade: merged {later[:8]}" in said
-    assert {name: (project / "src" / "problem" / name).read_text() for name in MODULES} == before
+    assert {name: (project / "src" / "problem" / name).read_text() for name in PROBLEM_MODULES} == before
     assert not list((project / "tests").rglob("problem"))
     assert (project / "src" / "delivery" / "pipeline" / "validate.py").read_text().endswith("# a later thought\n")
     assert yaml.safe_load((project / "params.yaml").read_text())["fetch"]["until"].startswith("2024")

@@ -7,7 +7,7 @@ from pathlib import Path
 import orders
 import sample
 
-from delivery.fork import upgrade
+from delivery.core import ownership
 
 
 def test_an_awkward_file_runs_as_it_is(tmp_path: Path, source: Path) -> None:
@@ -36,5 +36,5 @@ def test_an_awkward_file_runs_as_it_is(tmp_path: Path, source: Path) -> None:
     words = ["-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", openapi]
     assert " passed" in sample.python(project, *words, cold=True).stdout
     touched = sample.git(project, "diff", "--name-only", "--no-renames", "HEAD~2").splitlines()
-    owned = (*upgrade.MINE, upgrade.SHARED, kept)
+    owned = (*ownership.FORK, ownership.SHARED, kept)
     assert not [path for path in touched if not any(fnmatch(path, pattern) for pattern in owned)]

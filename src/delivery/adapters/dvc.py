@@ -4,26 +4,18 @@ import hashlib
 import itertools
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import yaml
 
-from delivery.core import workspace
+from delivery.core import programs, workspace
 from delivery.core.errors import Failure
 
 
-def run(*words: str, check: bool = True, quiet: bool = False) -> subprocess.CompletedProcess[str]:
+def run(*words: str, check: bool = True, quiet: bool = False) -> programs.Completed:
     """Its output goes on to the person unless `quiet`. Raises Failure with the stage's own error line."""
-    done = subprocess.run(
-        command(*words),
-        env=os.environ | path_first(),
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
+    done = programs.run(command(*words), env=path_first(), merge=True)
     if not quiet:
         print(done.stdout, end="", flush=True)
     if check and done.returncode:

@@ -1,13 +1,9 @@
 """The few questions that are put to git."""
 
-import os
-import subprocess
 from pathlib import Path
 
+from delivery.core import ownership, programs
 from delivery.core.errors import Failure
-
-# What the records say is what ran: these must be committed before a model is registered.
-OWNED = ("src", "params.yaml", "dvc.yaml", "dvc.lock", "data.dvc", "requirements")
 
 
 def git(*words: str, cwd: Path | None = None, check: bool = True) -> str:
@@ -18,15 +14,15 @@ def git(*words: str, cwd: Path | None = None, check: bool = True) -> str:
     return done.stdout.strip()
 
 
-def reason(done: subprocess.CompletedProcess[str]) -> str:
+def reason(done: programs.Completed) -> str:
     """The line that names the cause; after it git may go on with advice."""
     lines = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()
     return next((line for line in lines if line.startswith(("fatal: ", "error: "))), lines[-1])
 
 
-def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "TZ": "UTC"}
-    return subprocess.run(["git", *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+def run(*words: str, cwd: Path | None = None) -> programs.Completed:
+    """Run a git command and return it, whatever its exit code; its messages are in English, its times in UTC."""
+    return programs.run(["git", *words], cwd=cwd, env={"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "TZ": "UTC"})
 
 
 def head() -> str | None:
@@ -35,10 +31,10 @@ def head() -> str | None:
 
 
 def changed() -> list[str]:
-    """Paths among OWNED that differ from the last commit."""
+    """Return the recorded paths (`core.ownership`) that differ from the last commit."""
     # With -z a path with spaces or accents comes as it is; without renames an entry is one path. What is staged as
     # deleted and there again has two.
-    entries = run("status", "--porcelain", "--no-renames", "-z", "--", *OWNED).stdout.split("\0")
+    entries = run("status", "--porcelain", "--no-renames", "-z", "--", *ownership.RECORDED).stdout.split("\0")
     return list(dict.fromkeys(entry[3:] for entry in entries if entry))
 
 

@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import random
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -13,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from delivery.core.errors import Failure
+from delivery.core import programs
+from delivery.core.errors import Failure, GitHubError
 
 TRIES = 5
 OWN_TOKEN = "ask with your own: `GITHUB_TOKEN=$(gh auth token)`"  # noqa: S105  advice, no secret
@@ -96,7 +96,7 @@ def authenticate() -> None:
 def ask(method: str, path: str, body: dict | None = None) -> Any:
     """One call of the API, repeated with back-off where that may help; path is below /repos/owner/name.
 
-    Raises Failure with GitHub's own message when it refuses or stays away.
+    Raises GitHubError with GitHub's own message when it refuses, Failure when it does not answer.
     """
     reply, _ = _ask(method, f"/repos/{repository()}{path}", body)
     return reply
@@ -122,11 +122,9 @@ def refuse_unattested(image: str) -> None:
         return
     signer = ["--signer-repo", name] if (name := os.environ.get("SIGNER")) else []
     command = ["gh", "attestation", "verify", f"oci://{image}", "--repo", repository(), *signer]
-    told = os.environ | {"GH_TOKEN": os.environ.get("GITHUB_TOKEN", "")}
-    done = subprocess.run(command, env=told, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
-        raise Failure(f"{image} has no valid attestation of {repository()}: {last}")
+    completed = programs.run(command, env={"GH_TOKEN": os.environ.get("GITHUB_TOKEN", "")})
+    if completed.returncode:
+        raise Failure(f"{image} has no valid attestation of {repository()}: {programs.last_line(completed)}")
 
 
 @contextmanager
@@ -174,7 +172,9 @@ def _ask(method: str, path: str, body: dict | None) -> tuple[Any, bool]:
         except urllib.error.HTTPError as error:
             wait = _wait(error, attempt)
             if wait is None or attempt == TRIES - 1:
-                raise Failure(f"GitHub refused {method} {path}: {error.code} {_message(error)}") from None
+                reason = _message(error)
+                text = f"GitHub refused {method} {path}: {error.code} {reason}"
+                raise GitHubError(text, status=error.code, reason=reason) from None
         except OSError as error:
             wait = _pause(attempt)
             if attempt == TRIES - 1:

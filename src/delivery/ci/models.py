@@ -8,10 +8,7 @@ import json
 from pathlib import PurePosixPath
 
 from delivery.adapters import git, github
-from delivery.core import workspace
-
-# What all models share, where the machinery or the workflows' pin of it lies beside them.
-SHARED = (".github", "src/delivery", "requirements", "pyproject.toml", "Makefile", "Dockerfile")
+from delivery.core import ownership, workspace
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +37,7 @@ def folders(signs: list[str]) -> list[str]:
 
 def concerned(models: list[str], changed: list[str]) -> list[str]:
     """Each model that has a changed file; all of them where what they share has changed."""
-    if any(PurePosixPath(path).is_relative_to(shared) for path in changed for shared in SHARED):
+    if any(PurePosixPath(path).is_relative_to(shared) for path in changed for shared in ownership.ALL_MODELS):
         return models
     return [model for model in models if model in {owner(path, models) for path in changed}]
 

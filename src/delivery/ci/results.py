@@ -11,7 +11,7 @@ from pathlib import Path
 from delivery.adapters import dvc, git, github, store
 from delivery.core import workspace
 from delivery.core.errors import Failure
-from delivery.pull_requests.proposal import start_checks
+from delivery.pull_requests import proposal
 
 MARK = "Results-Of"  # the trailer of a commit of ours, so that we never answer ourselves
 
@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> None:
     commit = push(options.folder, options.branch, options.of)
     if options.dispatch:
-        start_checks(options.branch, commit, options.number)
+        proposal.start_checks(options.branch, commit, options.number)
     github.summary(f"Results committed to `{options.branch}` as {commit[:8]}.")
 
 

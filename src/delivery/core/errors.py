@@ -1,5 +1,26 @@
-"""The one exception that a person is meant to read."""
+"""Errors that a person is meant to read, with the facts that code may act on."""
 
 
 class Failure(Exception):
     """A refusal that a person can act on: one line that names the cause and the fix."""
+
+
+class ProgramError(Failure):
+    """A program that ended with an error."""
+
+    def __init__(self, message: str, *, program: str, code: int) -> None:
+        super().__init__(message)
+        self.program = program
+        self.code = code
+        """Exit code; negative for the signal that ended it."""
+
+
+class GitHubError(Failure):
+    """A request that GitHub refused."""
+
+    def __init__(self, message: str, *, status: int, reason: str) -> None:
+        super().__init__(message)
+        self.status = status
+        """HTTP status, such as 403."""
+        self.reason = reason
+        """GitHub's own message."""

@@ -5,7 +5,6 @@ from pathlib import Path
 # What the problem and the team own.
 PARAMS = Path("params.yaml")
 TESTS = Path("tests")
-CODE = ("src", "dvc.yaml", "requirements")
 SOURCE_FILES = Path("source")  # where `new` keeps the file that the problem was made from
 
 # What DVC keeps.

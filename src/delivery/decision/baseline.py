@@ -1,9 +1,7 @@
 """What a model is compared with: the model of a commit, or a version of the registry."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from delivery.adapters import dvc, git
-from delivery.core import workspace
+from delivery.core import ownership, programs, workspace
 from delivery.core.errors import Failure
 from delivery.core.files import digest, replacing
 from delivery.core.progress import progress
@@ -19,12 +17,6 @@ from delivery.model import skopsfile
 from delivery.registry import registry
 from delivery.stats.predictions import PREDICTION, describe, predictions
 from problem import FEATURES, KEY, LABEL, PERIOD, predict
-
-LAID = (
-    "src/delivery",
-    "src/problem/__init__.py",
-    "requirements",
-)  # what a stage depends on; docs/how-to/many-models.md
 
 
 @dataclass(frozen=True)
@@ -141,19 +133,17 @@ def _reproduce(commit: str, to: Path) -> None:
     try:
         git.git("worktree", "add", "--quiet", "--force", "--detach", str(root), commit)
         tree = root / git.inside()
-        for laid in map(Path, LAID):  # where git does not hold the machinery, its present state will do
+        for laid in map(Path, ownership.MACHINERY):  # where git does not hold the machinery, its present state will do
             if not (tree / laid).exists():
                 _share(laid, tree / laid)
         (tree / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {Path('.dvc/cache').resolve()}\n")
         _share(workspace.CACHE / "source", tree / workspace.CACHE / "source")
         for words in (["-m", "delivery", "fetch"], ["-m", "dvc", "repro", "--quiet"]):
-            environment = os.environ | {"PYTHONPATH": str(tree.resolve() / "src")} | dvc.path_first()
-            done = subprocess.run(
-                [sys.executable, *words], cwd=tree, env=environment, capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                last = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
-                raise Failure(f"the model of {commit[:8]} cannot be made again: {last}; name another with --base")
+            environment = {"PYTHONPATH": str(tree.resolve() / "src")} | dvc.path_first()
+            completed = programs.run([sys.executable, *words], cwd=tree, env=environment)
+            if completed.returncode:
+                cause = programs.last_line(completed)
+                raise Failure(f"the model of {commit[:8]} cannot be reproduced: {cause}; name another with --base")
         for path in (workspace.MODEL, workspace.PREDICTIONS):
             _made((to / path).parent)
             shutil.copy(tree / path, to / path)

@@ -1,13 +1,11 @@
 """Verb `report`: one page that says whether the model is better, how that is known, and where it came from."""
 
 import argparse
-import os
-import subprocess
 
 import yaml
 
 from delivery.adapters import dvc, git, provenance
-from delivery.core import files, params, workspace
+from delivery.core import files, ownership, params, programs, workspace
 from delivery.core.errors import Failure
 from delivery.core.params_file import flat
 from delivery.decision import gate
@@ -93,10 +91,10 @@ def changes(base: str | None) -> str:
     before = git.show(base, str(workspace.DATA_FILE))
     was, now = dvc.data_digest(before) if before else "none", dvc.data_digest()
     lines.append(f"- data: {'the same' if was == now else f'{was[:8]} → {now[:8]}'}")
-    stat = git.git("diff", "--stat=100", base, "--", *workspace.CODE, check=False).splitlines()
+    stat = git.git("diff", "--stat=100", base, "--", *ownership.CODE, check=False).splitlines()
     stat += [
         f"{name} | new"
-        for name in git.git("ls-files", "--others", "--exclude-standard", "--", *workspace.CODE).splitlines()
+        for name in git.git("ls-files", "--others", "--exclude-standard", "--", *ownership.CODE).splitlines()
     ]
     lines += [f"- code: `{line.strip()}`" for line in stat] or ["- code: the same"]
     return "\n".join(lines)
@@ -112,8 +110,7 @@ def plots() -> str:
 
 def graph() -> str:
     """The pipeline as DVC sees it."""
-    command, environment = dvc.command("dag", "--mermaid"), os.environ | dvc.path_first()
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = programs.run(dvc.command("dag", "--mermaid"), env=dvc.path_first())
     return f"```mermaid\n{done.stdout.strip()}\n```" if done.returncode == 0 else "The pipeline cannot be drawn."
 
 

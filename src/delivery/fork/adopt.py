@@ -5,20 +5,17 @@ first: while it refuses, nothing has changed.
 """
 
 import argparse
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 from delivery.adapters import dvc, git
-from delivery.core import workspace
+from delivery.core import ownership, programs, workspace
 from delivery.core.errors import Failure
 from delivery.core.files import replacing
 
 PROBLEM, TESTS = Path("src/problem"), Path("tests/problem")
-MODULES = ("source.py", "schema.py", "features.py", "model.py", "metrics.py")
-FILES = (*MODULES, workspace.PARAMS.name)
+FILES = (*ownership.PROBLEM_MODULES, ownership.PARAMS)
 LEFT = (
     workspace.DATA,
     workspace.DATA_FILE,
@@ -58,18 +55,21 @@ def fetch(folder: Path, to: Path) -> None:
     """The data of the problem in `folder`, in a process of its own: this one has the former problem in memory."""
     trial = to.parent / PROBLEM.name
     trial.mkdir()
-    for path in (PROBLEM / "__init__.py", *(folder / name for name in MODULES)):
+    for path in (PROBLEM / "__init__.py", *(folder / name for name in ownership.PROBLEM_MODULES)):
         shutil.copyfile(path, trial / path.name)
     words = ["-m", "delivery", "fetch", "--params", str(folder / workspace.PARAMS.name), "--to", str(to)]
-    environment = os.environ | dvc.path_first() | {"PYTHONPATH": str(trial.parent.resolve())}
-    if subprocess.run([sys.executable, *words], env=environment, stdout=subprocess.DEVNULL, check=False).returncode:
-        raise Failure(f"{folder} gives no data yet, so nothing was changed; mend it and adopt it again")
+    completed = programs.run(
+        [sys.executable, *words], env=dvc.path_first() | {"PYTHONPATH": str(trial.parent.resolve())}
+    )
+    if completed.returncode:
+        print(completed.stderr, end="", file=sys.stderr)
+        raise Failure(f"{folder} gives no data yet, so nothing was changed; fix it and adopt it again")
 
 
 def place(folder: Path) -> None:
     for path in (*LEFT, *Path("tests").rglob("problem")):  # of each suite, what is of the problem
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    for name in MODULES:
+    for name in ownership.PROBLEM_MODULES:
         shutil.copyfile(folder / name, PROBLEM / name)
     shutil.copyfile(folder / workspace.PARAMS.name, workspace.PARAMS)
     if (folder / "tests").is_dir():

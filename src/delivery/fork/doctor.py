@@ -10,7 +10,7 @@ from pathlib import Path
 
 from delivery.adapters import git, github, store
 from delivery.core import params, workspace
-from delivery.core.errors import Failure
+from delivery.core.errors import Failure, GitHubError
 from delivery.deploy.targets import rehearsal
 from delivery.registry import history, registry, transitions
 
@@ -184,5 +184,5 @@ def _asked(path: str):
     try:
         return github.ask("GET", path), ""
     except Failure as failure:
-        hidden = " 403 " in str(failure)
+        hidden = isinstance(failure, GitHubError) and failure.status == 403
         return None, f"this token may not see it; {github.OWN_TOKEN}" if hidden else str(failure)

@@ -10,24 +10,10 @@ from pathlib import Path
 import yaml
 
 from delivery.adapters import git
-from delivery.core import files, params
+from delivery.core import files, ownership, params
 from delivery.core.errors import Failure
 from delivery.core.params_file import edited
 
-# What a fork owns; .gitattributes and .github/CODEOWNERS name the same.
-MINE = (
-    "src/problem/features.py",
-    "src/problem/metrics.py",
-    "src/problem/model.py",
-    "src/problem/schema.py",
-    "src/problem/source.py",
-    "data.dvc",
-    "dvc.lock",
-    "reports/**",
-    "tests/problem/**",
-    "tests/*/problem/**",
-)
-SHARED = "params.yaml"  # every value of ours stays; a key that does not arrive has its default
 SHOWN = 5
 
 
@@ -83,8 +69,8 @@ def joined(theirs: str) -> str:
 
 
 def keep_ours() -> None:
-    """Every path of MINE as it was before the merge: changed, deleted or never there."""
-    paths = [f":(glob){path}" for path in MINE]
+    """Every path that the fork owns as it was before the merge: changed, deleted or never there."""
+    paths = [f":(glob){path}" for path in ownership.FORK]
     git.git("rm", "-r", "--quiet", "--force", "--cached", "--ignore-unmatch", "--", *paths)
     for name in git.git("ls-files", "--others", "--exclude-standard", "--", *paths).splitlines():
         path = Path(name)
@@ -98,24 +84,24 @@ def keep_ours() -> None:
 
 def settle_params(base: str, theirs: str) -> None:
     """params.yaml merged line by line, ours where both have changed a line or its neighbour."""
-    if SHARED not in git.git("diff", "--name-only", "--diff-filter=U").splitlines():
+    if ownership.SHARED not in git.git("diff", "--name-only", "--diff-filter=U").splitlines():
         return
     with tempfile.TemporaryDirectory() as scratch:
         files = [Path(scratch, name) for name in ("ours", "base", "theirs")]
         for file, revision in zip(files, ("HEAD", base, theirs), strict=True):
-            file.write_text((git.show(revision, SHARED) or "") + "\n")
+            file.write_text((git.show(revision, ownership.SHARED) or "") + "\n")
         git.git("merge-file", "--ours", *map(str, files))
-        Path(SHARED).write_text(files[0].read_text())
-    git.git("add", SHARED)
+        Path(ownership.SHARED).write_text(files[0].read_text())
+    git.git("add", ownership.SHARED)
 
 
 def complete_params() -> None:
     """Add an empty section for each that a new stage reads: DVC refuses a section that the file does not have."""
     pipeline = Path("dvc.yaml")
     stages = yaml.safe_load(pipeline.read_text())["stages"] if pipeline.exists() else {}
-    before = text = params.read(Path(SHARED))
+    before = text = params.read(Path(ownership.SHARED))
     for name in (name for stage in stages.values() for name in stage.get("params", []) if isinstance(name, str)):
         text = edited(text, name.partition(".")[0], {})
     if text != before:
-        files.write(Path(SHARED), text)
-        git.git("add", SHARED)
+        files.write(Path(ownership.SHARED), text)
+        git.git("add", ownership.SHARED)

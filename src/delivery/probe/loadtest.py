@@ -4,14 +4,13 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from math import ceil
 from pathlib import Path
 from typing import Any
 
-from delivery.core import params, workspace
+from delivery.core import params, programs, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import LoadTest
 from delivery.probe.client import Client
@@ -141,15 +140,14 @@ def _locust(
         words = ["--headless", "--only-summary", "--loglevel", "ERROR", "--exit-code-on-error", "0"]
         words += ["--users", str(settings.users), "--spawn-rate", str(settings.users)]
         words += ["--run-time", f"{ceil(seconds)}s", "--host", services[0][0]]
-        told = {
+        environment = {
             "LOAD_SERVICES": " ".join(url.rstrip("/") for url, _ in services),
             "LOAD_EXAMPLES": os.pathsep.join(str(model / "examples.json") for _, model in services),
             "LOAD_SLICE": str(slice_seconds),
             "LOAD_RESULT": str(out),
         } | ({"SERVE_TOKEN": token} if token else {})
         command = [sys.executable, "-m", "locust", "--locustfile", str(workspace.LOCUSTFILE), *words]
-        done = subprocess.run(command, env=os.environ | told, capture_output=True, text=True, check=False)
-        if done.returncode or not out.exists():
-            last = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
-            raise Failure(f"locust failed: {last}")
+        completed = programs.run(command, env=environment)
+        if completed.returncode or not out.exists():
+            raise Failure(f"locust failed: {programs.last_line(completed)}")
         return json.loads(out.read_text())

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from delivery.adapters import cml, git, github, store
 from delivery.core import workspace
-from delivery.core.errors import Failure
+from delivery.core.errors import Failure, GitHubError
 
 MAY_NOT = "GitHub Actions is not permitted to create"
 CLICK = (
@@ -156,8 +156,10 @@ def by_cml(kind: Kind, branch: str, title: str, body: str, base: str) -> str:
 def create(branch: str, title: str, body: str, base: str) -> dict[str, Any]:
     try:
         return github.ask("POST", "/pulls", {"title": title, "head": branch, "base": base, "body": body})
-    except Failure as failure:
-        raise Failure(CLICK) if MAY_NOT in str(failure) else failure from None
+    except GitHubError as error:
+        if error.status == 403 and error.reason.startswith(MAY_NOT):
+            raise Failure(CLICK) from None
+        raise
 
 
 def _there(kind: Kind) -> list[str]:

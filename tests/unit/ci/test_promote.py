@@ -178,7 +178,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list:
     answers: dict[str, Any] = dict.fromkeys(
         ["register.refuse_unfit", "github.refuse_unattested", "rehearse.run", "results.admit"]
     )
-    answers |= {"environment.newer": "", "deliver": "Version 7 serves.", "release": "A release."}
+    answers |= {"environments.newer": "", "deliver": "Version 7 serves.", "release": "A release."}
     recorder(monkeypatch, taken, answers)
     registered = {"version": "7"}
     monkeypatch.setattr(promote.git, "head", lambda: "0123456789abcdef")
@@ -219,7 +219,7 @@ def test_a_promotion_to_an_environment_that_is_rehearsed_points_last(steps: list
         ("begin", "staging", "0123456789abcdef", "commit 01234567"),
         ("github.refuse_unattested", IMAGE),
         REHEARSED,
-        ("environment.newer", "staging", "0123456789abcdef"),
+        ("environments.newer", "staging", "0123456789abcdef"),
         ("results.admit", workspace.RESULTS_FOLDER),
         ("register", IMAGE),
         ("point", "staging", "promote"),
@@ -234,7 +234,7 @@ def test_a_promotion_to_a_lasting_target_rehearses_and_keeps_the_version_first(s
         ("register.refuse_unfit",),
         ("github.refuse_unattested", IMAGE),
         REHEARSED,
-        ("environment.newer", "lasts", "0123456789abcdef"),
+        ("environments.newer", "lasts", "0123456789abcdef"),
         ("results.admit", workspace.RESULTS_FOLDER),
         ("register", IMAGE),
         ("kept",),

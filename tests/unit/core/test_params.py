@@ -208,8 +208,8 @@ def test_the_engine_of_the_machine_is_marked(folder: Path, monkeypatch: pytest.M
 def test_the_page_names_every_key_as_it_is(capsys: pytest.CaptureFixture) -> None:
     assert main(["params", "--markdown"]) == 0
     said = capsys.readouterr().out
-    assert said == (made.ROOT / "docs" / "params.md").read_text(), (
-        "run `python -m delivery params --markdown > docs/reference/params.md`"
+    assert said == (made.ROOT / "docs" / "reference" / "params.md").read_text(), (
+        "run `delivery params --markdown > docs/reference/params.md`"
     )
     for field in msgspec.structs.fields(params.Params):
         keys = getattr(field.type, "__struct_fields__", [field.name])

@@ -148,7 +148,7 @@ def test_a_model_that_cannot_be_made_again_is_refused_and_nothing_is_left(reposi
     for path in (repository / ".dvc" / "cache").rglob("*"):
         if path.is_file():
             path.unlink()
-    with pytest.raises(Failure, match=r"cannot be made again: .*params\.yaml is missing.*; name another with --base"):
+    with pytest.raises(Failure, match=r"cannot be reproduced: .*params\.yaml is missing.*; name another with --base"):
         baseline.of_commit("HEAD")
     assert made.git("worktree", "list").count("\n") == 0
     assert not [path for path in Path(".cache").rglob("*") if path.is_file()]

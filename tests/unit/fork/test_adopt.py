@@ -10,7 +10,7 @@ import made
 import pytest
 import yaml
 
-from delivery.core import params
+from delivery.core import ownership, params
 from delivery.core.errors import Failure
 from delivery.core.params_file import flat
 from delivery.fork import adopt
@@ -22,7 +22,7 @@ def test_an_incomplete_problem_is_refused_before_anything_is_touched(repository:
     theirs = repository / "theirs"
     shutil.copytree(EXAMPLES[0], theirs)
     (theirs / "model.py").unlink()
-    with pytest.raises(Failure, match=r"theirs is no problem: it has no model\.py; docs/new-problem\.md says"):
+    with pytest.raises(Failure, match=r"theirs is no problem: it has no model\.py; docs/how-to/new-problem\.md says"):
         adopt.run(theirs)
 
 
@@ -46,7 +46,7 @@ def test_a_source_that_refuses_leaves_all_as_it_was(repository: Path, capfd: pyt
         ("til: x", "fetch.til is unknown; did you mean fetch.until?"),
     ):
         (theirs / "params.yaml").write_text(re.sub(r"until: .*", spoilt, text))
-        with pytest.raises(Failure, match="theirs gives no data yet, so nothing was changed; mend it"):
+        with pytest.raises(Failure, match="theirs gives no data yet, so nothing was changed; fix it"):
             adopt.run(theirs)
         assert says in capfd.readouterr().err
         assert made.git("status", "--porcelain") == ""
@@ -62,7 +62,7 @@ def test_what_the_former_problem_left_goes_and_the_new_files_are_there(example: 
         path.write_text("old")
     adopt.place(example)
     assert not [path for path in (*adopt.LEFT, *tests) if path.exists()]
-    assert sorted(path.name for path in adopt.PROBLEM.iterdir()) == sorted(adopt.MODULES)
+    assert sorted(path.name for path in adopt.PROBLEM.iterdir()) == sorted(ownership.PROBLEM_MODULES)
     assert Path("params.yaml").read_text() == (example / "params.yaml").read_text()
 
 

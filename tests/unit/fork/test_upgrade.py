@@ -6,8 +6,9 @@ import made
 import pytest
 import yaml
 
+from delivery.core import ownership
 from delivery.core.errors import Failure
-from delivery.fork import adopt, upgrade
+from delivery.fork import upgrade
 
 PARAMS = "fetch:\n  until: a\n\ntrain:\n  model: trees\n  rate: 0.1\n\ngate:\n  margin: 0.1\n  size: 20\n"
 
@@ -143,9 +144,9 @@ def test_uncommitted_work_is_not_merged_over(fork: Path) -> None:
 def test_the_marks_name_the_same_paths() -> None:
     """GitHub itself cannot be asked here; that it reads these two files is its word."""
     marks = (made.ROOT / ".gitattributes").read_text().splitlines()
-    assert [line.split()[0] for line in marks if line.endswith(" merge=ours")] == list(upgrade.MINE)
+    assert [line.split()[0] for line in marks if line.endswith(" merge=ours")] == list(ownership.FORK)
     owners = [
         line.split()[0] for line in (made.ROOT / ".github" / "CODEOWNERS").read_text().splitlines() if line[:1] == "/"
     ]
-    assert {f"/{path}" for path in upgrade.MINE} | {f"/{upgrade.SHARED}"} <= set(owners)
-    assert {f"src/problem/{name}" for name in adopt.MODULES} <= set(upgrade.MINE)
+    assert {f"/{path}" for path in ownership.FORK} | {f"/{ownership.SHARED}"} <= set(owners)
+    assert {f"src/problem/{name}" for name in ownership.PROBLEM_MODULES} <= set(ownership.FORK)

@@ -2,9 +2,10 @@
 
 import argparse
 import shutil
+import sys
 from pathlib import Path
 
-from delivery.core import files, workspace
+from delivery.core import files, programs, workspace
 from delivery.core.errors import Failure
 from delivery.fork.new import columns, rows, split, write
 
@@ -68,14 +69,11 @@ def run(file: Path, to: Path, asked: dict[str, list[str]], task: str = "", *, fo
 
 def formatted(folder: Path) -> None:
     """As `make check` wants it, where the formatter is there."""
-    import subprocess
-    import sys
-
     ruff = Path(sys.executable).with_name("ruff")
     if ruff.exists():
         modules = [str(path) for path in sorted(folder.glob("*.py"))]
         for words in (["check", "--fix", "--quiet", "--select", "I,F401"], ["format", "--quiet"]):
-            subprocess.run([ruff, *words, *modules], check=False)
+            programs.run([ruff, *words, *modules])
 
 
 def summary(found: columns.Found, plan: split.Proposal, to: Path, kept: Path) -> str:
