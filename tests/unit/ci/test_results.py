@@ -246,12 +246,13 @@ def test_what_another_models_job_has_pushed_is_gone_on_from_and_a_persons_work_i
         assert made.git("log", "-1", "--format=%s", "tuned", cwd=origin).strip() == "Of the other"
 
 
-def test_only_checks_that_this_commit_has_not_had_are_started(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", [".github/workflows/ci.yml@refs/heads/slower", ".github/workflows/ci.yml"])
+def test_only_checks_that_this_commit_has_not_had_are_started(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def ask(method: str, path: str, body: dict | None = None) -> dict:
-        asked.append((method, path, body))
-        return {"workflow_runs": [{"path": ".github/workflows/ci.yml@refs/heads/slower"}]}
+    def ask(method: str, url: str, body: dict | None = None) -> dict:
+        asked.append((method, url, body))
+        return {"workflow_runs": [{"path": path}]}
 
     monkeypatch.setattr(github, "ask", ask)
     proposal.start_checks("slower", "b" * 40, 12)

@@ -107,7 +107,8 @@ def test_a_segment_is_worse_below_the_level_and_not_at_it(settings: Params) -> N
 def test_as_many_resamples_as_the_segments_need_are_enough(settings: Params) -> None:
     rows = [part(f"s={n}", 0.5) for n in range(3)]
     strict = made.changed(settings, gate__segment_alpha=0.25).gate
-    assert gate.segments({"segments": rows}, strict, 12).verdict == "pass"
+    passed = gate.Rule("segments", "pass", "none of 3 clearly worse (Holm, 0.25)")
+    assert gate.segments({"segments": rows}, strict, 12) == passed
     rule = gate.segments({"segments": rows}, strict, 11)
     assert (rule.name, rule.verdict) == ("segments", "warn")
     assert rule.evidence == "3 segments need compare.resamples above 12 to be judged"
@@ -253,6 +254,8 @@ def test_size(folder: Path, settings: Params) -> None:
     (folder / "model.onnx").write_bytes(b"0" * 1_500_000)
     (folder / "manifest.json").write_bytes(b"0" * 500_000)
     assert gate.size(folder, made.changed(settings, gate__model_mb=2).gate).verdict == "pass"
+    (folder / "manifest.json").write_bytes(b"0" * 500_001)
+    assert gate.size(folder, made.changed(settings, gate__model_mb=2).gate).verdict == "fail"
     rule = gate.size(folder, made.changed(settings, gate__model_mb=1.9).gate)
     assert rule == gate.Rule("size", "fail", "2.0 MB, budget 1.9 MB")
 
@@ -375,7 +378,13 @@ def test_the_verb_exits_with_1_on_a_failure(project: Path, capsys) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "command"), [(workspace.COMPARISON, "compare"), (workspace.METRICS, "run"), (workspace.VALIDATION, "run")]
+    ("path", "command"),
+    [
+        (workspace.COMPARISON, "compare"),
+        (workspace.METRICS, "run"),
+        (workspace.VALIDATION, "run"),
+        (workspace.EXPORT / "manifest.json", "run"),
+    ],
 )
 def test_what_is_missing_is_named_with_the_verb_that_makes_it(
     path: Path, command: str, project: Path, settings: Params
