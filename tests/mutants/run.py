@@ -21,7 +21,7 @@ ROOT = HERE.parents[1]
 MUTMUT = str(Path(sys.executable).with_name("mutmut"))
 FOUND = 0.9
 KILLED = ("killed", "timeout", "segfault")
-# Texts for people: a mutant of one is a typing error, not a wrong decision.
+# Help texts: a mutant of one is a typing error, not a wrong decision. Messages that state a decision are mutated.
 TEXTS = (r"\.add_argument\(", r"^\s+\"--", r"\bhelp=", r"\bmetavar=")
 
 
@@ -46,7 +46,9 @@ def source(module: str) -> Path:
 def explained() -> dict[Mutant, str]:
     """Return the reason for each survivor of survivors.toml."""
     entries = tomllib.loads((HERE / "survivors.toml").read_text()).get("survivors", [])
-    return {Mutant(entry["function"], entry["line"], entry["mutant"]): entry["reason"] for entry in entries}
+    return {
+        Mutant(each["function"], each["line"], text): each["reason"] for each in entries for text in each["mutants"]
+    }
 
 
 def chosen(name: str) -> list[str]:
@@ -151,8 +153,8 @@ def main() -> int:
             flush=True,
         )
         for mutant, status in (survivors if options.all else new).items():
-            print("[[survivors]]", *(f"{name} = {literal(text)}" for name, text in mutant._asdict().items()), sep="\n")
-            print(f"reason = {literal(reasons.get(mutant, ''))}  # {status}\n", flush=True)
+            print(f"[[survivors]]\nfunction = {literal(mutant.function)}\nline = {literal(mutant.line)}")
+            print(f"mutants = [{literal(mutant.mutant)}]\nreason = {literal(reasons.get(mutant, ''))}  # {status}\n")
         good &= found >= FOUND * total > 0 and not new
     stale = set(reasons) - seen if not options.module else set()
     for mutant in stale:

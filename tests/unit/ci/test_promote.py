@@ -12,6 +12,7 @@ from typing import Any
 
 import made
 import pytest
+from mlflow import MlflowClient
 from msgspec import to_builtins
 from sample import change
 
@@ -57,8 +58,15 @@ def test_a_version_is_released_once_with_its_card(asked: list[dict]) -> None:
     assert body["target_commitish"] == made.git("rev-parse", "HEAD")
 
 
-def test_what_is_asked_of_github_for_a_release(asked: list[dict]) -> None:
+def test_what_is_asked_of_github_for_a_release(asked: list[dict], monkeypatch: pytest.MonkeyPatch) -> None:
     version = registry.find(registry.connect(), "1")
+    really = registry.download
+
+    def download(client: MlflowClient, *words: Any) -> Path:
+        assert isinstance(client, MlflowClient)
+        return really(client, *words)
+
+    monkeypatch.setattr(registry, "download", download)
     registry.tag(registry.connect(), "1", {"git.commit": "abc"})
     promote.release("staging", "1")
     (body,) = asked

@@ -257,6 +257,12 @@ def test_what_is_measured_is_the_exported_model(project: Path, settings: Params)
         evaluate.run(settings)
 
 
+def test_a_missing_curve_is_named_with_the_command(project: Path, settings: Params) -> None:
+    workspace.CONVERGENCE.unlink()
+    with pytest.raises(Failure, match=f"{workspace.CONVERGENCE.name} is missing; run `python -m delivery train` first"):
+        evaluate.run(settings)
+
+
 @pytest.mark.parametrize("name", ["train", "test"])
 def test_missing_rows_are_named_with_the_command(name: str, folder: Path) -> None:
     with pytest.raises(Failure, match=rf"{name}\.parquet is missing; run `dvc repro`"):
