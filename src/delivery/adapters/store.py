@@ -30,7 +30,8 @@ registry: `mlflow server --backend-store-uri sqlite:///mlflow/mlflow.db
 """
 IGNORED = ".*.scratch/\n.*.tmp\n"  # what a process that was killed leaves, ours and DVC's
 STALE = 10  # seconds; no git command on the store takes as long
-NAME, EMAIL = "delivery", "delivery@users.noreply.github.com"
+# GitHub's own bot: another no-reply address may belong to a stranger's account.
+NAME, EMAIL = "github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com"
 IDENTITY = ("-c", f"user.name={NAME}", "-c", f"user.email={EMAIL}", "-c", "commit.gpgsign=false")
 
 

@@ -267,7 +267,10 @@ def test_commits_carry_the_machine_s_name_and_need_no_settings(
         monkeypatch.delenv(f"GIT_{who}_NAME")
         monkeypatch.delenv(f"GIT_{who}_EMAIL")
     store.pull()
-    assert made.git("log", "--format=%an %ae", cwd=workspace.STORE) == "delivery delivery@users.noreply.github.com"
+    assert (
+        made.git("log", "--format=%an %ae", cwd=workspace.STORE)
+        == "github-actions[bot] 41898282+github-actions[bot]@users.noreply.github.com"
+    )
 
 
 @pytest.mark.parametrize("lock", ["index.lock", "refs/heads/store.lock"])
