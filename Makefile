@@ -1,34 +1,45 @@
-# Every target is a short way to a verb of `python -m delivery`; the verbs do the work.
+# Every target is a short way to a verb of `delivery`; the verbs do the work.
 PYTHON ?= python3.11
+# Locked sets to install, by their file in requirements/. `dev` holds `pipeline`; CI installs what a job needs.
+REQUIREMENTS ?= dev
 BIN := .venv/bin
-RUN := $(BIN)/python -m delivery
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Where it is set, as in many images, each of a hundred processes compiles pandas and scikit-learn anew: 3 s each.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup run serve test mutants check docs drift lay lock scale structure ui
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 
 help:  ## this list, and the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
-	@if [ -x $(BIN)/python ]; then $(RUN) --help; else echo 'The verbs: make setup, then make help'; fi
+	@if [ -x $(BIN)/delivery ]; then $(BIN)/delivery --help; else echo 'The verbs: make setup, then make help'; fi
 
-setup: .venv/ready  ## .venv from the hashed locks
+setup: $(REQUIREMENTS:%=.venv/%)  ## .venv from the hashed locks
 
-.venv/ready: requirements/setup.txt requirements/dev.txt pyproject.toml
-	@echo 'setup: installing the locked environment into .venv (about a minute)'
-	@command -v $(PYTHON) >/dev/null || { echo 'error: $(PYTHON) is missing; install it or set PYTHON=...' >&2; exit 1; }
-	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/setup.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@touch $@
+# What a set was installed from and where. Not dates, which a checkout and a cache change; and the folder, which is written
+# into every script of .venv: one that was moved, or restored elsewhere, is built anew.
+made_of = $(CURDIR) $(shell cat requirements/setup.txt requirements/$(1).txt pyproject.toml | git hash-object --stdin)
+PIP := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python
+
+.venv/%: always
+	@if ! [ -x $(BIN)/python ] || [ "$$(cat .venv/ready-$* 2>/dev/null)" != '$(call made_of,$*)' ]; then \
+	  echo 'setup: installing the locked set $* into .venv (up to a minute)'; \
+	  command -v $(PYTHON) >/dev/null || { echo 'error: $(PYTHON) is missing; install it or set PYTHON=...' >&2; exit 1; }; \
+	  if ! [ -x $(BIN)/python ] || grep -qsvF '$(CURDIR) ' .venv/ready-*; then $(PYTHON) -m venv --clear .venv; fi && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/setup.txt && \
+	  $(PIP) --require-hashes -r requirements/$*.txt && \
+	  $(PIP) --no-deps --no-build-isolation --editable . && \
+	  echo '$(call made_of,$*)' > .venv/ready-$*; \
+	fi
+
+always:
 
 run: setup  ## everything in order: data, pipeline, report, gate, registry, service, load, drift
-	@$(RUN) run
+	@$(BIN)/delivery run
 
 serve: setup  ## the model on disk answers on http://127.0.0.1:8000 until you stop it
-	@$(RUN) serve
+	@$(BIN)/delivery serve
 
 test: setup  ## the tests, without Docker
 	@$(BIN)/python -m pytest
@@ -43,7 +54,7 @@ structure: setup  ## rooms, floors, arrows and sizes of src/, and what they may 
 	@$(BIN)/python benchmarks/structure.py
 
 drift: setup  ## would a new model be better? MONTH=2013-07
-	@$(RUN) drift $(if $(MONTH),--month $(MONTH))
+	@$(BIN)/delivery drift $(if $(MONTH),--month $(MONTH))
 
 docs: setup  ## the pages of docs/ as a site, in site/
 	@$(BIN)/zensical build --strict
@@ -61,8 +72,7 @@ lay:  ## the machinery beside a problem that has none of its own: INTO=folder
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock'
 
-scale: setup  ## what an outgrown set-up needs as well, into .venv (docs/how-to/scale.md)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/scale.txt
+scale: setup .venv/scale  ## what an outgrown set-up needs as well, into .venv (docs/how-to/scale.md)
 
 lock:  ## the hashed requirement locks from pyproject.toml
 	@$(LOCK) --extra dev --output-file requirements/dev.txt
