@@ -88,6 +88,9 @@ def python(folder: Path) -> Iterator[Path]:
     client.parent.mkdir(parents=True)
     client.write_text(CLIENT.format(python=sys.executable, cold=COLD, address=str(address)))
     client.chmod(0o755)
+    command_line = client.with_name("delivery")  # the console script
+    command_line.write_text('#!/bin/sh\nexec "${0%/*}/python" -m delivery "$@"\n')
+    command_line.chmod(0o755)
     command = [sys.executable, __file__, str(address)]
     with subprocess.Popen(command, env=os.environ | THREADS, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None

@@ -30,8 +30,10 @@ def refuse(path: Path) -> list[str]:
         wrong.append("it names a key or a secret")
     if yaml.safe_load(text)["permissions"] or job["permissions"] != {"contents": "read", "id-token": "write"}:
         wrong.append("its rights are others than reading, and GitHub's word for the job")
-    if list(steps).index(action) > list(steps).index("$/.github/actions/setup"):
-        wrong.append("it logs in after the store is needed")
+    if list(steps) != ["$/.github/actions/setup", action, "dvc pull"]:
+        wrong.append("it logs in before the checkout, which deletes what a login leaves, or after the remote is needed")
+    if job["steps"][0]["with"] != {"requirements": "scale"}:
+        wrong.append("the set with the cloud's library is not installed")
     if set(steps[action]["with"]) != settings:
         wrong.append("the login has other settings")
     if not re.search(rf"{action}@[0-9a-f]{{40}} # v\d", text):
@@ -63,7 +65,14 @@ def test_an_example_needs_no_key_and_the_least_rights(path: Path) -> None:
         ("permissions: {}", "permissions: write-all", "its rights are others"),
         ("e6de054238d6b7531b4efff3b6587d9aade6a06c", "v6", "the login is not pinned"),
         ("runs-on: ubuntu-latest", "runs_on: ubuntu-latest", "actionlint: "),
-        ("persist-credentials: false", "persist-credentials: true", "zizmor: "),
+        ("requirements: scale", "requirements: pipeline", "the set with the cloud's library"),
+        ("      - run: dvc pull\n", "", "it logs in before the checkout"),
+        (
+            "  cancel-in-progress: false\n",
+            "  cancel-in-progress: false\n\nenv: {A: '${{ secrets.A }}'}\n",
+            "it names a key",
+        ),
+        ("concurrency:\n  group: ${{ github.workflow }}\n  cancel-in-progress: false\n", "", "zizmor: "),
     ],
 )
 def test_a_spoilt_example_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:

@@ -12,6 +12,7 @@ GITHUB = Path(os.environ.get("DELIVERY_GITHUB", ROOT / ".github"))  # mutate.py 
 FILES = sorted(GITHUB.glob("workflows/*.yml"))
 ACTIONS = sorted(GITHUB.glob("actions/*/action.yml"))
 WORKFLOWS = {path.name: rules.load(path.read_text()) for path in FILES}
+SETUP = "$/.github/actions/setup"
 JOBS = [(file, job) for file, document in WORKFLOWS.items() for job in document["jobs"]]
 
 

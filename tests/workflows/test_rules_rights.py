@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from dotgithub import FILES, JOBS, WORKFLOWS, condition, job, steps
+from dotgithub import FILES, JOBS, SETUP, WORKFLOWS, condition, job, steps
 
 # What each job may do: less breaks a scenario, more is refused here.
 RIGHTS = {
@@ -92,18 +92,17 @@ def test_secrets_are_few_and_kept_in_an_environment():
             assert not used or job(file, name)["environment"]["name"] == "bot"
 
 
-def test_no_checkout_keeps_its_token():
-    for where, step in steps():
-        if "actions/checkout@" in step.get("uses", ""):
-            assert step["with"]["persist-credentials"] is False, where
+def test_the_only_checkouts_are_those_of_the_actions_and_none_keeps_its_token():
+    checkouts = [(where, step) for where, step in steps() if "actions/checkout@" in step.get("uses", "")]
+    assert [where for where, _ in checkouts] == ["cml/action.yml", "setup/action.yml"]
+    for where, step in checkouts:
+        assert step["with"]["persist-credentials"] is False, where
 
 
 def test_the_trusted_job_checks_out_no_code_of_a_pull_request():
     for file in ("comment.yml", "drift.yml", "batch.yml"):
-        checkouts = [
-            s for name in WORKFLOWS[file]["jobs"] for s in job(file, name)["steps"] if "checkout" in s.get("uses", "")
-        ]
-        assert [step["with"]["ref"] for step in checkouts] == ["${{ github.event.repository.default_branch }}"]
+        setups = [s for name in WORKFLOWS[file]["jobs"] for s in job(file, name)["steps"] if s.get("uses") == SETUP]
+        assert [step["with"]["ref"] for step in setups] == ["${{ github.event.repository.default_branch }}"]
     assert not [file for file, doc in WORKFLOWS.items() if "pull_request_target" in doc["on"]]
     assert [file for file, doc in WORKFLOWS.items() if "workflow_run" in doc["on"]] == ["comment.yml"]
 

@@ -1,6 +1,8 @@
 """What a job does: which commands, when one is left out, and what may not stand in a step."""
 
-from dotgithub import JOBS, WORKFLOWS, job, lines, steps
+import re
+
+from dotgithub import JOBS, SETUP, WORKFLOWS, job, lines, steps
 
 # What each job does, command by command: a step that is passed over is missed here.
 STEPS = {
@@ -8,7 +10,6 @@ STEPS = {
     ("ci.yml", "lint"): ["make check"],
     ("ci.yml", "test"): [
         "command -v haproxy || sudo apt-get install --yes --no-install-recommends haproxy",
-        "make scale",
         'suite "$SUITE"',
     ],
     ("ci.yml", "model"): ["reproduce", 'suite "$SUITE"'],
@@ -41,18 +42,48 @@ STEPS = {
 }
 # Steps that are left out at times, by what they use or run; what fails a job stays unconditional.
 MAYBE = {
-    ("ci.yml", "test"): {"command -v haproxy || sudo apt-get install --yes --no-install-recommends haproxy": "matrix.suite == 'deploy'",
-                         "make scale": "matrix.suite == 'scale'"},
+    ("ci.yml", "test"): {"command -v haproxy || sudo apt-get install --yes --no-install-recommends haproxy": "matrix.suite == 'deploy'"},
     ("report.yml", "report"): {"review${{ steps.review.outputs.suffix }}": "${{ !cancelled() }}",
                                "results${{ steps.review.outputs.suffix }}": "${{ !cancelled() && steps.review.outputs.stale == 'true' }}"},
     ("report.yml", "push"): {"app": "vars.APP_CLIENT_ID != ''"},
     ("drift.yml", "drift"): {"app": "vars.APP_CLIENT_ID != ''"},
 }  # fmt: skip
+# What each job asks of its set-up, but for the model's folder: what is checked out, what is installed, whether the store is.
+PIPELINE: dict = {}
+SETUPS = {
+    ("batch.yml", "batch"): {"ref": "${{ github.event.repository.default_branch }}"},
+    ("ci.yml", "lint"): {"requirements": "dev", "store": "false"},
+    ("ci.yml", "test"): {"requirements": "${{ matrix.suite == 'scale' && 'dev scale' || 'dev' }}", "store": "false"},
+    ("ci.yml", "model"): {"requirements": "dev"},
+    ("ci.yml", "image"): PIPELINE,
+    ("comment.yml", "comment"): {"ref": "${{ github.event.repository.default_branch }}"},
+    ("deploy.yml", "deploy"): PIPELINE,
+    ("doctor.yml", "doctor"): PIPELINE,
+    ("drift.yml", "drift"): {"ref": "${{ github.event.repository.default_branch }}"},
+    ("pages.yml", "build"): {"requirements": "dev", "store": "false"},
+    ("promote.yml", "measure"): PIPELINE,
+    ("promote.yml", "image"): {"requirements": ""},
+    ("promote.yml", "apply"): {"fetch-depth": 0},
+    ("report.yml", "report"): {"ref": "${{ github.event.pull_request.head.sha || github.sha }}", "fetch-depth": 0},
+    ("report.yml", "push"): {"ref": "${{ github.head_ref }}"},
+    ("report.yml", "tell"): {"store": "false"},
+    ("rollback.yml", "rollback"): PIPELINE,
+}
+
+
+def test_every_job_begins_with_its_set_up():
+    found = {}
+    for key in JOBS:
+        setups = [step for step in job(*key)["steps"] if step.get("uses") == SETUP]
+        if setups:
+            assert setups == job(*key)["steps"][:1], key
+            found[key] = {name: value for name, value in setups[0].get("with", {}).items() if name != "directory"}
+    assert found == SETUPS
 
 
 def test_every_job_runs_these_steps():
     found = {key: [step["run"].strip() for step in job(*key)["steps"] if "run" in step] for key in JOBS}
-    verb = ".venv/bin/python -m delivery "
+    verb = "delivery "
     assert {key: [line.removeprefix(verb) for line in lines] for key, lines in found.items()} == STEPS
 
 
@@ -70,7 +101,7 @@ def test_steps_are_short_and_no_expression_reaches_a_shell():
     for where, step in steps():
         assert step.get("run", "").strip().count("\n") < 3, where
         assert "${{" not in step.get("run", ""), where
-        assert step.get("run", "").count("python -m delivery") <= 1, f"{where}: one verb a step"
+        assert len(re.findall(r"\bdelivery [a-z]", step.get("run", ""))) <= 1, f"{where}: one verb a step"
 
 
 def test_only_what_may_be_missing_may_fail_in_silence_and_it_says_why():
@@ -99,3 +130,21 @@ def test_what_a_model_in_a_folder_needs_is_said_everywhere():
                         name,
                     )
                     assert "suffix" in step["with"]["name"], (file, name)
+
+
+def test_an_environment_is_kept_for_one_folder_interpreter_kind_of_runner_and_lock():
+    """It holds absolute paths. `make setup` looks for itself (tests/unit/test_makefile.py), so it is always asked."""
+    found = {
+        step["with"]["key"]: step
+        for where, step in steps()
+        if where == "setup/action.yml" and "cache@" in step.get("uses", "")
+    }
+    (key,) = [key for key in found if key.startswith("venv-")]
+    for part in ("inputs.requirements", "runner.environment", "runner.os", "runner.arch", "steps.python.outputs.python-path",
+                 "github.workspace", "inputs.directory", "/requirements/*.txt", "/pyproject.toml"):  # fmt: skip
+        assert part in key
+    assert "restore-keys" not in found[key]["with"]
+    (install,) = [
+        step for where, step in steps() if where == "setup/action.yml" and "make setup" in step.get("run", "")
+    ]
+    assert install["if"] == found[key]["if"] == "inputs.requirements != ''"

@@ -64,7 +64,8 @@ def run(hub: Hub, repo: Repo, file: str, event: Event, machine: Machine, run_id:
         file_.write_text(_for_act(file_.read_text(), theirs["jobs"]))
     for one in [here, *shared]:
         for file_ in (one.folder / ".github").rglob("*.yml"):
-            file_.write_text(callers.own(file_.read_text(), one).replace("      deployment: false", "      #"))
+            text = callers.own(file_.read_text(), one).replace("      deployment: false", "      #")
+            file_.write_text(text.replace("github.token", "env.HUB_TOKEN") if file_.name == "action.yml" else text)
     brought = [replace(here, folder=_light(checkout, place / "own")), *shared]
     (place / "tokens").mkdir()
     for job, token in tokens.items():
@@ -161,7 +162,11 @@ def _for_act(text: str, jobs: Json) -> str:
     for piece in rest:
         job = piece.strip().partition(":")[0]
         assert job in jobs, f"a line that looks like a job and is none: {job}"
-        told = re.sub(r"\b(github\.token|secrets\.GITHUB_TOKEN)\b", f"secrets.TOKEN_{_upper(job)}", piece)
+        secret = f"secrets.TOKEN_{_upper(job)}"
+        told = re.sub(r"\b(github\.token|secrets\.GITHUB_TOKEN)\b", secret, piece)
+        if "\n    steps:\n" in told:  # an action sees no secrets: it gets the token by the job's environment
+            told = told if "\n    env:\n" in told else told.replace("\n    steps:\n", "\n    env:\n    steps:\n")
+            told = told.replace("\n    env:\n", f"\n    env:\n      HUB_TOKEN: ${{{{ {secret} }}}}\n")
         if re.search(r"(?m)^    uses: ", piece) and "    secrets:" not in piece:
             told = f"{told.rstrip()}\n    secrets: inherit\n\n"  # a called workflow has its own github.token
         pieces.append(told)
