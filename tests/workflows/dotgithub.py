@@ -13,7 +13,17 @@ FILES = sorted(GITHUB.glob("workflows/*.yml"))
 ACTIONS = sorted(GITHUB.glob("actions/*/action.yml"))
 WORKFLOWS = {path.name: rules.load(path.read_text()) for path in FILES}
 SETUP = "$/.github/actions/setup"
-JOBS = [(file, job) for file, document in WORKFLOWS.items() for job in document["jobs"]]
+JOBS = [
+    (file, job)
+    for file, document in WORKFLOWS.items()
+    for job, about in document["jobs"].items()
+    if "uses" not in about
+]
+# Jobs that call a workflow of this repository, and its file.
+CALLS = {
+    (file, job): about["uses"].removeprefix("$/.github/workflows/")
+    for file, document in WORKFLOWS.items() for job, about in document["jobs"].items() if "uses" in about
+}  # fmt: skip
 
 
 def job(file: str, name: str) -> dict:

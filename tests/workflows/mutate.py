@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 # Those of the linters last: a mutant that another one finds does not wait for them.
 RULES = sorted((path.name for path in HERE.glob("test_rules_*.py")), key=lambda name: "linters" in name)
-# The scenarios that need each file, cheapest first.
+# The scenarios that need each file and the one it calls, cheapest first.
 SCENARIOS = {
     "batch.yml": ["test_operations.py::test_batch_scores_with_what_serves_and_keeps_it"],
     "ci.yml": ["test_pull_request.py::test_a_failing_suite_shows_in_the_summary_and_blocks",
@@ -47,7 +47,7 @@ GATES = (
     "delivery reproduce",
     "delivery rehearse",
     "make check",
-    'test "$R',
+    "jq --exit",
 )
 # Pattern of a line, what takes its place, and what that is called.
 LINES = (
@@ -63,8 +63,11 @@ LINES = (
     (r"^( +- uses: [\w./-]+)@[0-9a-f]{40} # (v[\d.]+)$", r"\1@\2", "pin loosened"),
     (r"^    needs: .*$", "", "order removed"),
     (r"^ +directory: \$\{\{ inputs.*$", "", "folder not passed on"),
+    (r"^ +(?:ref|fetch-depth|requirements|store): .*$", "", "set-up left to its default"),
+    (r"^    secrets: inherit.*$", "", "secrets not handed on"),
+    (r"^      (?:run|number|suites|model-suites): .*$", "", "input not passed on"),
     (r"^ +working-directory: .*$", "", "folder not worked in"),
-    (r"^( +path: )\$\{\{ inputs\.directory [^}]*\}\}/", r"\1", "folder forgotten"),
+    (r"^( +path: )\$\{\{ inputs\.directory \}\}/", r"\1", "folder forgotten"),
     (r"^( +(?:- )?group: .*)\$\{\{ inputs\.directory \}\}$", r"\1", "one queue for several models"),
     (r"^( +name: .*)\$\{\{ \w+\.\w+\.outputs\.suffix \}\}$", r"\1", "one name for several models"),
     (r"^    runs-on: .*$", "    runs-on: self-hosted", "own machine for all"),
@@ -131,7 +134,7 @@ def main() -> int:
                 github = Path(scratch, ".github")
                 shutil.copytree(ROOT / ".github", github)
                 (github / "workflows" / path.name).write_text(text)
-                by = killed(github, SCENARIOS[path.name] if options.scenarios else RULES)
+                by = killed(github, SCENARIOS[path.name.removeprefix("_")] if options.scenarios else RULES)
             count, survived = count + 1, survived + (not by)
             print(f"{'killed  ' if by else 'SURVIVED'} {path.name} {name}{f'  by {by}' if by else ''}", flush=True)
     print(f"{count - survived} of {count} mutants killed")

@@ -152,7 +152,7 @@ def test_with_an_apps_token_the_pull_request_starts_its_checks_itself(proposed):
     proposed.repo.secrets.clear()
     (pull,) = proposed.repo.pulls.values()
     assert pull["user"]["login"] == "robot[bot]"
-    assert proposed.checks(pull["head"]["sha"])["report"] == "success"
+    assert proposed.checks(pull["head"]["sha"])["report / report"] == "success"
     assert run(proposed, "report").event == "pull_request"  # not dispatched
     assert [event for event in proposed.router.held[held:] if event.name == "pull_request"] == []
     (comment,) = proposed.comments(pull["number"])

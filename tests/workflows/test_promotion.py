@@ -87,7 +87,7 @@ def test_what_fails_leaves_staging_as_it_was_and_says_why(only_promote, edit, jo
     push(only_promote, edit, "Past review")
     only_promote.settle()
     promote = run(only_promote, "promote")
-    assert promote.jobs[job] == "failure"
+    assert promote.jobs[f"promote / {job}"] == "failure"
     assert says in promote.summary
     assert only_promote.aliases() == before
     assert only_promote.versions() == versions

@@ -15,7 +15,7 @@ def quiet(settled):
 
 def placed(there) -> str:
     """The summary of the newest report that a pull request's labels have placed."""
-    return [one.summary for one in there.router.runs if one.jobs.get("place") == "success"][-1]
+    return [one.summary for one in there.router.runs if one.jobs.get("report / runner") == "success"][-1]
 
 
 def test_an_improvement_gets_its_results_committed_and_says_so(quiet):
@@ -23,11 +23,11 @@ def test_an_improvement_gets_its_results_committed_and_says_so(quiet):
     first = quiet.head(number)
     quiet.settle()
 
-    assert quiet.checks(first)["report"] == "failure"  # dvc.lock was not what the params give
+    assert quiet.checks(first)["report / report"] == "failure"  # dvc.lock was not what the params give
     assert quiet.head(number) != first
     pushed = quiet.repo.file("slower", "dvc.lock")
     assert "learning_rate: 0.05" in pushed
-    assert quiet.checks(quiet.head(number))["report"] == "success"  # started by dispatch, on the bot's commit
+    assert quiet.checks(quiet.head(number))["report / report"] == "success"  # started by dispatch, on the bot's commit
     (comment,) = quiet.comments(number)
     assert quiet.head(number)[:8] in comment
     assert "better" in comment
@@ -49,7 +49,7 @@ def test_with_an_apps_token_the_committed_results_start_their_checks_themselves(
     first = quiet.head(number)
     quiet.settle()
     assert quiet.head(number) != first
-    assert quiet.checks(quiet.head(number))["report"] == "success"
+    assert quiet.checks(quiet.head(number))["report / report"] == "success"
     assert [each.event for each in quiet.router.runs if each.workflow == "report"] == ["pull_request", "pull_request"]
     (comment,) = quiet.comments(number)
     assert quiet.head(number)[:8] in comment
@@ -60,7 +60,7 @@ def test_a_worse_model_cannot_be_merged(quiet):
     quiet.settle()
     (comment,) = quiet.comments(number)
     assert "do not merge" in comment
-    assert quiet.checks(quiet.head(number))["report"] == "failure"
+    assert quiet.checks(quiet.head(number))["report / report"] == "failure"
     assert not quiet.mergeable(number)
 
 
@@ -83,7 +83,7 @@ def test_a_difference_within_noise_is_called_that_and_a_second_push_updates_the_
     assert "runs on self-hosted gpu; `runner:huge` is ignored" in placed(quiet)
     (comment,) = quiet.comments(number)
     assert second[:8] in comment
-    assert quiet.checks(second)["report"] == "success"
+    assert quiet.checks(second)["report / report"] == "success"
 
 
 def test_a_lock_that_somebody_made_up_cannot_pass(quiet):
@@ -100,7 +100,7 @@ def test_a_lock_that_somebody_made_up_cannot_pass(quiet):
     number = quiet.propose("made-up", edit)
     first = quiet.head(number)
     quiet.settle()
-    assert quiet.checks(first)["report"] == "failure"
+    assert quiet.checks(first)["report / report"] == "failure"
     assert "dvc.lock" in quiet.comments(number)[0] or quiet.head(number) != first
 
 
@@ -128,7 +128,9 @@ def test_a_fork_is_told_what_to_run(quiet):
     assert not quiet.mergeable(number)
     assert "by CML" in run(quiet, "comment").summary
     report = run(quiet, "report")
-    assert report.jobs == {"place": "skipped", "report": "failure", "push": "skipped", "tell": "skipped"}
+    assert report.jobs == {
+        "report / runner": "skipped", "report / report": "failure", "report / push": "skipped", "report / comment": "skipped"
+    }  # fmt: skip
     assert "python -m delivery reproduce" in report.summary
     assert {path for path in quiet.stored() if not path.startswith("plots/")} == set(before)
 
@@ -150,5 +152,5 @@ def test_a_failing_suite_shows_in_the_summary_and_blocks(settled):
     settled.settle()
     assert not settled.mergeable(number)
     ci = run(settled, "ci")
-    assert (ci.jobs["test"], ci.jobs["lint"], ci.jobs["required"]) == ("failure", "success", "failure")
+    assert (ci.jobs["ci / test"], ci.jobs["ci / lint"], ci.jobs["ci / required"]) == ("failure", "success", "failure")
     assert "test_sum" in ci.summary

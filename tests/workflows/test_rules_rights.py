@@ -4,53 +4,54 @@ import json
 import re
 
 import pytest
-from dotgithub import FILES, JOBS, SETUP, WORKFLOWS, condition, job, steps
+from dotgithub import CALLS, FILES, JOBS, SETUP, WORKFLOWS, condition, job, steps
+from harness import callers
 
 # What each job may do: less breaks a scenario, more is refused here.
 RIGHTS = {
     ("batch.yml", "batch"): {"contents": "write"},
-    ("ci.yml", "image"): {"contents": "read"},
-    ("ci.yml", "lint"): {"contents": "read"},
-    ("ci.yml", "model"): {"contents": "read"},
-    ("ci.yml", "required"): {},
-    ("ci.yml", "test"): {"contents": "read"},
-    ("comment.yml", "comment"): {"actions": "read", "contents": "write", "pull-requests": "write"},
+    ("_ci.yml", "image"): {"contents": "read"},
+    ("_ci.yml", "lint"): {"contents": "read"},
+    ("_ci.yml", "model"): {"contents": "read"},
+    ("_ci.yml", "required"): {},
+    ("_ci.yml", "test"): {"contents": "read"},
+    ("_comment.yml", "comment"): {"actions": "read", "contents": "write", "pull-requests": "write"},
     ("deploy.yml", "deploy"): {"contents": "write", "packages": "read", "attestations": "read", "deployments": "write"},
     ("doctor.yml", "doctor"): {"contents": "read", "actions": "read"},
     ("drift.yml", "drift"): {"contents": "write", "pull-requests": "write", "actions": "write"},
     ("pages.yml", "build"): {"contents": "read"},
     ("pages.yml", "publish"): {"pages": "write", "id-token": "write"},
-    ("promote.yml", "apply"): {
+    ("_promote.yml", "apply"): {
         "contents": "write",
         "pull-requests": "read",
         "packages": "read",
         "attestations": "read",
         "deployments": "write",
     },
-    ("promote.yml", "image"): {"contents": "read", "packages": "write", "id-token": "write", "attestations": "write"},
-    ("promote.yml", "measure"): {"contents": "read"},
-    ("report.yml", "place"): {"contents": "read"},
-    ("report.yml", "push"): {"contents": "write", "actions": "write"},
-    ("report.yml", "report"): {"contents": "read"},
-    ("report.yml", "tell"): {"contents": "read", "actions": "write"},
+    ("_promote.yml", "image"): {"contents": "read", "packages": "write", "id-token": "write", "attestations": "write"},
+    ("_promote.yml", "measure"): {"contents": "read"},
+    ("_report.yml", "runner"): {"contents": "read"},
+    ("_report.yml", "push"): {"contents": "write", "actions": "write"},
+    ("_report.yml", "report"): {"contents": "read"},
+    ("_report.yml", "comment"): {"contents": "read", "actions": "write"},
     ("rollback.yml", "rollback"): {"contents": "write", "packages": "read", "deployments": "write"},
 }
 ENVIRONMENTS = {
     ("deploy.yml", "deploy"): "${{ inputs.environment }}",
     ("drift.yml", "drift"): "bot",
     ("pages.yml", "publish"): "github-pages",
-    ("promote.yml", "apply"): "${{ needs.measure.outputs.environment }}",
-    ("report.yml", "push"): "bot",
+    ("_promote.yml", "apply"): "${{ needs.measure.outputs.environment }}",
+    ("_report.yml", "push"): "bot",
     ("rollback.yml", "rollback"): "${{ inputs.environment }}",
 }
 # What may have to run on the host that it deploys to.
-LASTING = {("deploy.yml", "deploy"), ("promote.yml", "apply"), ("rollback.yml", "rollback")}
+LASTING = {("deploy.yml", "deploy"), ("_promote.yml", "apply"), ("rollback.yml", "rollback")}
 # What may run elsewhere than on GitHub's machines.
 RUNNERS = dict.fromkeys(LASTING, "${{ vars.DEPLOY_RUNNER || 'ubuntu-latest' }}") | {
     (
-        "report.yml",
+        "_report.yml",
         "report",
-    ): """${{ fromJSON(needs.place.result == 'success' && needs.place.outputs.labels || '["ubuntu-latest"]') }}""",
+    ): """${{ fromJSON(needs.runner.result == 'success' && needs.runner.outputs.labels || '["ubuntu-latest"]') }}""",
 }
 # Of a pull request: neither from a fork nor by Dependabot.
 OWN = ("pull_request.head.repo.full_name == github.repository", "github.actor != 'dependabot[bot]'")
@@ -59,6 +60,22 @@ OWN = ("pull_request.head.repo.full_name == github.repository", "github.actor !=
 def test_nothing_is_allowed_at_the_top_and_each_job_gets_what_it_needs():
     assert all(document["permissions"] == {} for document in WORKFLOWS.values())
     assert {key: job(*key)["permissions"] for key in JOBS} == RIGHTS
+
+
+def test_a_call_may_do_what_its_jobs_need_and_no_more():
+    """With less GitHub refuses the run; more, and a called job could have it."""
+    assert {key: job(*key)["permissions"] for key in CALLS} == {
+        key: callers.needed(WORKFLOWS[file]) for key, file in CALLS.items()
+    }
+
+
+def test_secrets_are_handed_on_where_a_called_job_has_an_environment_and_nowhere_else():
+    for key, file in CALLS.items():
+        declared = WORKFLOWS[file]["on"]["workflow_call"].get("secrets") or {}
+        assert job(*key).get("secrets") == ("inherit" if declared else None)
+        assert bool(declared) == any(one[0] == file for one in ENVIRONMENTS)
+        used = set(re.findall(r"secrets\.(\w+)", json.dumps(WORKFLOWS[file]["jobs"])))
+        assert used == declared.keys(), file
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -100,7 +117,7 @@ def test_the_only_checkouts_are_those_of_the_actions_and_none_keeps_its_token():
 
 
 def test_the_trusted_job_checks_out_no_code_of_a_pull_request():
-    for file in ("comment.yml", "drift.yml", "batch.yml"):
+    for file in ("_comment.yml", "drift.yml", "batch.yml"):
         setups = [s for name in WORKFLOWS[file]["jobs"] for s in job(file, name)["steps"] if s.get("uses") == SETUP]
         assert [step["with"]["ref"] for step in setups] == ["${{ github.event.repository.default_branch }}"]
     assert not [file for file, doc in WORKFLOWS.items() if "pull_request_target" in doc["on"]]
@@ -109,17 +126,20 @@ def test_the_trusted_job_checks_out_no_code_of_a_pull_request():
 
 def test_results_are_pushed_to_whose_branch_may_be_pushed_to():
     """`--pushes` says that the job `push` will: the two must agree, and neither may mean a fork or Dependabot."""
-    said = job("report.yml", "report")["env"]["PUSHES"]
+    (review,) = [step for step in job("_report.yml", "report")["steps"] if step.get("id") == "review"]
+    said = review["env"]["PUSHES"]
     for part in OWN:
         assert part in said
-        assert part in condition("report.yml", "push")
+        assert part in condition("_report.yml", "push")
 
 
 def test_own_runners_are_for_pull_requests_of_this_repository_only():
     """The one job that a label may place elsewhere is placed by a job that no fork and no Dependabot sets off."""
-    assert {key for key in RUNNERS if "DEPLOY" not in RUNNERS[key]} == {("report.yml", "report")}
-    assert all(part in condition("report.yml", "place") for part in OWN)
-    assert job("report.yml", "place")["outputs"] == {"labels": "${{ steps.runner.outputs.labels }}"}
-    (step,) = job("report.yml", "place")["steps"]  # no checkout: no code of the branch but this repository's workflows
+    assert {key for key in RUNNERS if "DEPLOY" not in RUNNERS[key]} == {("_report.yml", "report")}
+    assert all(part in condition("_report.yml", "runner") for part in OWN)
+    assert job("_report.yml", "runner")["outputs"] == {"labels": "${{ steps.runner.outputs.labels }}"}
+    (step,) = job("_report.yml", "runner")[
+        "steps"
+    ]  # no checkout: no code of the branch but this repository's workflows
     assert step["uses"] == "$/.github/actions/runner"
     assert step["with"]["known"] == "${{ vars.RUNNERS }}"

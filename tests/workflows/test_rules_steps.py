@@ -7,15 +7,15 @@ from dotgithub import JOBS, SETUP, WORKFLOWS, job, lines, steps
 # What each job does, command by command: a step that is passed over is missed here.
 STEPS = {
     ("batch.yml", "batch"): ['batch --month "$MONTH" --model "$MODEL" --push'],
-    ("ci.yml", "lint"): ["make check"],
-    ("ci.yml", "test"): [
+    ("_ci.yml", "lint"): ["make check"],
+    ("_ci.yml", "test"): [
         "command -v haproxy || sudo apt-get install --yes --no-install-recommends haproxy",
         'suite "$SUITE"',
     ],
-    ("ci.yml", "model"): ["reproduce", 'suite "$SUITE"'],
-    ("ci.yml", "image"): ["reproduce", "rehearse --image delivery:ci --contract"],
-    ("ci.yml", "required"): ["test \"$RESULTS\" = 'success success success success'"],
-    ("comment.yml", "comment"): ['comment post .cache/review --run "$RUN"'],
+    ("_ci.yml", "model"): ["reproduce", 'suite "$SUITE"'],
+    ("_ci.yml", "image"): ["reproduce", "rehearse --image delivery:ci --contract"],
+    ("_ci.yml", "required"): ['jq --exit-status \'map_values(.result) | ., all(. == "success")\' <<< "$NEEDS"'],
+    ("_comment.yml", "comment"): ['comment post .cache/review --run "$RUN"'],
     ("deploy.yml", "deploy"): [
         'deploy "$VERSION" "$ENVIRONMENT" --canary "$CANARY" --shadow "$SHADOW"',
         'status "$ENVIRONMENT"',
@@ -28,13 +28,13 @@ STEPS = {
     ],
     ("pages.yml", "build"): ["make docs"],
     ("pages.yml", "publish"): [],
-    ("promote.yml", "measure"): ['promote measure --branch "$GITHUB_REF_NAME"'],
-    ("promote.yml", "image"): ['echo "name=ghcr.io/${GITHUB_REPOSITORY,,}${SUFFIX,,}" >> "$GITHUB_OUTPUT"'],
-    ("promote.yml", "apply"): ['promote apply --branch "$GITHUB_REF_NAME" --image "$IMAGE"'],
-    ("report.yml", "place"): [],
-    ("report.yml", "report"): ['review --base "$BASE" --number "$NUMBER" "$PUSHES"'],
-    ("report.yml", "push"): ['results push .cache/results --branch "$BRANCH" --of "$OF" --number "$NUMBER" "$CHECKS"'],
-    ("report.yml", "tell"): ['comment start --run "$GITHUB_RUN_ID"'],
+    ("_promote.yml", "measure"): ['promote measure --branch "$GITHUB_REF_NAME"'],
+    ("_promote.yml", "image"): ['echo "name=ghcr.io/${GITHUB_REPOSITORY,,}${SUFFIX,,}" >> "$GITHUB_OUTPUT"'],
+    ("_promote.yml", "apply"): ['promote apply --branch "$GITHUB_REF_NAME" --image "$IMAGE"'],
+    ("_report.yml", "runner"): [],
+    ("_report.yml", "report"): ['review --base "$BASE" --number "$NUMBER" "$PUSHES"'],
+    ("_report.yml", "push"): ['results push .cache/results --branch "$BRANCH" --of "$OF" --number "$NUMBER" "$CHECKS"'],
+    ("_report.yml", "comment"): ['comment start --run "$GITHUB_RUN_ID"'],
     ("rollback.yml", "rollback"): [
         'rollback "$ENVIRONMENT" --to "$TO" --reason "$REASON"',
         'status "$ENVIRONMENT"',
@@ -42,31 +42,31 @@ STEPS = {
 }
 # Steps that are left out at times, by what they use or run; what fails a job stays unconditional.
 MAYBE = {
-    ("ci.yml", "test"): {"command -v haproxy || sudo apt-get install --yes --no-install-recommends haproxy": "matrix.suite == 'deploy'"},
-    ("report.yml", "report"): {"review${{ steps.review.outputs.suffix }}": "${{ !cancelled() }}",
+    ("_ci.yml", "test"): {"command -v haproxy || sudo apt-get install --yes --no-install-recommends haproxy": "matrix.suite == 'deploy'"},
+    ("_report.yml", "report"): {"review${{ steps.review.outputs.suffix }}": "${{ !cancelled() }}",
                                "results${{ steps.review.outputs.suffix }}": "${{ !cancelled() && steps.review.outputs.stale == 'true' }}"},
-    ("report.yml", "push"): {"app": "vars.APP_CLIENT_ID != ''"},
+    ("_report.yml", "push"): {"app": "vars.APP_CLIENT_ID != ''"},
     ("drift.yml", "drift"): {"app": "vars.APP_CLIENT_ID != ''"},
 }  # fmt: skip
 # What each job asks of its set-up, but for the model's folder: what is checked out, what is installed, whether the store is.
 PIPELINE: dict = {}
 SETUPS = {
     ("batch.yml", "batch"): {"ref": "${{ github.event.repository.default_branch }}"},
-    ("ci.yml", "lint"): {"requirements": "dev", "store": "false"},
-    ("ci.yml", "test"): {"requirements": "${{ matrix.suite == 'scale' && 'dev scale' || 'dev' }}", "store": "false"},
-    ("ci.yml", "model"): {"requirements": "dev"},
-    ("ci.yml", "image"): PIPELINE,
-    ("comment.yml", "comment"): {"ref": "${{ github.event.repository.default_branch }}"},
+    ("_ci.yml", "lint"): {"requirements": "dev", "store": "false"},
+    ("_ci.yml", "test"): {"requirements": "${{ matrix.suite == 'scale' && 'dev scale' || 'dev' }}", "store": "false"},
+    ("_ci.yml", "model"): {"requirements": "dev"},
+    ("_ci.yml", "image"): PIPELINE,
+    ("_comment.yml", "comment"): {"ref": "${{ github.event.repository.default_branch }}"},
     ("deploy.yml", "deploy"): PIPELINE,
     ("doctor.yml", "doctor"): PIPELINE,
     ("drift.yml", "drift"): {"ref": "${{ github.event.repository.default_branch }}"},
     ("pages.yml", "build"): {"requirements": "dev", "store": "false"},
-    ("promote.yml", "measure"): PIPELINE,
-    ("promote.yml", "image"): {"requirements": ""},
-    ("promote.yml", "apply"): {"fetch-depth": 0},
-    ("report.yml", "report"): {"ref": "${{ github.event.pull_request.head.sha || github.sha }}", "fetch-depth": 0},
-    ("report.yml", "push"): {"ref": "${{ github.head_ref }}"},
-    ("report.yml", "tell"): {"store": "false"},
+    ("_promote.yml", "measure"): PIPELINE,
+    ("_promote.yml", "image"): {"requirements": ""},
+    ("_promote.yml", "apply"): {"fetch-depth": 0},
+    ("_report.yml", "report"): {"ref": "${{ github.event.pull_request.head.sha || github.sha }}", "fetch-depth": 0},
+    ("_report.yml", "push"): {"ref": "${{ github.head_ref }}"},
+    ("_report.yml", "comment"): {"store": "false"},
     ("rollback.yml", "rollback"): PIPELINE,
 }
 
@@ -118,14 +118,14 @@ def test_what_a_model_in_a_folder_needs_is_said_everywhere():
     for file in (file for file, doc in WORKFLOWS.items() if "directory" in str(doc["on"].get("workflow_call"))):
         for name, about in WORKFLOWS[file]["jobs"].items():
             verbs = [step for step in about["steps"] if "delivery" in step.get("run", "")]
-            where = {"run": {"working-directory": "${{ inputs.directory || '.' }}"}}
+            where = {"run": {"working-directory": "${{ inputs.directory }}"}}
             assert about.get("defaults") == where or not verbs, (file, name)
             for step in about["steps"]:
                 if "setup" in (uses := step.get("uses", "")) and "$/" in uses:
-                    assert "directory" in step["with"] or (file, name) == ("ci.yml", "lint"), (file, name)
+                    assert "directory" in step["with"] or (file, name) == ("_ci.yml", "lint"), (file, name)
                 if "artifact@" in uses:
                     paths = step["with"].get("path", "").split("\n")
-                    assert all(path.startswith("${{ inputs.directory || '.' }}") for path in paths if path), (
+                    assert all(path.startswith("${{ inputs.directory }}") for path in paths if path), (
                         file,
                         name,
                     )

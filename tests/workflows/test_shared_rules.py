@@ -35,14 +35,11 @@ def test_a_caller_says_when_and_with_what_rights_and_one_commit(path):
     assert document["name"] == path.stem  # `workflow_run` and dispatches go by these names
     (only,) = calling(path).values()
     job, theirs = only
-    assert theirs["name"] == path.stem
-    needed: dict[str, str] = {}
-    for called in theirs["jobs"]:
-        for scope, level in rules.rights(theirs, called, fork=False).items():
-            needed[scope] = max(level, needed.get(scope, "none"), key=callers.LEVELS.index)
-    assert job["permissions"] == needed  # less, and GitHub refuses the run; more, and a called job could have it
-    declared = theirs["on"]["workflow_call"].get("inputs") or {}
-    assert (job.get("with") or {}).keys() <= declared.keys()
+    assert theirs["name"] == f"_{path.stem}"
+    assert job["permissions"] == callers.needed(
+        theirs
+    )  # less, and GitHub refuses the run; more, and a called job could have it
+    assert not callers.inputs_refused(document, next(iter(calling(path))), theirs)
     assert ("secrets" in job) == ("secrets" in theirs["on"]["workflow_call"])
     pins = re.findall(r"uses: (\S+)@(\S+)", path.read_text())
     assert all(CALL.fullmatch(f"{where}@{pin}") for where, pin in pins if where.startswith("OWNER"))
@@ -51,15 +48,31 @@ def test_a_caller_says_when_and_with_what_rights_and_one_commit(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
-def test_a_caller_listens_to_what_the_workflow_listens_to(path):
-    (only,) = calling(path).values()
-    own, theirs = rules.load(path.read_text())["on"], only[1]["on"]
-    assert own.keys() == theirs.keys() - {"workflow_call"}
-    assert (own["workflow_dispatch"] or {}).get("inputs") == (theirs["workflow_dispatch"] or {}).get("inputs")
+def test_a_caller_does_what_the_workflow_of_the_same_name_does_here(path):
+    """But for the commit it names, its own list of suites and branches, and the matrix over several models."""
+    own, ours = rules.load(path.read_text()), OWN[path.name]
+    caller = path.stem
+    if "branches" in (own["on"].get("push") or {}):
+        own["on"]["push"]["branches"] = ours["on"]["push"]["branches"]
+    if "several" in path.parts and path.stem in ("promote", "report"):
+        assert own["jobs"][caller].pop("strategy")["matrix"] == {
+            "directory": "${{ fromJSON(needs.models.outputs.models) }}"
+        }
+        assert own["jobs"][caller].pop("needs") == "models"
+        assert own["jobs"][caller].pop("if") == "needs.models.outputs.models != '[]'"
+        assert own["jobs"][caller]["with"].pop("directory") == "${{ matrix.directory }}"
+        own["jobs"] = {caller: {key: value for key, value in own["jobs"][caller].items() if value}}
+        if path.stem == "promote":  # a push that was left out might have changed another model
+            assert own["concurrency"].pop("queue") == "max"
+    own["jobs"][caller]["uses"] = ours["jobs"][caller]["uses"]
+    if path.stem == "ci":
+        assert "with" not in own["jobs"]["ci"]
+        own["jobs"]["ci"]["with"] = ours["jobs"]["ci"]["with"]
+    assert own == ours
 
 
 def test_every_workflow_that_can_be_called_has_a_caller():
-    shared = {file for file, document in OWN.items() if "workflow_call" in document["on"]}
+    shared = {file.removeprefix("_") for file, document in OWN.items() if "workflow_call" in document["on"]}
     assert {path.name for path in FILES if "one" in path.parts} == shared
     assert {path.name for path in FILES if "several" in path.parts} == shared - {"ci.yml"}
 
@@ -76,6 +89,7 @@ def test_protection_asks_for_checks_that_exist(which):
         known |= {job["name"] for job in document["jobs"].values() if "name" in job}
         known |= {f"{key} / {job}" for key, (_, theirs) in calling(path).items() for job in theirs["jobs"]}
     assert set(wanted) <= known
+    assert which == "several" or rule == ours  # a repository of one model asks for the same as the machinery
     assert [kind["type"] for kind in rule["rules"]] == [kind["type"] for kind in ours["rules"]]
 
 
@@ -106,10 +120,10 @@ def test_what_is_laid_is_ignored_and_what_is_owned_is_not():
 def test_a_launched_machine_is_for_own_pull_requests_and_always_given_back():
     document = rules.load(MACHINE.read_text())
     launch, end = document["jobs"]["launch"], document["jobs"]["end"]
-    place = OWN["report.yml"]["jobs"]["place"]["if"]
+    runner = OWN["_report.yml"]["jobs"]["runner"]["if"]
     for part in ("pull_request.head.repo.full_name == github.repository", "github.actor != 'dependabot[bot]'"):
         assert part in launch["if"]
-        assert part in place
+        assert part in runner
     command = launch["steps"][-1]["run"]
     for option in ("--single", "--idle-timeout=600", "--labels=gpu", '--cloud-metadata="report=$HEAD"'):
         assert option in command

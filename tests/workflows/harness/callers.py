@@ -1,4 +1,4 @@
-"""Workflows and actions of another repository, at one commit: what `uses: owner/name/.github/...@sha` brings."""
+"""Workflows and actions of a repository at one commit: what `uses: owner/name/.github/...@sha` and `$/...` bring."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ LEVELS = ("none", "read", "write")
 
 @dataclass(frozen=True)
 class Shared:
-    """Another repository of the hub, as a folder at the commit that callers name."""
+    """A repository of the hub, as a folder at the commit that callers name."""
 
     name: str
     sha: str
@@ -36,7 +36,7 @@ def bring(hub: Hub, checkout: Path, place: Path) -> list[Shared]:
 
 
 def called(document: Json, shared: list[Shared]) -> dict[str, tuple[Path, Json]]:
-    """For each job that calls a workflow of another repository: that file and what it says."""
+    """For each job that calls a workflow: that file and what it says."""
     found = {}
     for job, about in document["jobs"].items():
         if match := SHARED.fullmatch(f"uses: {about.get('uses', '')}"):
@@ -57,11 +57,23 @@ def rights(document: Json, caller: str, theirs: Json, job: str, *, fork: bool) -
     return rules.rights(theirs, job, fork=fork)
 
 
+def needed(theirs: Json) -> dict[str, str]:
+    """The rights that a caller has to grant: of each the most that a job of the called workflow asks for."""
+    most: dict[str, str] = {}
+    for job in theirs["jobs"]:
+        for scope, level in rules.rights(theirs, job, fork=False).items():
+            most[scope] = max(level, most.get(scope, "none"), key=LEVELS.index)
+    return most
+
+
 def inputs_refused(document: Json, caller: str, theirs: Json) -> str:
     """Why GitHub would refuse what a job passes on, or nothing."""
     declared = (theirs["on"]["workflow_call"] or {}).get("inputs") or {}
-    unknown = sorted((document["jobs"][caller].get("with") or {}).keys() - declared.keys())
-    return f"{caller}: unknown inputs {unknown}" if unknown else ""
+    given = (document["jobs"][caller].get("with") or {}).keys()
+    if unknown := sorted(given - declared.keys()):
+        return f"{caller}: unknown inputs {unknown}"
+    missing = sorted({name for name, about in declared.items() if about.get("required")} - given)
+    return f"{caller}: missing inputs {missing}" if missing else ""
 
 
 def own(text: str, one: Shared) -> str:

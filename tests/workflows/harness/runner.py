@@ -52,20 +52,19 @@ def run(hub: Hub, repo: Repo, file: str, event: Event, machine: Machine, run_id:
     place = machine.work / str(run_id)
     checkout = _checkout(repo, event, place / "repository")
     path = checkout / ".github" / "workflows" / file
-    document = rules.load(path.read_text())
-    fork = event.name == "pull_request" and event.payload["pull_request"]["head"]["repo"]["full_name"] != repo.name
     shared = callers.bring(hub, checkout, place)
     here = callers.Shared(repo.name, event.sha, checkout)  # `$/` needs no checkout
-    called = callers.called(document, shared)
-    granted = _granted(document, called, fork=fork)
-    tokens = {job: hub.token("github-actions[bot]", repo.name, "job", may) for job, may in granted.items()}
-    path.write_text(_for_act(path.read_text(), document["jobs"]))
-    for file_, theirs in called.values():
-        file_.write_text(_for_act(file_.read_text(), theirs["jobs"]))
     for one in [here, *shared]:
         for file_ in (one.folder / ".github").rglob("*.yml"):
             text = callers.own(file_.read_text(), one).replace("      deployment: false", "      #")
             file_.write_text(text.replace("github.token", "env.HUB_TOKEN") if file_.name == "action.yml" else text)
+    document = rules.load(path.read_text())
+    fork = event.name == "pull_request" and event.payload["pull_request"]["head"]["repo"]["full_name"] != repo.name
+    called = callers.called(document, [here, *shared])
+    granted = _granted(document, called, fork=fork)
+    tokens = {job: hub.token("github-actions[bot]", repo.name, "job", may) for job, may in granted.items()}
+    for file_, its in {path: document, **dict(called.values())}.items():
+        file_.write_text(_for_act(file_.read_text(), its["jobs"]))
     brought = [replace(here, folder=_light(checkout, place / "own")), *shared]
     (place / "tokens").mkdir()
     for job, token in tokens.items():
@@ -172,7 +171,7 @@ def _for_act(text: str, jobs: Json) -> str:
         pieces.append(told)
     text = "".join([text.partition("\njobs:\n")[0], "\njobs:\n", head, *pieces])
     # Things that GitHub knows and act 0.2.89 does not yet; none changes what is run here.
-    return text.replace("      deployment: false", "      #").replace("cache-mode: ", "# ")
+    return text.replace("cache-mode: ", "# ").replace("  queue: ", "  # ")
 
 
 def _upper(job: str) -> str:
