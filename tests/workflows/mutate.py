@@ -39,6 +39,7 @@ SCENARIOS = {
                    "test_pull_request.py::test_a_fork_is_told_what_to_run",
                    "test_pull_request.py::test_a_broken_schema_stops_everything_and_names_the_column"],
     "rollback.yml": ["test_operations.py::test_deploy_and_roll_back_by_hand"],
+    "tag.yml": ["test_operations.py::test_a_version_with_a_heading_is_tagged_once_and_a_fork_tags_by_hand"],
 }  # fmt: skip
 GATES = (
     "delivery review",

@@ -19,7 +19,8 @@ def test_the_stand_in_speaks_as_github_does(fresh: World, described):
     fresh.repo.environments.append("staging")
     fresh.repo.runs[5] = {"id": 5, "name": "ci", "head_sha": sha, "event": "push", "status": "completed"}
     asked = [
-        ("GET", "/users/ada", {}), ("GET", "", {}), ("GET", "/branches/main", {}), ("GET", "/rulesets", {}),
+        ("GET", "/users/ada", {}), ("GET", "", {}), ("GET", "/branches/main", {}),
+        ("POST", "/git/refs", {"ref": "refs/tags/v1", "sha": sha}), ("GET", "/rulesets", {}),
         ("GET", "/environments", {}), ("GET", "/actions/permissions/workflow", {}), ("GET", "/pulls", {}),
         ("POST", "/pulls", {"head": "main", "base": "main", "title": "x"}),
         ("GET", f"/pulls/{number}", {}), ("PATCH", f"/pulls/{number}", {"title": "y"}), ("GET", f"/pulls/{number}/commits", {}),

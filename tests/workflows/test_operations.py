@@ -164,3 +164,32 @@ def test_the_documentation_becomes_a_site(settled):
     settled.router.dispatch(settled.repo, "pages.yml")
     assert run(settled, "pages").conclusion == "success"
     assert (settled.hub.folder / "pages" / "index.html").read_text() == "A page\n"
+
+
+def test_a_version_with_a_heading_is_tagged_once_and_a_fork_tags_by_hand(fresh):
+    fresh.router.disabled = ("ci.yml", "doctor.yml", "promote.yml")
+    folder = fresh.clone()
+    (folder / "CHANGELOG.md").unlink(missing_ok=True)
+    edits.replaced("pyproject.toml", 'version = "0.1.0"', 'version = "0.2.0"')(folder)
+    fresh.push(folder, "A version")
+    fresh.settle()
+    assert run(fresh, "tag").conclusion == "skipped"  # somebody's repository, not the template's
+    fresh.repo.template = True
+    edits.written("CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n")(folder)
+    fresh.push(folder, "No heading yet")
+    fresh.settle()
+    assert run(fresh, "tag").conclusion == "failure"
+    assert "CHANGELOG.md has no heading for 0.2.0" in run(fresh, "tag").log
+    edits.written("CHANGELOG.md", "# Changelog\n\n## [0.2.0] - 2026-11-28\n")(folder)
+    sha = fresh.push(folder, "A heading")
+    fresh.settle()
+    assert run(fresh, "tag").conclusion == "success"
+    assert fresh.repo.sha("refs/tags/v0.2.0") == sha
+    edits.written("CHANGELOG.md", "# Changelog\n\n## [0.2.0] - 2026-11-28\n\nWords.\n")(folder)
+    fresh.push(folder, "Words")
+    fresh.settle()
+    fresh.repo.template = False
+    fresh.router.dispatch(fresh.repo, "tag.yml")
+    assert run(fresh, "tag").conclusion == "success"
+    assert fresh.repo.sha("refs/tags/v0.2.0") == sha  # where it was
+    assert [ref for ref in git(fresh.repo.path, "tag").splitlines() if ref.startswith("v")] == ["v0.2.0"]

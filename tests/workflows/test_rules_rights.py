@@ -35,6 +35,7 @@ RIGHTS = {
     ("_report.yml", "report"): {"contents": "read"},
     ("_report.yml", "comment"): {"contents": "read", "actions": "write"},
     ("rollback.yml", "rollback"): {"contents": "write", "packages": "read", "deployments": "write"},
+    ("tag.yml", "tag"): {"contents": "write"},
 }
 ENVIRONMENTS = {
     ("deploy.yml", "deploy"): "${{ inputs.environment }}",

@@ -24,6 +24,7 @@ QUEUES = {
     ("_promote.yml", "apply"): ("registry-${{ inputs.directory }}", False),
     ("report.yml", ""): ("report-${{ github.event.pull_request.number || github.ref }}", True),
     ("rollback.yml", "rollback"): ("registry-.", False),
+    ("tag.yml", ""): ("tag", False),
 }
 CONDITIONS = {
     ("_ci.yml", "required"): "always()",
@@ -40,6 +41,8 @@ CONDITIONS = {
     "&& github.event.pull_request.head.repo.full_name == github.repository && github.actor != 'dependabot[bot]' }}",
     ("_report.yml", "report"): "${{ !cancelled() }}",
     ("_report.yml", "comment"): "${{ !cancelled() && github.event_name == 'workflow_dispatch' && inputs.number != 0 }}",
+    ("tag.yml", "tag"): "${{ github.ref_name == github.event.repository.default_branch "
+    "&& (github.event_name == 'workflow_dispatch' || github.event.repository.is_template) }}",
 }
 NEEDS = {
     ("_ci.yml", "required"): ["lint", "test", "model", "image"],
@@ -65,6 +68,7 @@ TRIGGERS = {
     "promote.yml": {"push", "workflow_dispatch"},
     "report.yml": {"pull_request", "workflow_dispatch"},
     "rollback.yml": {"workflow_dispatch"},
+    "tag.yml": {"push", "workflow_dispatch"},
 }
 CALLED = {
     ("ci.yml", "ci"): "_ci.yml",

@@ -39,6 +39,12 @@ STEPS = {
         'rollback "$ENVIRONMENT" --to "$TO" --reason "$REASON"',
         'status "$ENVIRONMENT"',
     ],
+    ("tag.yml", "tag"): [
+        """tag="v$(sed -n 's/^version = "\\(.*\\)"$/\\1/p' pyproject.toml)"
+grep --quiet "^## \\[${tag#v}\\] - " CHANGELOG.md || { echo "::error::CHANGELOG.md has no heading for ${tag#v}"; exit 1; }
+git rev-parse --quiet --verify "refs/tags/$tag" || """
+        """gh api --silent "repos/$GITHUB_REPOSITORY/git/refs" -f ref="refs/tags/$tag" -f sha="$GITHUB_SHA\"""",
+    ],
 }
 # Steps that are left out at times, by what they use or run; what fails a job stays unconditional.
 MAYBE = {
@@ -68,6 +74,7 @@ SETUPS = {
     ("_report.yml", "push"): {"ref": "${{ github.head_ref }}"},
     ("_report.yml", "comment"): {"store": "false"},
     ("rollback.yml", "rollback"): PIPELINE,
+    ("tag.yml", "tag"): {"fetch-depth": 0, "requirements": ""},
 }
 
 

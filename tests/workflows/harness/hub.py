@@ -60,6 +60,7 @@ class Repo:
     name: str
     path: Path
     private: bool = True
+    template: bool = False  # Settings > General > "Template repository"
     parent: str = ""
     default: str = "main"
     may_open_pulls: bool = True  # Settings > Actions > "Allow GitHub Actions to create and approve pull requests"
@@ -177,7 +178,7 @@ class Hub:
         return {
             "id": 1 + list(self.repos).index(repo.name), "name": name, "full_name": repo.name,
             "owner": {"login": owner}, "private": repo.private, "fork": bool(repo.parent),
-            "default_branch": repo.default, "html_url": f"{self.url}/{repo.name}",
+            "default_branch": repo.default, "is_template": repo.template, "html_url": f"{self.url}/{repo.name}",
             "clone_url": f"{self.url}/{repo.name}.git",
         }  # fmt: skip
 

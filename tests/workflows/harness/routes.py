@@ -42,6 +42,15 @@ def branch(call: Call) -> Answer:
     return 200, {"name": name, "commit": {"sha": sha}, "protected": bool(call.repo.rulesets)}
 
 
+@route("POST", f"{REPO}/git/refs", "contents:write")
+def create_ref(call: Call) -> Answer:
+    ref, sha = call.body["ref"], call.body["sha"]
+    if git(call.repo.path, "for-each-ref", ref):
+        raise Refused(422, "Reference already exists")
+    git(call.repo.path, "update-ref", ref, sha)
+    return 201, {"ref": ref, "object": {"sha": sha, "type": "commit"}}
+
+
 @route("GET", f"{REPO}/rulesets", "metadata")
 def rulesets(call: Call) -> Answer:
     return 200, call.repo.rulesets
