@@ -4,25 +4,33 @@
 #   docker run --read-only --cap-drop ALL --publish 127.0.0.1:8000:8000 --env SERVE_TOKENS=secret delivery
 #
 # Behind a mirror add --build-arg PIP_INDEX_URL=...; without a network put the wheels of requirements/serve.txt
-# into wheels/ and add --build-arg PIP_NO_INDEX=1 --build-arg PIP_FIND_LINKS=/build.
+# (or sklearn.txt) into wheels/ and add --build-arg PIP_NO_INDEX=1 --build-arg PIP_FIND_LINKS=/build.
 ARG BASE_IMAGE=python:3.11.15-slim@sha256:90744cff8f32887f075c47d747a173ff333e9e98801667af93c357fa9f5e28ff
 
+# The model says which libraries load it: ONNX Runtime's, or scikit-learn (export.runtime: sklearn). A stage
+# of its own, so that another model of the same kind leaves the layer of the libraries as it is.
+FROM ${BASE_IMAGE} AS chosen
+WORKDIR /build
+COPY requirements/serve.txt requirements/sklearn.txt artifacts/export/manifest.json /build/
+RUN mkdir /chosen && cp "$(python3 -c 'import json; print({"onnx": "serve", "sklearn": "sklearn"}[json.load(open("manifest.json"))["runtime"]])').txt" \
+      /chosen/requirements.txt
+
 FROM ${BASE_IMAGE} AS libraries
-# `pipeline` for a model that scikit-learn itself serves (export.runtime: sklearn).
-ARG REQUIREMENTS=serve
 ARG PIP_INDEX_URL
 ARG PIP_NO_INDEX
 ARG PIP_FIND_LINKS
 WORKDIR /build
-COPY requirements/${REQUIREMENTS}.txt wheel[s] /build/
+COPY requirements/serve.txt wheel[s] /build/
+COPY --from=chosen /chosen/requirements.txt /build/
 RUN python3 -m venv tools \
  && tools/bin/pip install --no-cache-dir --disable-pip-version-check --no-compile --require-hashes --no-deps \
-      --target /app/lib --requirement ${REQUIREMENTS}.txt
+      --target /app/lib --requirement requirements.txt
 # What no start of the service ever opens: half of the size. ONNX Runtime's C library is for C programs; the
-# Python module has its own.
+# Python module has its own. pandas and scipy import numpy.typing and numpy.f2py.
 RUN cd /app/lib \
  && rm -rf bin onnxruntime/capi/libonnxruntime.so.* onnxruntime/transformers onnxruntime/tools \
-      onnxruntime/quantization onnxruntime/datasets onnxruntime/backend numpy/f2py numpy/typing numpy/_core/include \
+      onnxruntime/quantization onnxruntime/datasets onnxruntime/backend numpy/_core/include \
+ && if ! [ -d pandas ]; then rm -rf numpy/f2py numpy/typing; fi \
  && find . \( -name tests -o -name '*.pyi' -o -name '*.a' -o -name '*.c' -o -name '*.pyx' \) -prune -exec rm -rf {} +
 
 FROM ${BASE_IMAGE} AS root

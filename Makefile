@@ -79,5 +79,6 @@ lock:  ## the hashed requirement locks from pyproject.toml
 	@$(LOCK) --extra pipeline --constraint requirements/dev.txt --output-file requirements/pipeline.txt
 	@$(LOCK) --extra scale --constraint requirements/dev.txt --output-file requirements/scale.txt
 	@$(LOCK) --constraint requirements/dev.txt --output-file requirements/serve.txt
+	@$(LOCK) --extra sklearn --constraint requirements/dev.txt --output-file requirements/sklearn.txt
 	@echo uv | $(BIN)/uv pip compile - --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command 'make lock' --constraint requirements/dev.txt --output-file requirements/setup.txt

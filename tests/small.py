@@ -16,12 +16,12 @@ TRAIN = adjusted(params.load(ROOT / "params.yaml").train, max_iter=30, learning_
 ONNX = params.Export(runtime="onnx", tolerance=1e-6, examples=24)
 
 
-def write(model: Any, rows: pd.DataFrame, folder: Path) -> None:
+def write(model: Any, rows: pd.DataFrame, folder: Path, settings: params.Export = ONNX) -> None:
     """What the stage `export` writes, for this model and these rows."""
     folder.mkdir()
     some = export.with_gaps(rows)
     expected = predict(model, some[list(FEATURES)])
-    about = {"buckets": task.buckets(expected)} | export.write_model(model, ONNX, folder)
+    about = {"buckets": task.buckets(expected)} | export.write_model(model, settings, folder)
     write_json(folder / "manifest.json", export.describe(model, rows) | about)
-    export.refuse_mismatch(folder, some, expected, ONNX.tolerance)
-    write_json(folder / "examples.json", export.examples(some, expected, ONNX.examples), exact=True)
+    export.refuse_mismatch(folder, some, expected, settings.tolerance)
+    write_json(folder / "examples.json", export.examples(some, expected, settings.examples), exact=True)

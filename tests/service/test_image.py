@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+import small
 from filelock import FileLock
 from live import ask
+from msgspec.structs import replace
 from sample import ROOT
 from test_access import wait_until
 
@@ -61,14 +64,20 @@ def base(needs_docker: None) -> str:
 def context(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The build's context with the wheels in it, so that a build needs no network; and a secret that must stay out."""
     folder = tmp_path_factory.mktemp("context")
+    fill(folder, exported, "serve")
+    (folder / ".env").write_text("SECRET=1")
+    (folder / "src" / "problem" / "__pycache__").mkdir(exist_ok=True)
+    return folder
+
+
+def fill(folder: Path, exported: Path, requirements: str) -> None:
+    """What a build sends: the repository, a model, and the wheels of one set."""
     for name in ("Dockerfile", ".dockerignore", "params.yaml"):
         shutil.copy2(ROOT / name, folder)
     for name in ("requirements", "src"):
         shutil.copytree(ROOT / name, folder / name)
     shutil.copytree(exported, folder / "artifacts" / "export")
-    (folder / ".env").write_text("SECRET=1")
-    (folder / "src" / "problem" / "__pycache__").mkdir(exist_ok=True)
-    wheels = ROOT / ".cache" / "wheels"
+    wheels = ROOT / ".cache" / "wheels" / requirements
     command = [
         sys.executable,
         "-m",
@@ -80,18 +89,11 @@ def context(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--only-binary",
         ":all:",
     ]
-    command += [
-        "--find-links",
-        str(wheels),
-        "--dest",
-        str(wheels),
-        "--requirement",
-        str(ROOT / "requirements/serve.txt"),
-    ]
+    command += ["--find-links", str(wheels), "--dest", str(wheels)]
+    command += ["--requirement", str(ROOT / "requirements" / f"{requirements}.txt")]
     wheels.mkdir(parents=True, exist_ok=True)
     subprocess.run(command, check=True, capture_output=True)
     shutil.copytree(wheels, folder / "wheels")
-    return folder
 
 
 def build(context: Path, base: str, tag: str, *words: str) -> str:
@@ -220,6 +222,28 @@ def test_the_same_commit_gives_the_same_layer(image: str, context: Path, base: s
     again = build(context, base, "delivery:again", "--no-cache")
     layers = json.loads(docker("image", "inspect", again).stdout)[0]["RootFS"]["Layers"]
     assert layers == config["RootFS"]["Layers"]
+
+
+def test_a_model_that_scikit_learn_serves_gets_its_libraries_and_answers(
+    base: str,
+    made: Path,
+    pipeline: Any,
+    rows: pd.DataFrame,
+    tmp_path: Path,
+    port: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`export.runtime: sklearn` needs no other command: the model says which of the locked sets it is loaded with."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "artifacts" / "train").mkdir(parents=True)
+    shutil.copyfile(made / "model.skops", tmp_path / "artifacts" / "train" / "model.skops")
+    small.write(pipeline, rows, tmp_path / "export", replace(small.ONNX, runtime="sklearn"))
+    (tmp_path / "context").mkdir()
+    fill(tmp_path / "context", tmp_path / "export", "sklearn")
+    image = build(tmp_path / "context", base, "delivery:sklearn")
+    with container(image, port) as (_, url):
+        assert [finding for finding in contract.check(url, tmp_path / "export", "", "7") if not finding.ok] == []
+        assert ask(f"{url}/health/ready").status == 200
 
 
 def test_a_model_that_the_image_cannot_serve_fails_the_build(context: Path, base: str, tmp_path: Path) -> None:
