@@ -13,7 +13,7 @@ from delivery.__main__ import main
 
 
 class Run(NamedTuple):
-    """A project after `python -m delivery run`, and what the run said. Not to be written to."""
+    """A project after `delivery run`, and what the run said. Not to be written to."""
 
     project: Path
     code: int

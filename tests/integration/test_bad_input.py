@@ -71,7 +71,7 @@ def test_a_new_month_that_is_not_fetched_is_named_and_the_run_fetches_it(
     assert main(["validate"]) == 1
     assert capsys.readouterr().err == (
         "error: data/flights is stale: fetch.until is 2013-06 and it lacks 2013-04, 2013-05, 2013-06; "
-        "run `python -m delivery fetch`\n"
+        "run `delivery fetch`\n"
     )
     said = sample.python(
         project, "-c", "from delivery.core import params; from delivery import run; print(run.data(params.load()))"
@@ -100,7 +100,7 @@ def test_a_damaged_data_file_is_named_and_fetched_again(
     assert main(["validate"]) == 1
     err = capsys.readouterr().err
     assert err.startswith("error: data/weather")
-    assert "run `python -m delivery fetch`" in err
+    assert "run `delivery fetch`" in err
     sample.run(project, "fetch")
     assert path.read_bytes() == good
 

@@ -31,9 +31,7 @@ def test_what_one_has_registered_another_gets(registered: Path, bare: Path, tmp_
 
 
 def test_a_remote_without_a_store_gets_one_by_a_push_only(registered: Path, bare: Path, here) -> None:
-    assert (
-        here(registered, "store", "pull")[1] == "store: local only; `python -m delivery store push` makes the branch\n"
-    )
+    assert here(registered, "store", "pull")[1] == "store: local only; `delivery store push` makes the branch\n"
     assert "refs/heads/store" not in sample.git(bare, "for-each-ref")
 
 

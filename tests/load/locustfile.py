@@ -1,6 +1,6 @@
 """The load: known rows, mostly one at a time, every answer compared with the prediction it should be.
 
-Run by `python -m delivery loadtest`, or by hand:
+Run by `delivery loadtest`, or by hand:
 LOAD_EXAMPLES=artifacts/export/examples.json locust -f tests/load/locustfile.py --host http://127.0.0.1:8000
 
 With several services (LOAD_SERVICES by blanks, LOAD_EXAMPLES by os.pathsep) all users turn from one to the

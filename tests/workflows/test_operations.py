@@ -129,7 +129,7 @@ def test_doctor_with_everything_missing_names_every_fix(fresh):
     doctor = run(fresh, "doctor")
     assert doctor.conclusion == "success"
     for missing, fix in (
-        ("no branch `store` yet", "python -m delivery store push"),
+        ("no branch `store` yet", "delivery store push"),
         ("no version yet: the gate's floors alone decide", "merge to `main`"),
         ("no development, production, staging: GitHub makes them, without approval", "Settings > Environments > New"),
         ("this token may not see it", "tick `Allow GitHub Actions to create and approve pull requests`"),
@@ -147,7 +147,7 @@ def test_doctor_with_everything_missing_names_every_fix(fresh):
     doctor = run(fresh, "doctor")
     assert doctor.conclusion == "failure"
     assert "**2 thing(s) to mend**" in doctor.summary
-    assert "| no dvc.lock, data.dvc | `python -m delivery reproduce`" in doctor.summary
+    assert "| no dvc.lock, data.dvc | `delivery reproduce`" in doctor.summary
     assert "| see .dvc/config | `dvc remote add --default ...`" in doctor.summary
 
 

@@ -122,7 +122,7 @@ def test_a_fork_is_told_what_to_run(quiet):
     before = quiet.repo.files("store")
     quiet.settle()
     (comment,) = quiet.comments(number)
-    assert "python -m delivery reproduce" in comment
+    assert "delivery reproduce" in comment
     assert "dvc.lock" in comment
     assert "within noise" in comment
     assert not quiet.mergeable(number)
@@ -131,7 +131,7 @@ def test_a_fork_is_told_what_to_run(quiet):
     assert report.jobs == {
         "report / runner": "skipped", "report / report": "failure", "report / push": "skipped", "report / comment": "skipped"
     }  # fmt: skip
-    assert "python -m delivery reproduce" in report.summary
+    assert "delivery reproduce" in report.summary
     assert {path for path in quiet.stored() if not path.startswith("plots/")} == set(before)
 
 

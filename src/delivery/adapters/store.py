@@ -24,7 +24,7 @@ TRIES = 6
 SECOND = ("[rejected]", "cannot lock", "failed to update ref", "incorrect old value")
 README = """# Store
 
-Written by `python -m delivery`; not for hand. `dvc/` holds data and models by digest, `mlflow/` the
+Written by `delivery`; do not edit by hand. `dvc/` holds data and models by digest, `mlflow/` the
 registry: `mlflow server --backend-store-uri sqlite:///mlflow/mlflow.db
 --artifacts-destination ./mlflow/artifacts` shows it.
 """
@@ -59,7 +59,7 @@ def pull() -> str:
     if not (workspace.STORE / ".git").exists():
         return _clone(url or "", there)
     if not there:
-        return "store: local only; `python -m delivery store push` makes the branch" if url else "store: local only"
+        return "store: local only; `delivery store push` makes the branch" if url else "store: local only"
     git("fetch", "--quiet", "--depth", "1", "origin", branch(), cwd=workspace.STORE)
     if git("rev-parse", "HEAD", cwd=workspace.STORE, check=False) == git(
         "rev-parse", "FETCH_HEAD", cwd=workspace.STORE

@@ -29,7 +29,7 @@ def refuse(changed: list[str]) -> None:
 
 
 def advice() -> str:
-    return "run `python -m delivery reproduce`, commit what it changes and push"
+    return "run `delivery reproduce`, commit what it changes and push"
 
 
 def run() -> list[str]:

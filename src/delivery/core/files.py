@@ -83,9 +83,9 @@ def read_json(path: Path, made_by: str) -> Any:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
-        raise Failure(f"{path} is missing; run `python -m delivery {made_by}` first") from None
+        raise Failure(f"{path} is missing; run `delivery {made_by}` first") from None
     except ValueError as error:
-        raise Failure(f"{path} is not JSON ({error}); run `python -m delivery {made_by}` again") from None
+        raise Failure(f"{path} is not JSON ({error}); run `delivery {made_by}` again") from None
 
 
 def rounded(content: Any) -> Any:

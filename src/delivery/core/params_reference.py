@@ -31,13 +31,13 @@ HEAD = """\
 # Parameters
 
 `params.yaml` holds what a team decides. A key that it leaves out has the default below; a key that is unknown, or a
-value out of range, stops every verb with a line that names it. `python -m delivery params` prints all values in force,
+value out of range, stops every verb with a line that names it. `delivery params` prints all values in force,
 and marks those that `params.yaml` sets. A list or a map that you write replaces the default whole.
 
 DVC follows the sections of the stages (`fetch` to `compare`) and wants each of them in the file, if only as
 `validate: {}`. Everything else may be left out.
 
-This page is written by `python -m delivery params --markdown`. The keys of `train` are your problem's: see `Train` in
+This page is written by `delivery params --markdown`. The keys of `train` are your problem's: see `Train` in
 `src/problem/model.py`.
 """
 NAMES = {BoolType: "`true`, `false`", StrType: "text"}

@@ -41,9 +41,7 @@ def files(name: str, until: str, folder: Path = workspace.DATA) -> list[Path]:
     if found != wanted:
         absent, extra = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
         what = f"lacks {', '.join(absent)}" if absent else f"also holds {', '.join(extra)}"
-        raise Failure(
-            f"{folder / name} is stale: fetch.until is {wanted[-1]} and it {what}; run `python -m delivery fetch`"
-        )
+        raise Failure(f"{folder / name} is stale: fetch.until is {wanted[-1]} and it {what}; run `delivery fetch`")
     return [folder / name / f"{period}.parquet" for period in wanted]
 
 
@@ -160,7 +158,7 @@ def whole(path: Path) -> pd.DataFrame:
 
 
 def empty(path: Path) -> Failure:
-    return Failure(f"{path} is empty: it has columns and no rows; delete it and run `python -m delivery fetch`")
+    return Failure(f"{path} is empty: it has columns and no rows; delete it and run `delivery fetch`")
 
 
 @contextmanager
@@ -168,7 +166,7 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise Failure(f"{path} is missing; run `python -m delivery fetch`") from None
+        raise Failure(f"{path} is missing; run `delivery fetch`") from None
     except (OSError, ValueError) as error:
         cause = str(error).splitlines()[0][:120]
-        raise Failure(f"{path} cannot be read ({cause}); delete it and run `python -m delivery fetch`") from None
+        raise Failure(f"{path} cannot be read ({cause}); delete it and run `delivery fetch`") from None

@@ -50,9 +50,7 @@ def markdown(findings: list[Finding]) -> str:
 def pipeline() -> Finding:
     absent = [name for name in ("params.yaml", "dvc.yaml", "dvc.lock", "data.dvc") if not Path(name).exists()]
     if absent:
-        return Finding(
-            "pipeline", "missing", f"no {', '.join(absent)}", "`python -m delivery reproduce`, commit what it makes"
-        )
+        return Finding("pipeline", "missing", f"no {', '.join(absent)}", "`delivery reproduce`, commit what it makes")
     return Finding("pipeline", "ready", f"data until {params.load().fetch.until}")
 
 
@@ -75,7 +73,7 @@ def store_branch() -> Finding:
         "store",
         "optional",
         f"no branch `{store.branch()}` yet",
-        "made by the first promote, or `python -m delivery store push`",
+        "made by the first promote, or `delivery store push`",
     )
 
 
@@ -144,7 +142,7 @@ def target() -> Finding:
     places = params.load().deploy.environments
     lasting = [f"`{name}`: {place.target}" for name, place in sorted(places.items()) if place.target != "rehearsal"]
     if lasting:
-        return Finding("deploy target", "ready", ", ".join(lasting), "`python -m delivery status`")
+        return Finding("deploy target", "ready", ", ".join(lasting), "`delivery status`")
     found = "the runner's Docker engine" if rehearsal.engine() else "a process"
     fix = "a row in params.yaml, `deploy.environments`; docs/how-to/deploy.md"
     return Finding("deploy target", "optional", f"{found}: a rehearsal, nothing lasts", fix)
@@ -153,7 +151,7 @@ def target() -> Finding:
 def deliveries() -> Finding:
     events = transitions.events(registry.versions(registry.connect())) if registry.exists() else []
     if not events:
-        return Finding("delivery figures", "optional", "no deployment on record yet", "`python -m delivery history`")
+        return Finding("delivery figures", "optional", "no deployment on record yet", "`delivery history`")
     told = []
     for name in sorted({event.environment for event in events}):
         of = history.figures(events, name)
@@ -162,7 +160,7 @@ def deliveries() -> Finding:
             f"`{name}`: lead time {history.span(of['lead_hours'])}, {of['per_week']:.1f} a week, {share} rolled back, "
             f"restored in {history.span(of['restore_hours'])}"
         )
-    return Finding("delivery figures", "ready", "; ".join(told), "`python -m delivery history`")
+    return Finding("delivery figures", "ready", "; ".join(told), "`delivery history`")
 
 
 def tools() -> Finding:

@@ -59,9 +59,9 @@ def load(folder: Path) -> Model:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise Failure(f"{path} is missing; run `python -m delivery export`") from None
+        raise Failure(f"{path} is missing; run `delivery export`") from None
     if hashlib.sha256(content).hexdigest() != manifest.sha256:
-        raise Failure(f"{path} is not the file that manifest.json describes; run `python -m delivery export` again")
+        raise Failure(f"{path} is not the file that manifest.json describes; run `delivery export` again")
     if tuple(manifest.features) != tuple(FEATURES):
         raise Failure("the model was exported for other features than the code has; run `dvc repro`")
     if manifest.runtime == "onnx":
@@ -74,9 +74,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError:
-        raise Failure(f"{path} is missing; run `python -m delivery export`, or name the model's folder") from None
+        raise Failure(f"{path} is missing; run `delivery export`, or name the model's folder") from None
     except msgspec.DecodeError as error:
-        raise Failure(f"{path} is no manifest ({error}); run `python -m delivery export` again") from None
+        raise Failure(f"{path} is no manifest ({error}); run `delivery export` again") from None
 
 
 def picker(manifest: Manifest) -> Callable[[tuple], tuple]:

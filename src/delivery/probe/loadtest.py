@@ -130,9 +130,7 @@ def _locust(
     """Runs locust in a process of its own; what its file wrote: seconds, errors, groups."""
     for url, model in services:
         if not (model / "examples.json").exists():
-            raise Failure(
-                f"{model}/examples.json is missing; run `python -m delivery export`, or name the model's folder"
-            )
+            raise Failure(f"{model}/examples.json is missing; run `delivery export`, or name the model's folder")
         if (status := Client(url, token).ask("GET", "/health/ready").status) != 200:
             raise Failure(f"{url} is not ready ({status}); start it, or wait until it is")
     with tempfile.TemporaryDirectory() as scratch:

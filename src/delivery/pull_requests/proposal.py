@@ -102,7 +102,7 @@ def leave(pull: dict[str, Any], text: str) -> str:
     """A word to those who made the branch theirs."""
     base = pull["base"]["ref"]
     if github.ask("GET", f"/pulls/{pull['number']}").get("mergeable") is False:
-        text += f" It conflicts with `{base}`: merge `{base}` into it, and run `python -m delivery reproduce`."
+        text += f" It conflicts with `{base}`: merge `{base}` into it, and run `delivery reproduce`."
     tell(pull["number"], f"{text} Merge it or close it; no other is opened while it is open.")
     return f"#{pull['number']} is left as it is: {text}"
 

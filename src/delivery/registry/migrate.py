@@ -44,7 +44,7 @@ def versions() -> str:
     if not registry.address():
         raise Failure("MLFLOW_TRACKING_URI is not set; set it to the server that gets the versions")
     if not workspace.REGISTRY_DATABASE.exists():
-        raise Failure("the store has no registry; `python -m delivery store pull` brings it")
+        raise Failure("the store has no registry; `delivery store pull` brings it")
     source, target = registry.connect(registry.sqlite(workspace.REGISTRY_DATABASE)), registry.connect()
     mine = {int(version.version): version for version in registry.versions(source)}
     before = reached(target, mine)

@@ -28,7 +28,7 @@ def main(options: argparse.Namespace) -> None:
     if registry.address():
         raise Failure("the registry is a server of its own; `mlflow gc` on it removes what is old")
     if not registry.exists():
-        raise Failure("there is no registry here; `python -m delivery store pull` brings it")
+        raise Failure("there is no registry here; `delivery store pull` brings it")
     gone = run(options.keep, dry=options.dry_run)
     said = "would lose" if options.dry_run else "lost"
     print(f"prune: {', '.join(f'version {number}' for number in gone) or 'no version'} {said} its files")

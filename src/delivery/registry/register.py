@@ -80,7 +80,7 @@ def run(alias: str | None = None, image: str = "") -> dict:
 def refuse_unfit() -> None:
     result = files.read_json(workspace.GATE, "gate")
     if result["model"] != files.digest(workspace.EXPORT):
-        raise Failure("the gate judged another model; run `python -m delivery gate`")
+        raise Failure("the gate judged another model; run `delivery gate`")
     if result["verdict"] == "fail":
         failed = ", ".join(rule["name"] for rule in result["rules"] if rule["verdict"] == "fail")
         raise Failure(f"the gate failed ({failed}); {workspace.GATE_PAGE} says why")

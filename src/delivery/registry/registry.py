@@ -218,9 +218,7 @@ def download(client: MlflowClient, version: ModelVersion, to: Path) -> Path:
     else:
         kept = local(version)
         if not kept.is_dir():
-            raise Failure(
-                f"the files of version {version.version} are not in {kept}; run `python -m delivery store pull`"
-            )
+            raise Failure(f"the files of version {version.version} are not in {kept}; run `delivery store pull`")
         with replacing(to) as scratch:
             shutil.copytree(kept, scratch)
     if digest(to / "export") != version.tags[DIGEST]:

@@ -64,7 +64,7 @@ def test_without_a_remote_the_store_is_local(repository: Path) -> None:
 def test_the_first_push_makes_the_branch_and_a_clone_gets_it(remote: Path, person) -> None:
     person("a")
     assert store.pull() == "store: created"
-    assert store.pull() == "store: local only; `python -m delivery store push` makes the branch"
+    assert store.pull() == "store: local only; `delivery store push` makes the branch"
     put("dvc/ab/c")
     assert store.push("One") == "store: pushed"
     person("b")

@@ -95,8 +95,8 @@ def test_a_number_that_is_none_is_not_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "is missing; run `python -m delivery gate` first"),
-        ('{"a": ', r"is not JSON \(.*\); run `python -m delivery gate` again"),
+        (None, "is missing; run `delivery gate` first"),
+        ('{"a": ', r"is not JSON \(.*\); run `delivery gate` again"),
         ("", "is not JSON"),
     ],
 )

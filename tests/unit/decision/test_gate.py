@@ -390,5 +390,5 @@ def test_what_is_missing_is_named_with_the_verb_that_makes_it(
     path: Path, command: str, project: Path, settings: Params
 ) -> None:
     path.unlink()
-    with pytest.raises(Failure, match=f"{path.name} is missing; run `python -m delivery {command}` first"):
+    with pytest.raises(Failure, match=f"{path.name} is missing; run `delivery {command}` first"):
         gate.run(settings)

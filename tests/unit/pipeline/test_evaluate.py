@@ -259,7 +259,7 @@ def test_what_is_measured_is_the_exported_model(project: Path, settings: Params)
 
 def test_a_missing_curve_is_named_with_the_command(project: Path, settings: Params) -> None:
     workspace.CONVERGENCE.unlink()
-    with pytest.raises(Failure, match=f"{workspace.CONVERGENCE.name} is missing; run `python -m delivery train` first"):
+    with pytest.raises(Failure, match=f"{workspace.CONVERGENCE.name} is missing; run `delivery train` first"):
         evaluate.run(settings)
 
 

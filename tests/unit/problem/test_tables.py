@@ -39,13 +39,13 @@ def test_a_hole_in_the_months_is_stale(data: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(folder: Path) -> None:
-    with pytest.raises(Failure, match=r"it lacks 2013-01, 2013-02; run `python -m delivery fetch`"):
+    with pytest.raises(Failure, match=r"it lacks 2013-01, 2013-02; run `delivery fetch`"):
         tables.read("2013-02")
 
 
 def test_a_single_file_that_is_not_there(data: Path) -> None:
     (data / "planes.parquet").unlink()
-    with pytest.raises(Failure, match=r"data/planes\.parquet is missing; run `python -m delivery fetch`"):
+    with pytest.raises(Failure, match=r"data/planes\.parquet is missing; run `delivery fetch`"):
         tables.read("2013-02")
 
 

@@ -63,7 +63,7 @@ def test_what_serves_is_no_challenger_of_itself(ready: Path) -> None:
 
 def test_the_verdict_on_another_model_does_not_count(ready: Path) -> None:
     judged(model="another")
-    with pytest.raises(Failure, match="the gate judged another model; run `python -m delivery gate`"):
+    with pytest.raises(Failure, match="the gate judged another model; run `delivery gate`"):
         register.run()
 
 
@@ -95,7 +95,7 @@ def test_without_a_commit_there_is_nothing_to_name(ready: Path) -> None:
 
 def test_without_a_verdict_the_verb_is_named(ready: Path) -> None:
     workspace.GATE.unlink()
-    with pytest.raises(Failure, match=r"gate\.json is missing; run `python -m delivery gate` first"):
+    with pytest.raises(Failure, match=r"gate\.json is missing; run `delivery gate` first"):
         register.run()
 
 

@@ -117,7 +117,7 @@ def test_files_that_were_tampered_with_are_refused(client: MlflowClient) -> None
 def test_files_that_are_gone_say_how_to_get_them(client: MlflowClient) -> None:
     number = made.version(client, "one")
     shutil.rmtree(workspace.REGISTRY_ARTIFACTS)
-    with pytest.raises(Failure, match=r"the files of version 1 are not in .*; run `python -m delivery store pull`"):
+    with pytest.raises(Failure, match=r"the files of version 1 are not in .*; run `delivery store pull`"):
         registry.download(client, registry.find(client, number), Path("here"))
     assert not Path("here").exists()
 

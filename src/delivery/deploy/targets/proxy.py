@@ -15,7 +15,7 @@ from delivery.deploy.targets import slots
 
 SLOTS = ("blue", "green")
 START = 10  # seconds
-CONFIG = """# Written by `python -m delivery`; what is changed here is lost at the next deployment.
+CONFIG = """# Written by `delivery`; changes made here are lost at the next deployment.
 global
     stats socket unix@admin.sock mode 600 level admin expose-fd listeners
     hard-stop-after 60s

@@ -90,5 +90,5 @@ def summary(found: columns.Found, plan: split.Proposal, to: Path, kept: Path) ->
     if (size := kept.stat().st_size) > LARGE:
         where = f"put it where the workflows can read it, and that address into FILE in {to}/source.py"
         lines.append(f"  {kept} has {size / 1e6:.0f} MB, too large for git: {where}")
-    lines.append(f"read {to}/schema.py and {to}/params.yaml; then `python -m delivery adopt {to}`")
+    lines.append(f"read {to}/schema.py and {to}/params.yaml; then `delivery adopt {to}`")
     return "\n".join(lines)

@@ -31,9 +31,7 @@ def test_everything_is_written_and_nothing_is_left_to_fill_in(file: Path, capsys
     assert main(["new", "orders.csv", "--target", "Churned", "--to", "made"]) == 0
     said = capsys.readouterr().out
     assert "out       minutes late: tells Churned alone" in said
-    assert said.splitlines()[-1].endswith(
-        "read made/schema.py and made/params.yaml; then `python -m delivery adopt made`"
-    )
+    assert said.splitlines()[-1].endswith("read made/schema.py and made/params.yaml; then `delivery adopt made`")
     assert {path.name for path in Path("made").iterdir()} == set(adopt.FILES)
     assert Path("source/orders.csv").read_bytes() == file.read_bytes()
     for path in Path("made").iterdir():
