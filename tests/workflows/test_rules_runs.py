@@ -4,7 +4,6 @@ import json
 import subprocess
 
 import pytest
-import yaml
 from dotgithub import CALLS, GITHUB, JOBS, WORKFLOWS, condition, job, steps
 from harness import callers
 from harness.template import ROOT

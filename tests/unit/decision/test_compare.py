@@ -82,10 +82,10 @@ def test_every_number_of_a_comparison(settings: Params) -> None:
 def test_a_score_that_is_better_low_counts_the_other_way(settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     """The difference of resampled scores is positive where the candidate is better."""
     resampled = {"up": np.array([[0.5, 0.5], [0.75, 0.75]]), "down": np.array([[0.5, 0.5], [0.75, 0.75]])}
-    monkeypatch.setattr(compare, "HIGHER_IS_BETTER", HIGHER_IS_BETTER | {"up": True, "down": False})
-    monkeypatch.setattr(compare, "scores", lambda *_: resampled)
-    monkeypatch.setattr(compare, "score", lambda y, p: dict.fromkeys([*HIGHER_IS_BETTER, "up", "down"], 0.0))
-    monkeypatch.setattr(compare, "interval", lambda samples, _: (float(samples.min()), float(samples.max())))
+    monkeypatch.setattr(comparison, "HIGHER_IS_BETTER", HIGHER_IS_BETTER | {"up": True, "down": False})
+    monkeypatch.setattr(comparison, "scores", lambda *_: resampled)
+    monkeypatch.setattr(comparison, "score", lambda y, p: dict.fromkeys([*HIGHER_IS_BETTER, "up", "down"], 0.0))
+    monkeypatch.setattr(comparison, "interval", lambda samples, _: (float(samples.min()), float(samples.max())))
     others = {name for name in HIGHER_IS_BETTER if name not in losses(np.zeros(1), values(ROWS[PREDICTION])[:1])}
     resampled |= {name: np.zeros((2, 2)) for name in others}
     found = {row["metric"]: row for row in comparison.compare(ROWS, ROWS, settings.compare)["metrics"]}
@@ -94,7 +94,7 @@ def test_a_score_that_is_better_low_counts_the_other_way(settings: Params, monke
 
 
 def test_the_table_of_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "HIGHER_IS_BETTER", {"auc": True, "log_loss": False})
+    monkeypatch.setattr(comparison, "HIGHER_IS_BETTER", {"auc": True, "log_loss": False})
     samples = {"auc": np.linspace(0.0, 0.2, 101), "log_loss": np.linspace(-0.4, -0.1, 101)}
     better, worse = comparison.metric_table(
         {"auc": 0.75, "log_loss": 0.25}, {"auc": 0.875, "log_loss": 0.5}, samples, confidence=0.9

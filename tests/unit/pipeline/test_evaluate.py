@@ -157,7 +157,8 @@ def test_features_are_columns_of_plain_values() -> None:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple]]:
     """What a scorer was asked that answers with the row's first feature, plus a tenth of the second."""
-    monkeypatch.setattr(evaluate, "FEATURES", ("first", "second", "third"))
+    for module in (evaluate, predictions):
+        monkeypatch.setattr(module, "FEATURES", ("first", "second", "third"))
     monkeypatch.setattr(evaluate, "losses", lambda y, p: {PRIMARY: (p - y) ** 2})
     return []
 
