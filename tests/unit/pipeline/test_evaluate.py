@@ -1,7 +1,7 @@
 """What is measured: metrics with intervals, calibration, segments, importance, pictures."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import made
@@ -163,9 +163,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple]]:
     return []
 
 
-def scorer(asked: list[list[tuple]]) -> Callable[[list[tuple]], np.ndarray]:
-    def answer(rows: list[tuple]) -> np.ndarray:
-        asked.append(rows)
+def scorer(asked: list[list[tuple]]) -> Callable[[Sequence[tuple]], np.ndarray]:
+    def answer(rows: Sequence[tuple]) -> np.ndarray:
+        asked.append(list(rows))
         return np.array([first + second / 10 for first, second, _ in rows])
 
     return answer
