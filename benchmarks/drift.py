@@ -87,7 +87,7 @@ def medians(pairs: list[tuple[float, float]]) -> tuple[float, float]:
     return wall, cpu
 
 
-def table(seen: pd.DataFrame, now: pd.DataFrame) -> list[dict]:
+def table(seen: pd.DataFrame, now: pd.DataFrame) -> list[shift.ShiftRow]:
     where = shift.bins(seen, FEATURES)
     return shift.table(shift.count(seen, where), shift.count(now, where), SEASONAL, 0.25)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from delivery.adapters import dvc, store
-from delivery.core import files, params, workspace
+from delivery.core import documents, files, params, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Params
 from delivery.data import fetch, tables
@@ -19,6 +19,7 @@ from delivery.drift import drift
 from delivery.probe import contract, loadtest
 from delivery.registry import register, registry, transitions
 from delivery.render import markdown
+from delivery.stats.evaluation import Evaluation
 
 UP_TO_DATE = "Data and pipelines are up to date."
 
@@ -41,7 +42,7 @@ def main(options: argparse.Namespace) -> int:
         verdict = markdown.plain(report.run()).splitlines()[0]
         facts |= {"verdict": verdict, "metrics": metrics(), "report": str(workspace.REPORT)}
         print(f"report: {verdict}")
-    if decision["verdict"] == "fail":
+    if decision.verdict == "fail":
         print(workspace.GATE_PAGE.read_text())
         summary(facts, seconds)
         raise Failure(f"the gate failed, so nothing was registered or served; {workspace.REPORT} says why")
@@ -106,8 +107,8 @@ def streamed(*words: str, check: bool = True) -> str:
 
 
 def metrics() -> str:
-    rows = files.read_json(workspace.METRICS, "evaluate")["metrics"]
-    return ", ".join(f"{name} {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]" for name, row in rows.items())
+    metrics = documents.read(workspace.METRICS, Evaluation, "evaluate").metrics
+    return ", ".join(f"{name} {metric.value:.4f} {markdown.interval(metric)}" for name, metric in metrics.items())
 
 
 def registered() -> tuple[str, str]:

@@ -1,11 +1,13 @@
 """Made-up predictions, settings, versions and repositories for the unit tests."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from msgspec.structs import replace
 
 from delivery.core import files, workspace
@@ -13,7 +15,8 @@ from delivery.core.params import Params
 from delivery.pipeline import export
 from delivery.registry import registry
 from delivery.stats.predictions import PREDICTION, values
-from problem import BLOCK, CLASSES, FEATURES, KEY, LABEL, PERIOD, SEGMENTS, predict
+from delivery.stats.verdicts import CalibrationGaps, Comparison, MetricRow, Outcome, SegmentRow
+from problem import BLOCK, CLASSES, FEATURES, KEY, LABEL, PERIOD, PRIMARY, SEGMENTS, predict
 
 ROOT = Path(__file__).parents[2]
 LEAST_PARAMS = "fetch: {until: '2013-05'}\ngate: {floors: {}}\n"  # the keys of params.yaml without a default
@@ -73,6 +76,26 @@ def worse(rows: pd.DataFrame, by: float, where: Any = True) -> pd.DataFrame:
     hit = np.clip(p[right] - move, 0.001, 0.999)
     rest = p * ((1 - hit) / (1 - p[right]))[:, None]
     return rows.assign(**{PREDICTION: list(np.where(right, hit[:, None], rest))})
+
+
+def nearly(value: float, within: float | None = None) -> Any:
+    """`pytest.approx` for the field of a struct."""
+    return pytest.approx(value, abs=within)
+
+
+def metric_row(name: str, low: float, high: float, verdict: Outcome = "within noise") -> MetricRow:
+    """A row of a comparison whose difference is in the middle of its interval."""
+    return MetricRow(name, False, 0.5, 0.5, (low + high) / 2, low, high, verdict)
+
+
+def segment_row(name: str, p_worse: float, judged: bool = True) -> SegmentRow:
+    """A segment that lost a quarter."""
+    return SegmentRow(name, 1200, 30, -0.25, -0.375, -0.125, p_worse, judged)
+
+
+def comparison(metrics: Sequence[MetricRow] = (), segments: Sequence[SegmentRow] = ()) -> Comparison:
+    """A comparison on 1,800 rows of 30 days."""
+    return Comparison(1800, 30, "day", 0.95, PRIMARY, tuple(metrics), tuple(segments), CalibrationGaps(0.0, 0.0))
 
 
 def written(model: Any, rows: tuple, settings: Params, folder: Path) -> None:

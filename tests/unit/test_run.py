@@ -2,17 +2,20 @@
 
 import argparse
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sample import MONTHS
 
 from delivery import run
-from delivery.core import files, workspace
+from delivery.core import documents, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Params
 from delivery.data import tables
 from delivery.registry import register
+from delivery.stats.evaluation import Evaluation, Metric
 
 
 def test_a_step_is_announced_and_timed(capsys) -> None:
@@ -34,8 +37,9 @@ def test_the_summary_names_what_there_is_in_order(capsys) -> None:
     ]
 
 
-def test_metrics_in_one_line(folder: Path) -> None:
-    files.write_json(workspace.METRICS, {"metrics": {"auc": {"value": 0.75, "low": 0.7, "high": 0.8}}})
+def test_metrics_in_one_line(project: Path) -> None:
+    document = documents.read(workspace.METRICS, Evaluation, "run")
+    documents.write(workspace.METRICS, replace(document, metrics={"auc": Metric(0.75, 0.7, 0.8)}))
     assert run.metrics() == "auc 0.7500 [0.7000, 0.8000]"
 
 
@@ -82,8 +86,8 @@ def test_what_is_not_committed_is_not_registered_and_the_run_goes_on(monkeypatch
 def test_a_failed_gate_registers_and_serves_nothing(
     project: Path, settings: Params, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    def made_up(*_: Any) -> dict:
-        return {"verdict": "fail"}
+    def made_up(*_: Any) -> SimpleNamespace:
+        return SimpleNamespace(verdict="fail")
 
     monkeypatch.setattr(run.params, "load", lambda: settings)
     monkeypatch.setattr(run, "data", lambda _: f"periods up to {MONTHS[1]}")

@@ -48,7 +48,7 @@ def measure() -> None:
     """The model that was reviewed, and the gate against what serves. Raises Failure when it may not go on."""
     reproduce.refuse(reproduce.run())
     compare.run(params.load().compare)
-    verdict = gate.run(params.load())["verdict"]
+    verdict = gate.run(params.load()).verdict
     results.collect(workspace.RESULTS_FOLDER)
     page = report.run()
     github.summary(page)

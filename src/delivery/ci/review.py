@@ -52,7 +52,7 @@ def run(base: str, number: int, *, pushes: bool) -> dict:
     try:
         claim["stale"] = reproduce.run()
         compare.run(params.load().compare, base)
-        claim["verdict"] = gate.run(params.load())["verdict"]
+        claim["verdict"] = gate.run(params.load()).verdict
         page = report.run()
     except Failure as failure:
         page = f"**❌ The pipeline stopped: {failure}**\n"

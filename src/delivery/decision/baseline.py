@@ -1,11 +1,11 @@
 """What a model is compared with: the model of a commit, or a version of the registry."""
 
-import json
 import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 
 from delivery.adapters import dvc, git
@@ -15,8 +15,15 @@ from delivery.core.files import digest, replacing
 from delivery.core.progress import progress
 from delivery.model import skopsfile
 from delivery.registry import registry
+from delivery.stats.evaluation import Problem
 from delivery.stats.predictions import PREDICTION, describe, predictions
 from problem import FEATURES, KEY, LABEL, PERIOD, predict
+
+
+class Described(msgspec.Struct, frozen=True):
+    """What metrics.json of any commit says of its problem; early ones say nothing."""
+
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True)
@@ -41,9 +48,9 @@ def choose(base: str | None) -> tuple[Baseline | None, str]:
 
 def at(revision: str, name: str) -> tuple[Baseline | None, str]:
     """The model of a commit, which is not made again to find that it is of another problem."""
-    theirs = json.loads(git.show(revision, str(workspace.METRICS)) or "{}").get("problem")
-    if theirs not in (None, describe()):
-        return None, f"{name} has another problem: it predicts {' '.join(theirs['label'])}"
+    problem = msgspec.json.decode(git.show(revision, str(workspace.METRICS)) or "{}", type=Described).problem
+    if problem is not None and problem != describe():
+        return None, f"{name} has another problem: it predicts {' '.join(problem.label)}"
     chosen = of_commit(revision)
     return comparable(chosen) if chosen else (None, f"{name} has no dvc.lock")
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from delivery.core import files, params, workspace
+from delivery.core import documents, params, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Compare
 from delivery.data import prepared
 from delivery.decision import baseline
-from delivery.stats.comparison import compare, sentence
+from delivery.render.markdown import sentence
+from delivery.stats.comparison import compare
+from delivery.stats.verdicts import ComparisonResult
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,26 +27,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     result = run(params.load().compare, options.base)
-    print(json.dumps(files.rounded(result), indent=1) if options.json else sentence(result))
+    print(json.dumps(documents.as_builtins(result), indent=1) if options.json else sentence(result))
 
 
-def run(settings: Compare, base: str | None = None) -> dict:
-    """Compares the predictions on disk with the base's, and writes compare.json."""
+def run(settings: Compare, base: str | None = None) -> ComparisonResult:
+    """Compare the predictions on disk with those of the baseline, and write compare.json."""
     chosen, reason = baseline.choose(base)
-    result: dict = {"against": None, "commit": None, "reason": reason, "comparison": None}
-    if chosen is not None:
+    if chosen is None:
+        result = ComparisonResult(against=None, commit=None, reason=reason, comparison=None)
+    else:
         candidate = read(workspace.PREDICTIONS)
         champion = baseline.on(chosen, prepared.read("test"))
-        result |= {
-            "against": chosen.name,
-            "commit": chosen.commit,
-            "comparison": compare(champion, candidate, settings),
-        }
-    files.write_json(workspace.COMPARISON, result)
+        comparison = compare(champion, candidate, settings)
+        result = ComparisonResult(chosen.name, chosen.commit, reason, comparison)
+    documents.write(workspace.COMPARISON, result)
     return result
 
 
 def read(path: Path) -> pd.DataFrame:
+    """Return predictions row by row. Raise Failure if the file is missing."""
     if not path.exists():
         raise Failure(f"{path} is missing; run `dvc repro`")
     return pd.read_parquet(path)

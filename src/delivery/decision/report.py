@@ -5,13 +5,14 @@ import argparse
 import yaml
 
 from delivery.adapters import dvc, git, provenance
-from delivery.core import files, ownership, params, programs, workspace
+from delivery.core import documents, files, ownership, params, programs, workspace
 from delivery.core.errors import Failure
 from delivery.core.params_file import flat
 from delivery.decision import gate
 from delivery.pipeline import records
-from delivery.render.markdown import folded, metric_table, plain, segment_table
-from delivery.stats.comparison import sentence
+from delivery.render.markdown import folded, metric_table, plain, segment_table, sentence
+from delivery.stats.evaluation import Evaluation
+from delivery.stats.verdicts import ComparisonResult, GateResult
 
 LIMIT = 65_000  # GitHub's is 65,536 characters, and a comment adds a line of its own
 SEGMENTS = {
@@ -41,19 +42,19 @@ def main(options: argparse.Namespace) -> None:
 
 
 def run() -> str:
-    """Writes reports/report.md from what the pipeline, `compare` and `gate` have left."""
-    metrics = files.read_json(workspace.METRICS, "run")
-    comparison = files.read_json(workspace.COMPARISON, "compare")
-    decision = files.read_json(workspace.GATE, "gate")
+    """Write reports/report.md from what the pipeline, `compare` and `gate` have left, and return it."""
+    evaluation = documents.read(workspace.METRICS, Evaluation, "run")
+    result = documents.read(workspace.COMPARISON, ComparisonResult, "compare")
+    judged = documents.read(workspace.GATE, GateResult, "gate")
     sections = [
-        verdict(decision, comparison),
-        "## Metrics\n\n" + metric_table(metrics, comparison["comparison"], params.load().compare.confidence),
+        verdict(judged, result),
+        "## Metrics\n\n" + metric_table(evaluation, result.comparison, params.load().compare.confidence),
         "## Gate\n\n" + workspace.GATE_PAGE.read_text().strip(),
-        folded("Segments", segment_table(metrics, comparison["comparison"])),
-        "## What changed\n\n" + changes(comparison["commit"]),
+        folded("Segments", segment_table(evaluation, result.comparison)),
+        "## What changed\n\n" + changes(result.commit),
         "## Plots\n\n" + plots(),
         folded("Pipeline and times", graph() + "\n\n" + times()),
-        folded("Lineage", lineage(comparison)),
+        folded("Lineage", lineage(result.against)),
     ]
     page = "\n\n".join(sections) + "\n"
     if len(page) > LIMIT:
@@ -64,17 +65,17 @@ def run() -> str:
     return page
 
 
-def verdict(decision: dict, comparison: dict) -> str:
-    """The first line: what was found, in plain words, and what to do."""
-    facts = [sentence(comparison)]
-    rules = {rule["name"]: rule for rule in decision["rules"]}
-    if segments := rules.get("segments"):
-        facts.append(SEGMENTS[segments["verdict"]])
-    facts.append(rules["latency"]["evidence"].split(",")[0])
+def verdict(judged: GateResult, result: ComparisonResult) -> str:
+    """Return the outcome in plain words and what to do in one line, then the rules that did not pass."""
+    facts = [sentence(result)]
+    facts += [SEGMENTS[rule.verdict] for rule in judged.rules if rule.name == "segments"]
+    facts.append(f"{judged.latency_us:.0f} µs per prediction")
+    if failed := [rule.name for rule in judged.rules if rule.verdict == "fail"]:
+        facts.append(f"failed: {', '.join(failed)}")
     advice = {"pass": "safe to merge", "warn": "look at the warnings before you merge", "fail": "do not merge"}
-    line = f"**{gate.SIGN[decision['verdict']]} {'; '.join(facts)}; {advice[decision['verdict']]}.**"
-    failed = [rule for rule in decision["rules"] if rule["verdict"] != "pass"]
-    return "\n".join([line, *(f"\n- **{rule['name']}** {rule['verdict']}: {rule['evidence']}" for rule in failed)])
+    line = f"**{gate.SIGN[judged.verdict]} {'; '.join(facts)}; {advice[judged.verdict]}.**"
+    others = [rule for rule in judged.rules if rule.verdict != "pass"]
+    return "\n".join([line, *(f"\n- **{rule.name}** {rule.verdict}: {rule.evidence}" for rule in others)])
 
 
 def changes(base: str | None) -> str:
@@ -121,13 +122,13 @@ def times() -> str:
     return "\n".join(lines) if len(lines) > 2 else "Every stage came from DVC's cache."
 
 
-def lineage(comparison: dict) -> str:
-    """What this model is made of, by digest."""
+def lineage(against: str | None) -> str:
+    """Return what this model is made of, by digest."""
     lines = [
         f"- commit `{git.head() or 'none'}`{' with uncommitted changes' if git.changed() else ''}",
         f"- data `{dvc.data_digest()}`",
         *(f"- {path} `{digest}`" for path, digest in dvc.outputs(workspace.DVC_LOCK.read_text()).items()),
-        f"- compared with {comparison['against'] or 'nothing'}",
+        f"- compared with {against or 'nothing'}",
         f"- by {provenance.executor()}",
     ]
     return "\n".join(lines)

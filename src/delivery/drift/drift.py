@@ -15,7 +15,7 @@ import pandas as pd
 from msgspec.structs import replace
 
 from delivery.adapters import github, store
-from delivery.core import files, params, workspace
+from delivery.core import documents, files, params, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Params
 from delivery.data import prepared, tables
@@ -106,7 +106,7 @@ def run(settings: Params, month: str, log: Path | None = None) -> dict:
         "champion": files.digest(workspace.MODEL)[:12],
         "champion_trained_on": trained,
         "found": found,
-        "evidence": found.pop("shift"),
+        "evidence": documents.as_builtins(found.pop("shift")),
         "age": evidence.age(seen, now, month, tables.periods()),
         "revisions": evidence.revisions(workspace.DATA, folder),
         "history": history[-PAST:],
@@ -177,7 +177,7 @@ def measure(champion: Any, result: dict, examples: pd.DataFrame, folder: Path, s
     level = policy.decisive(settings.compare, settings.drift)
     quick = replace(level, score_resamples=min(level.score_resamples, SCORE_RESAMPLES))
     return {
-        "comparison": comparison.compare(predictions(now, old), predictions(now, new), quick),
+        "comparison": documents.as_builtins(comparison.compare(predictions(now, old), predictions(now, new), quick)),
         "calibration_gap": task.gap(now[LABEL].to_numpy(float), old),
         "gains": [policy.pool([window], level) for window in windows],
         "judged": policy.judge(windows, settings.compare, settings.drift),

@@ -23,14 +23,14 @@ def performance(rows: pd.DataFrame, p: np.ndarray, params: Compare) -> dict[str,
     y = rows[LABEL].to_numpy(float)
     loss = losses(y, p)[PRIMARY]
     grouped = blocks(rows[BLOCK], params.resamples, params.seed)
-    low, high = interval(means(loss, grouped), params.confidence)
+    span = interval(means(loss, grouped), params.confidence)
     both = {"predicted": task.plain(p), "observed": task.observed(y, p)}
     days = pd.DataFrame({"loss": loss} | both).groupby(rows[BLOCK].to_numpy())
     return {
         "rows": len(rows),
         "loss": float(loss.mean()),
-        "low": low,
-        "high": high,
+        "low": span.low,
+        "high": span.high,
         "level": task.level(y),
         "blocks": days.mean().assign(rows=days.size()).rename_axis(BLOCK).reset_index().to_dict("records"),
     }
@@ -45,8 +45,8 @@ def rise(before: dict, now: dict, params: Compare) -> dict[str, float]:
         sums = rows * [block["loss"] for block in part["blocks"]]
         draws = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=params.resamples)
         both.append((draws @ sums) / (draws @ rows))
-    low, high = interval(both[0] - both[1], params.confidence)
-    return {"value": now["loss"] - before["loss"], "low": low, "high": high}
+    span = interval(both[0] - both[1], params.confidence)
+    return {"value": now["loss"] - before["loss"], "low": span.low, "high": span.high}
 
 
 def attribution(before: pd.DataFrame, now: pd.DataFrame, loss: np.ndarray, where: Mapping[str, Bins]) -> list[dict]:
@@ -110,8 +110,8 @@ def sentences(found: dict[str, Any], before: pd.DataFrame, now: pd.DataFrame) ->
         if found["segments"]:
             top = found["segments"][0]
             said.append(f"The largest part falls to {top['segment']}: {top['rise']:+.4f} on {top['rows']:,} rows.")
-    moved = [f"`{row['column']}`" for row in found["shift"] if row["alarm"]]
-    seasonal = [f"`{row['column']}`" for row in found["shift"] if row["seasonal"] and row["psi"] > found["psi_alarm"]]
+    moved = [f"`{row.column}`" for row in found["shift"] if row.alarm]
+    seasonal = [f"`{row.column}`" for row in found["shift"] if row.seasonal and row.psi > found["psi_alarm"]]
     said.append(
         f"Moved beyond the alarm: {', '.join(moved)}." if moved else "No column that should stand still has moved."
     )

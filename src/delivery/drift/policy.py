@@ -83,8 +83,8 @@ def agreeing(windows: Sequence[Window], compare: Compare) -> list[Window]:
     kept = [windows[-1]]
     for older in reversed(windows[:-1]):
         difference = samples(kept, compare) - means(older, older.gains, compare, age=len(kept))
-        low, high = interval(difference, AGREE)
-        if low > 0 or high < 0:
+        ends = interval(difference, AGREE)
+        if ends.low > 0 or ends.high < 0:
             break
         kept.insert(0, older)
     return kept
@@ -93,9 +93,15 @@ def agreeing(windows: Sequence[Window], compare: Compare) -> list[Window]:
 def pool(windows: Sequence[Window], compare: Compare) -> dict[str, Any]:
     """Mean gain of a row over the windows, with the interval over resampled days."""
     rows = sum(int(window.rows.sum()) for window in windows)
-    low, high = interval(samples(windows, compare), compare.confidence)
+    ends = interval(samples(windows, compare), compare.confidence)
     gain = float(sum(window.gains.sum() for window in windows) / rows)
-    return {"months": [window.month for window in windows], "rows": rows, "gain": gain, "low": low, "high": high}
+    return {
+        "months": [window.month for window in windows],
+        "rows": rows,
+        "gain": gain,
+        "low": ends.low,
+        "high": ends.high,
+    }
 
 
 def samples(windows: Sequence[Window], compare: Compare) -> np.ndarray:
@@ -125,11 +131,11 @@ def calibration(window: Window, compare: Compare) -> dict[str, float]:
     gaps, remains = (each.reshape(len(window.rows), -1) for each in (window.gaps, window.remains))
     mean = gaps.sum(axis=0) / window.rows.sum()
     at = task.furthest(mean)
-    low, high = interval(means(window, gaps[:, at], compare), 1 - (1 - compare.confidence) / len(mean))
+    ends = interval(means(window, gaps[:, at], compare), 1 - (1 - compare.confidence) / len(mean))
     return {
         "gap": float(mean[at]),
-        "low": low,
-        "high": high,
+        "low": ends.low,
+        "high": ends.high,
         "challenger": float(remains[:, at].sum() / window.rows.sum()),
     }
 

@@ -144,14 +144,14 @@ def feedback(joined: Rows, reference: Rows, params: Compare) -> dict[str, Any]:
     if due.empty or reference.empty:
         return {"rows": len(due), "warn": False, "why": "no served prediction is due for a label yet"}
     served, other = (_slope(rows, params) for rows in (due, reference))
-    low, high = interval(served[1] - other[1], params.confidence)
+    span = interval(served[1] - other[1], params.confidence)
     return {
         "rows": len(due),
         "served": served[0],
         "reference": other[0],
-        "low": low,
-        "high": high,
-        "warn": low > 0 or high < 0,
+        "low": span.low,
+        "high": span.high,
+        "warn": span.low > 0 or span.high < 0,
     }
 
 

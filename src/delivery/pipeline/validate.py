@@ -1,5 +1,6 @@
 """Stage `validate`: the raw tables obey their schema, or the pipeline stops and says where not."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -9,15 +10,14 @@ import numpy as np
 import pandas as pd
 
 from delivery.compute import processes
-from delivery.core import workspace
+from delivery.core import documents, workspace
 from delivery.core.errors import Failure
-from delivery.core.files import write_json
 from delivery.core.params import Params
 from delivery.data import schemas, tables
 from delivery.data.schemas import Finding
 from delivery.data.tables import Piece
 from delivery.stats import shift
-from delivery.stats.shift import Counts
+from delivery.stats.shift import Counts, ShiftRow, Validation
 from problem import KEY, SEASONAL, TABLES
 
 MANY = 200  # a text column with more values than this is an identifier, whose skew says nothing
@@ -39,9 +39,9 @@ def run(params: Params) -> None:
     until = params.fetch.until
     counts, evidence = looked_at(until, params.engine)
     alarm = params.validate.psi_alarm
-    found = {name: shift.table(*both, SEASONAL, alarm) if both else [] for name, both in evidence.items()}
-    refuse_jumps(found, params.validate.missing_jump)
-    write_json(workspace.VALIDATION, {"until": until, "rows": counts, "skew": found})
+    skew = {name: tuple(shift.table(*both, SEASONAL, alarm)) if both else () for name, both in evidence.items()}
+    refuse_jumps(skew, params.validate.missing_jump)
+    documents.write(workspace.VALIDATION, Validation(until, counts, skew))
     print(f"validate: {', '.join(f'{count:,} {name}' for name, count in counts.items())} obey their schemas")
 
 
@@ -139,12 +139,12 @@ def comparable(column: pd.Series) -> bool:
     return not moment and (pd.api.types.is_numeric_dtype(column) or column.nunique() <= MANY)
 
 
-def refuse_jumps(evidence: dict[str, list[dict]], limit: float) -> None:
+def refuse_jumps(evidence: Mapping[str, Sequence[ShiftRow]], limit: float) -> None:
     """Raises Failure when a column is missing far more often than it was: a broken feed, not weather."""
     for name, rows in evidence.items():
         for row in rows:
-            if row["missing_now"] - row["missing_before"] > limit:
+            if row.missing_now - row.missing_before > limit:
                 raise Failure(
-                    f"{name}.{row['column']}: missing in {row['missing_now']:.1%} of the newest period's rows, "
-                    f"{row['missing_before']:.1%} before (validate.missing_jump is {limit:.0%}); mend the feed or raise the limit"
+                    f"{name}.{row.column}: missing in {row.missing_now:.1%} of the newest period's rows, "
+                    f"{row.missing_before:.1%} before (validate.missing_jump is {limit:.0%}); mend the feed or raise the limit"
                 )

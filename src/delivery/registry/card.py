@@ -6,11 +6,14 @@ from pathlib import Path
 
 import yaml
 
-from delivery.core import files, workspace
+from delivery.core import documents, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import CARD_SECTIONS
 from delivery.registry import registry
 from delivery.render.markdown import metric_table, segment_table
+from delivery.stats.evaluation import Evaluation
+from delivery.stats.shift import Validation
+from delivery.stats.verdicts import GateResult
 from problem import PRIMARY
 
 FILE = "card.md"  # among the version's files
@@ -43,7 +46,7 @@ def markdown(folder: Path, tags: Mapping[str, str]) -> str:
 
     Raises Failure when the problem does not say what only its authors know.
     """
-    metrics = files.read_json(folder / "metrics.json", "run")
+    evaluation = documents.read(folder / "metrics.json", Evaluation, "run")
     settings = yaml.safe_load((folder / "params.yaml").read_text())
     said = settings["card"]
     if absent := [name for name in CARD_SECTIONS if not said.get(name, "").strip()]:
@@ -51,10 +54,10 @@ def markdown(folder: Path, tags: Mapping[str, str]) -> str:
     parts = [
         f"# Model card\n\nModel `{tags[registry.DIGEST][:12]}` of commit `{tags['git.commit'][:12]}`.",
         *(_section(name, text) for name, text in said.items() if name not in CARD_SECTIONS[1:]),
-        _section("Data", data(folder, tags, metrics)),
-        _section("Metrics", metric_table(metrics, None, settings["compare"]["confidence"])),
-        _section("By segment", segment_table(metrics, None)),
-        _section("Limits", f"{said['Limits']}\n\n{measured_limits(folder, metrics, settings)}"),
+        _section("Data", data(folder, tags, evaluation)),
+        _section("Metrics", metric_table(evaluation, None, settings["compare"]["confidence"])),
+        _section("By segment", segment_table(evaluation, None)),
+        _section("Limits", f"{said['Limits']}\n\n{measured_limits(folder, evaluation, settings)}"),
         _section("Who let it through", approval(tags)),
         _section("Lineage", _listed({name: f"`{tags[name]}`" for name in LINEAGE if tags.get(name)})),
         _section("Licence", said["Licence"]),
@@ -62,29 +65,29 @@ def markdown(folder: Path, tags: Mapping[str, str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def data(folder: Path, tags: Mapping[str, str], metrics: dict) -> str:
-    counted = files.read_json(folder / "validate.json", "run")["rows"]
+def data(folder: Path, tags: Mapping[str, str], evaluation: Evaluation) -> str:
+    counted = documents.read(folder / "validate.json", Validation, "run").rows
     return _listed(
         {
             "raw tables": ", ".join(f"{name} {rows:,} rows" for name, rows in counted.items()),
             "until": tags["data.until"],
-            "trained on": f"what came before {metrics['periods'][0]}",
-            "tested on": f"{metrics['rows']:,} rows of {', '.join(metrics['periods'])}, never seen in training",
+            "trained on": f"what came before {evaluation.periods[0]}",
+            "tested on": f"{evaluation.rows:,} rows of {', '.join(evaluation.periods)}, never seen in training",
             "digest": f"`{tags['data.digest']}`",
         }
     )
 
 
-def measured_limits(folder: Path, metrics: dict, settings: dict) -> str:
+def measured_limits(folder: Path, evaluation: Evaluation, settings: dict) -> str:
     """What the numbers themselves say against it: warnings of the gate, the segment that it serves worst, small ones."""
-    rules = files.read_json(folder / "gate.json", "gate")["rules"]
-    lines = [f"The gate warned: {rule['name']}, {rule['evidence']}." for rule in rules if rule["verdict"] != "pass"]
+    rules = documents.read(folder / "gate.json", GateResult, "gate").rules
+    lines = [f"The gate warned: {rule.name}, {rule.evidence}." for rule in rules if rule.verdict != "pass"]
     enough = settings["compare"]["segment_rows"]
-    judged = [row for row in metrics["segments"] if row["rows"] >= enough]
+    judged = [row for row in evaluation.segments if row.rows >= enough]
     if judged:
-        worst = max(judged, key=lambda row: row["value"])
-        lines.append(f"Worst served: {worst['segment']}, {PRIMARY} {worst['value']:.4f} on {worst['rows']:,} rows.")
-    if small := [row["segment"] for row in metrics["segments"] if row["rows"] < enough]:
+        worst = max(judged, key=lambda row: row.value)
+        lines.append(f"Worst served: {worst.segment}, {PRIMARY} {worst.value:.4f} on {worst.rows:,} rows.")
+    if small := [row.segment for row in evaluation.segments if row.rows < enough]:
         lines.append(f"Not judged, fewer than {enough:,} rows: {', '.join(small)}.")
     return "\n".join(f"- {line}" for line in lines)
 

@@ -11,11 +11,13 @@ import msgspec
 import yaml
 
 from delivery.adapters import dvc, git, provenance, store
-from delivery.core import files, params, workspace
+from delivery.core import documents, files, params, workspace
 from delivery.core.errors import Failure
 from delivery.pipeline import records
 from delivery.pull_requests import approval
 from delivery.registry import card, registry, transitions
+from delivery.stats.evaluation import Evaluation
+from delivery.stats.verdicts import ComparisonResult, GateResult
 
 KEPT = (
     *(
@@ -60,7 +62,8 @@ def run(alias: str | None = None, image: str = "") -> dict:
     """
     refuse_unfit()
     tags = lineage() | ({"image.digest": image} if image else {})
-    metrics = {name: row["value"] for name, row in files.read_json(workspace.METRICS, "run")["metrics"].items()}
+    evaluation = documents.read(workspace.METRICS, Evaluation, "run")
+    metrics = {name: metric.value for name, metric in evaluation.metrics.items()}
     if registry.address() is None:
         store.ready()
     client = registry.connect()
@@ -78,11 +81,11 @@ def run(alias: str | None = None, image: str = "") -> dict:
 
 
 def refuse_unfit() -> None:
-    result = files.read_json(workspace.GATE, "gate")
-    if result["model"] != files.digest(workspace.EXPORT):
+    result = documents.read(workspace.GATE, GateResult, "gate")
+    if result.model != files.digest(workspace.EXPORT):
         raise Failure("the gate judged another model; run `delivery gate`")
-    if result["verdict"] == "fail":
-        failed = ", ".join(rule["name"] for rule in result["rules"] if rule["verdict"] == "fail")
+    if result.verdict == "fail":
+        failed = ", ".join(rule.name for rule in result.rules if rule.verdict == "fail")
         raise Failure(f"the gate failed ({failed}); {workspace.GATE_PAGE} says why")
     if git.head() is None:
         raise Uncommitted("there is no commit yet; commit first, so that the version can name it")
@@ -94,7 +97,7 @@ def refuse_unfit() -> None:
 
 def lineage() -> dict[str, str]:
     """What the version's tags say: digests, commit, gate, and what it was compared with."""
-    comparison = files.read_json(workspace.COMPARISON, "compare")
+    comparison = documents.read(workspace.COMPARISON, ComparisonResult, "compare")
     tags = {
         registry.DIGEST: files.digest(workspace.EXPORT),
         "git.commit": git.head() or "",
@@ -105,8 +108,8 @@ def lineage() -> dict[str, str]:
         "train.digest": next(
             out["md5"] for out in yaml.safe_load(workspace.DVC_LOCK.read_text())["stages"]["train"]["outs"]
         ),
-        "gate": files.read_json(workspace.GATE, "gate")["verdict"],
-        "compared.with": comparison["against"] or comparison["reason"],
+        "gate": documents.read(workspace.GATE, GateResult, "gate").verdict,
+        "compared.with": comparison.against or comparison.reason,
         "executor": provenance.executor(),
         "registered": provenance.now(),
     }

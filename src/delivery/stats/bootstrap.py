@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from delivery.stats.evaluation import Interval
 from problem import HIGHER_IS_BETTER, losses, score
 
 
@@ -29,10 +30,11 @@ def blocks(values: pd.Series, resamples: int, seed: int) -> Blocks:
     return Blocks(codes, draws, count)
 
 
-def interval(samples: np.ndarray, confidence: float) -> tuple[float, float]:
+def interval(samples: np.ndarray, confidence: float) -> Interval:
+    """Return the quantiles of `samples`, shape (resamples,), between which the share `confidence` of them lies."""
     tail = (1 - confidence) / 2
     low, high = np.quantile(samples, [tail, 1 - tail])
-    return float(low), float(high)
+    return Interval(float(low), float(high))
 
 
 def means(values: np.ndarray, grouped: Blocks) -> np.ndarray:

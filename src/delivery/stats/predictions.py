@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from delivery.stats import task
+from delivery.stats.evaluation import Problem
 from problem import BLOCK, CLASSES, FEATURES, KEY, LABEL, PERIOD, SEGMENTS
 
 PREDICTION = "prediction"  # its column
@@ -27,6 +28,6 @@ def features(rows: pd.DataFrame) -> list[list]:
     return [rows[name].tolist() for name in FEATURES]
 
 
-def describe() -> dict[str, list[str]]:
-    """What is predicted of what: models of which this differs cannot be compared."""
-    return {"label": [LABEL], "classes": list(CLASSES), "key": list(KEY)}
+def describe() -> Problem:
+    """Return what is predicted from which rows."""
+    return Problem((LABEL,), tuple(CLASSES), tuple(KEY))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from msgspec import Struct
 
 BINS = 10  # of a column of numbers
 SMALLEST = 1e-4  # share given to an empty bin, so that the logarithm exists
@@ -22,6 +23,26 @@ class Bins:
 
     cuts: np.ndarray | None
     names: pd.Index | None
+
+
+class ShiftRow(Struct, frozen=True):
+    """How far one column has moved; `jensen_shannon` is between 0 and 1, missing rates are shares of the rows."""
+
+    column: str
+    psi: float
+    jensen_shannon: float
+    missing_before: float
+    missing_now: float
+    seasonal: bool
+    alarm: bool
+
+
+class Validation(Struct, frozen=True):
+    """What `validate` leaves in reports/validate.json: rows of each table, and how far its newest period has moved."""
+
+    until: str
+    rows: dict[str, int]
+    skew: dict[str, tuple[ShiftRow, ...]]
 
 
 Counts = Mapping[str, np.ndarray]  # by column, shape (bins,), the last bin holds what is missing
@@ -81,8 +102,8 @@ def _names(values: Iterable[Any], sizes: np.ndarray, where: Bins) -> np.ndarray:
     return np.bincount(codes(pd.Series(index, dtype=index.dtype), where), sizes, len(where.names) + 2)
 
 
-def table(before: Counts, now: Counts, seasonal: Sequence[str], alarm: float) -> list[dict]:
-    """One row per column, most moved first: psi, jensen_shannon (0 to 1), missing rates, seasonal, alarm.
+def table(before: Counts, now: Counts, seasonal: Sequence[str], alarm: float) -> list[ShiftRow]:
+    """Return one row per column, the one that moved most first.
 
     Method: psi is the sum of (q - p) * ln(q / p); the distance is scipy's, to base 2.
     """
@@ -94,14 +115,14 @@ def table(before: Counts, now: Counts, seasonal: Sequence[str], alarm: float) ->
         safe_p, safe_q = np.maximum(p, SMALLEST), np.maximum(q, SMALLEST)
         psi = float(np.sum((safe_q - safe_p) * np.log(safe_q / safe_p)))
         rows.append(
-            {
-                "column": name,
-                "psi": psi,
-                "jensen_shannon": float(jensenshannon(p, q, base=2)),
-                "missing_before": float(p[-1]),
-                "missing_now": float(q[-1]),
-                "seasonal": name in seasonal,
-                "alarm": psi > alarm and name not in seasonal,
-            }
+            ShiftRow(
+                column=name,
+                psi=psi,
+                jensen_shannon=float(jensenshannon(p, q, base=2)),
+                missing_before=float(p[-1]),
+                missing_now=float(q[-1]),
+                seasonal=name in seasonal,
+                alarm=psi > alarm and name not in seasonal,
+            )
         )
-    return sorted(rows, key=lambda row: -row["psi"])
+    return sorted(rows, key=lambda row: -row.psi)

@@ -49,7 +49,7 @@ def test_a_model_beats_the_dummy_beyond_noise(name: str, split, settings: Train)
     rows = split[1][list(FEATURES)]
     old, new = (predictions.predictions(split[1], predict(one, rows)) for one in (dummy, model))
     found = comparison.compare(old, new, SETTINGS)
-    assert {row["verdict"] for row in found["metrics"]} == {"better"}
+    assert {row.verdict for row in found.metrics} == {"better"}
 
 
 def test_the_dummy_says_the_base_rate(split, settings: Train) -> None:

@@ -276,7 +276,7 @@ def test_what_is_measured_is_handed_over_whatever_the_gate_says(
 ) -> None:
     taken: list = []
     answers: dict[str, Any] = {"reproduce.run": ["dvc.lock"], "reproduce.refuse": None, "compare.run": None}
-    answers |= {"gate.run": {"verdict": verdict}, "results.collect": None}
+    answers |= {"gate.run": SimpleNamespace(verdict=verdict), "results.collect": None}
     answers |= {"report.run": "**page**", "github.summary": None}
     recorder(monkeypatch, taken, answers)
     monkeypatch.setattr(params, "load", lambda: settings)

@@ -1,12 +1,15 @@
 """Two models on the same rows: better, worse or within noise, and where."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import made
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 
 from delivery.__main__ import main
 from delivery.core import workspace
@@ -14,17 +17,16 @@ from delivery.core.errors import Failure
 from delivery.core.params import Params
 from delivery.decision import compare
 from delivery.decision.baseline import Baseline
+from delivery.render.markdown import sentence
 from delivery.stats import comparison, task
 from delivery.stats.bootstrap import blocks, interval, means, scores
+from delivery.stats.evaluation import Interval
 from delivery.stats.predictions import PREDICTION, values
+from delivery.stats.verdicts import CalibrationGaps, Comparison, ComparisonResult, MetricRow, Outcome, SegmentRow
 from problem import BLOCK, HIGHER_IS_BETTER, KEY, LABEL, PRIMARY, SEGMENTS, losses, score
 
 ROWS = made.predictions()
 NUMBER = next(name for name in KEY if name not in SEGMENTS)
-
-
-def primary(result: dict) -> dict:
-    return next(row for row in result["metrics"] if row["metric"] == PRIMARY)
 
 
 def noisy(rows: pd.DataFrame) -> pd.DataFrame:
@@ -39,15 +41,15 @@ def noisy(rows: pd.DataFrame) -> pd.DataFrame:
     ids=["better", "worse", "noise"],
 )
 def test_a_difference_is_judged_by_its_interval(candidate: pd.DataFrame, verdict: str, settings: Params) -> None:
-    found = primary(comparison.compare(ROWS, candidate, settings.compare))
-    assert found["verdict"] == verdict
-    assert found["low"] <= found["difference"] <= found["high"]
+    found = comparison.compare(ROWS, candidate, settings.compare).primary_row()
+    assert found.verdict == verdict
+    assert found.low <= found.difference <= found.high
 
 
 def test_positive_is_better_whichever_way_a_metric_goes(settings: Params) -> None:
     found = comparison.compare(ROWS, made.worse(ROWS, -0.05), settings.compare)
-    assert {row["metric"] for row in found["metrics"]} == set(HIGHER_IS_BETTER)
-    assert all(row["difference"] > 0 and row["low"] > 0 for row in found["metrics"])
+    assert {row.metric for row in found.metrics} == set(HIGHER_IS_BETTER)
+    assert all(row.difference > 0 and row.low > 0 for row in found.metrics)
 
 
 def test_every_number_of_a_comparison(settings: Params) -> None:
@@ -60,23 +62,25 @@ def test_every_number_of_a_comparison(settings: Params) -> None:
     samples = {name: means(losses(y, old)[name] - loss, grouped) for name, loss in losses(y, new).items()}
     for name, (before, after) in scores(y, [old, new], grouped, 10).items():
         samples[name] = after - before if HIGHER_IS_BETTER[name] else before - after
-    for row in found.pop("metrics"):
-        name = row["metric"]
-        assert (row["low"], row["high"]) == pytest.approx(interval(samples.pop(name), 0.8))
-        assert (row["champion"], row["candidate"]) == (score(y, old)[name], score(y, new)[name])
+    for row in found.metrics:
+        name = row.metric
+        expected = interval(samples.pop(name), 0.8)
+        assert (row.low, row.high) == pytest.approx((expected.low, expected.high))
+        assert (row.champion, row.candidate) == (score(y, old)[name], score(y, new)[name])
     assert samples == {}
-    segments = found.pop("segments")
-    assert len(segments) == 3 * len(SEGMENTS)
+    assert len(found.segments) == 3 * len(SEGMENTS)
     gain = losses(y, old)[PRIMARY] - losses(y, new)[PRIMARY]
-    assert segment(segments, made.PART)["difference"] == pytest.approx(gain[made.inside(ROWS)].mean())
-    assert found == {
-        "rows": 1800,
-        "blocks": 30,
-        "block": BLOCK,
-        "confidence": 0.8,
-        "primary": PRIMARY,
-        "calibration": {"champion": task.gap(y, old), "candidate": task.gap(y, new)},
-    }
+    assert segment(found.segments, made.PART).difference == pytest.approx(gain[made.inside(ROWS)].mean())
+    assert replace(found, metrics=(), segments=()) == Comparison(
+        rows=1800,
+        blocks=30,
+        block=BLOCK,
+        confidence=0.8,
+        primary=PRIMARY,
+        metrics=(),
+        segments=(),
+        calibration=CalibrationGaps(champion=task.gap(y, old), candidate=task.gap(y, new)),
+    )
 
 
 def test_a_score_that_is_better_low_counts_the_other_way(settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,12 +89,12 @@ def test_a_score_that_is_better_low_counts_the_other_way(settings: Params, monke
     monkeypatch.setattr(comparison, "HIGHER_IS_BETTER", HIGHER_IS_BETTER | {"up": True, "down": False})
     monkeypatch.setattr(comparison, "scores", lambda *_: resampled)
     monkeypatch.setattr(comparison, "score", lambda y, p: dict.fromkeys([*HIGHER_IS_BETTER, "up", "down"], 0.0))
-    monkeypatch.setattr(comparison, "interval", lambda samples, _: (float(samples.min()), float(samples.max())))
+    monkeypatch.setattr(comparison, "interval", lambda samples, _: Interval(float(samples.min()), float(samples.max())))
     others = {name for name in HIGHER_IS_BETTER if name not in losses(np.zeros(1), values(ROWS[PREDICTION])[:1])}
     resampled |= {name: np.zeros((2, 2)) for name in others}
-    found = {row["metric"]: row for row in comparison.compare(ROWS, ROWS, settings.compare)["metrics"]}
-    assert (found["up"]["low"], found["up"]["high"]) == (0.25, 0.25)
-    assert (found["down"]["low"], found["down"]["high"]) == (-0.25, -0.25)
+    found = {row.metric: row for row in comparison.compare(ROWS, ROWS, settings.compare).metrics}
+    assert (found["up"].low, found["up"].high) == (0.25, 0.25)
+    assert (found["down"].low, found["down"].high) == (-0.25, -0.25)
 
 
 def test_the_table_of_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,26 +103,26 @@ def test_the_table_of_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     better, worse = comparison.metric_table(
         {"auc": 0.75, "log_loss": 0.25}, {"auc": 0.875, "log_loss": 0.5}, samples, confidence=0.9
     )
-    assert better == {
-        "metric": "auc",
-        "higher_is_better": True,
-        "champion": 0.75,
-        "candidate": 0.875,
-        "difference": 0.125,
-        "low": pytest.approx(0.01),
-        "high": pytest.approx(0.19),
-        "verdict": "better",
-    }
-    assert worse == {
-        "metric": "log_loss",
-        "higher_is_better": False,
-        "champion": 0.25,
-        "candidate": 0.5,
-        "difference": -0.25,
-        "low": pytest.approx(-0.385),
-        "high": pytest.approx(-0.115),
-        "verdict": "worse",
-    }
+    assert better == MetricRow(
+        metric="auc",
+        higher_is_better=True,
+        champion=0.75,
+        candidate=0.875,
+        difference=0.125,
+        low=made.nearly(0.01),
+        high=made.nearly(0.19),
+        verdict="better",
+    )
+    assert worse == MetricRow(
+        metric="log_loss",
+        higher_is_better=False,
+        champion=0.25,
+        candidate=0.5,
+        difference=-0.25,
+        low=made.nearly(-0.385),
+        high=made.nearly(-0.115),
+        verdict="worse",
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,34 +149,34 @@ def test_the_table_of_segments(settings: Params) -> None:
         settings, compare__segment_rows=10, compare__resamples=99, compare__seed=5, compare__confidence=0.5
     ).compare
     table = comparison.segment_table(rows, gain, chosen)
-    assert [row["segment"] for row in table] == [f"{name}={value}" for name in SEGMENTS for value in "ABC"]
+    assert [row.segment for row in table] == [f"{name}={value}" for name in SEGMENTS for value in "ABC"]
     mixed, equal, lost = table[:3]
     samples = means(np.array([-2.0, -2.0, 1.0, 1.0, 1.0]), blocks(pd.Series(["d1", "d2", "d3", "d4", "d5"]), 99, 5))
-    low, high = interval(samples, 0.5)
-    assert mixed == {
-        "segment": f"{SEGMENTS[0]}=A",
-        "rows": 10,
-        "blocks": 5,
-        "difference": pytest.approx(-0.2),
-        "low": pytest.approx(low),
-        "high": pytest.approx(high),
-        "p_worse": pytest.approx((1 + (samples > -1e-9).sum()) / 100),
-        "judged": True,
-    }
-    assert (equal["difference"], equal["p_worse"], equal["judged"]) == (0.0, 1.0, True)
-    assert (lost["difference"], lost["p_worse"]) == (-1.0, 0.01)
-    assert (lost["rows"], lost["blocks"], lost["judged"]) == (5, 5, False), "too few rows"
+    expected = interval(samples, 0.5)
+    assert mixed == SegmentRow(
+        segment=f"{SEGMENTS[0]}=A",
+        rows=10,
+        blocks=5,
+        difference=made.nearly(-0.2),
+        low=made.nearly(expected.low),
+        high=made.nearly(expected.high),
+        p_worse=made.nearly((1 + (samples > -1e-9).sum()) / 100),
+        judged=True,
+    )
+    assert (equal.difference, equal.p_worse, equal.judged) == (0.0, 1.0, True)
+    assert (lost.difference, lost.p_worse) == (-1.0, 0.01)
+    assert (lost.rows, lost.blocks, lost.judged) == (5, 5, False), "too few rows"
 
 
 def test_a_segment_of_five_blocks_is_judged_and_one_of_four_is_not(settings: Params) -> None:
     rows = pd.DataFrame({BLOCK: list("abcdeabcda")} | dict.fromkeys(SEGMENTS, ["five"] * 5 + ["four"] * 5))
     chosen = made.changed(settings, compare__segment_rows=5).compare
-    judged = [row["judged"] for row in comparison.segment_table(rows, np.zeros(10), chosen)]
+    judged = [row.judged for row in comparison.segment_table(rows, np.zeros(10), chosen)]
     assert judged == [True, False] * len(SEGMENTS)
 
 
 def test_two_blocks_are_enough_for_an_interval(settings: Params) -> None:
-    assert comparison.compare(ROWS, ROWS.head(120), settings.compare)["blocks"] == 2
+    assert comparison.compare(ROWS, ROWS.head(120), settings.compare).blocks == 2
 
 
 def test_models_that_know_other_classes_are_not_compared(settings: Params) -> None:
@@ -183,22 +187,20 @@ def test_models_that_know_other_classes_are_not_compared(settings: Params) -> No
 
 def test_the_same_model_differs_by_nothing(settings: Params) -> None:
     found = comparison.compare(ROWS, ROWS, settings.compare)
-    assert all((row["difference"], row["low"], row["high"]) == (0, 0, 0) for row in found["metrics"])
-    assert primary(found)["verdict"] == "within noise"
+    assert all((row.difference, row.low, row.high) == (0, 0, 0) for row in found.metrics)
+    assert found.primary_row().verdict == "within noise"
 
 
 def test_the_order_of_the_rows_does_not_matter(settings: Params) -> None:
     candidate = made.worse(ROWS, 0.02)
     mixed = candidate.sample(frac=1, random_state=1)
-    one, two = (primary(comparison.compare(ROWS, rows, settings.compare)) for rows in (candidate, mixed))
-    assert [one[name] for name in ("difference", "low", "high")] == pytest.approx(
-        [two[name] for name in ("difference", "low", "high")]
-    )
+    one, two = (comparison.compare(ROWS, rows, settings.compare).primary_row() for rows in (candidate, mixed))
+    assert (one.difference, one.low, one.high) == pytest.approx((two.difference, two.low, two.high))
 
 
 def test_rows_are_matched_by_their_key_and_those_of_one_side_only_are_left_out(settings: Params) -> None:
     champion, candidate = ROWS.iloc[200:], ROWS.iloc[:1500]
-    assert comparison.compare(champion, candidate, settings.compare)["rows"] == 1300
+    assert comparison.compare(champion, candidate, settings.compare).rows == 1300
     assert comparison.pair(champion, candidate)[list(KEY)].equals(ROWS.iloc[200:1500].reset_index(drop=True)[list(KEY)])
 
 
@@ -220,25 +222,25 @@ def test_too_little_for_an_interval_is_refused(rows: pd.DataFrame, message: str,
         comparison.compare(ROWS, rows, settings.compare)
 
 
-def segment(rows: list[dict], name: str) -> dict:
-    return next(row for row in rows if row["segment"] == name)
+def segment(rows: Sequence[SegmentRow], name: str) -> SegmentRow:
+    return next(row for row in rows if row.segment == name)
 
 
 def test_a_model_that_is_bad_in_one_segment_only_is_seen_there(settings: Params) -> None:
     candidate = made.worse(made.worse(ROWS, -0.02), 0.1, made.inside(ROWS))
-    found = comparison.compare(ROWS, candidate, settings.compare)["segments"]
+    found = comparison.compare(ROWS, candidate, settings.compare).segments
     bad, good = segment(found, made.PART), segment(found, made.PART.replace("B", "C"))
-    assert bad["high"] < 0 < good["low"]
-    assert bad["p_worse"] < 0.01
-    assert good["p_worse"] > 0.9
-    assert bad["rows"] == made.inside(ROWS).sum()
+    assert bad.high < 0 < good.low
+    assert bad.p_worse < 0.01
+    assert good.p_worse > 0.9
+    assert bad.rows == made.inside(ROWS).sum()
 
 
 def test_a_small_segment_or_one_of_few_days_is_shown_and_not_judged(settings: Params) -> None:
     column = SEGMENTS[0]
     few = ROWS.assign(**{column: np.where(ROWS.index < 20, "few", np.where(ROWS.index < 240, "short", "many"))})
-    found = comparison.compare(few, few, settings.compare)["segments"]
-    judged = {row["segment"]: row["judged"] for row in found}
+    found = comparison.compare(few, few, settings.compare).segments
+    judged = {row.segment: row.judged for row in found}
     assert not judged[f"{column}=few"], "20 rows"
     assert not judged[f"{column}=short"], "220 rows, of 4 days"
     assert judged[f"{column}=many"]
@@ -255,17 +257,16 @@ def test_a_small_segment_or_one_of_few_days_is_shown_and_not_judged(settings: Pa
 )
 def test_the_sentence_says_it_in_plain_words(candidate: pd.DataFrame, begins: str, settings: Params) -> None:
     found = comparison.compare(ROWS, candidate, settings.compare)
-    said = comparison.sentence({"comparison": found, "against": "version 3", "reason": ""})
+    said = sentence(ComparisonResult("version 3", None, "", found))
     assert said.startswith(begins)
     assert f"{PRIMARY.replace('_', ' ')} on the same 1,800 rows (30 days) as version 3" in said
 
 
-def said(low: float, high: float, verdict: str) -> str:
+def said(low: float, high: float, verdict: Outcome) -> str:
     """The sentence of a comparison whose primary metric is not the first of the table."""
-    row = {"metric": PRIMARY, "difference": (low + high) / 2, "low": low, "high": high, "verdict": verdict}
-    other = row | {"metric": "another", "difference": 9.0, "low": 8.0, "high": 10.0, "verdict": "worse"}
-    found = {"metrics": [other, row, other], "rows": 1800, "blocks": 30, "block": "day"}
-    return comparison.sentence({"comparison": found, "against": "version 3"})
+    other = made.metric_row("another", 8.0, 10.0, "worse")
+    found = made.comparison([other, made.metric_row(PRIMARY, low, high, verdict), other])
+    return sentence(ComparisonResult("version 3", None, "", found))
 
 
 @pytest.mark.parametrize(
@@ -280,13 +281,13 @@ def said(low: float, high: float, verdict: str) -> str:
     ],
     ids=["better", "worse", "noise", "the same", "all but the same above", "all but the same below"],
 )
-def test_the_sentence_is_about_the_primary_metric(low: float, high: float, verdict: str, begins: str) -> None:
+def test_the_sentence_is_about_the_primary_metric(low: float, high: float, verdict: Outcome, begins: str) -> None:
     assert said(low, high, verdict) == f"{begins} on the same 1,800 rows (30 days) as version 3"
 
 
 def test_nothing_to_compare_with_is_said_with_its_reason() -> None:
-    found = {"comparison": None, "reason": "there is no commit yet"}
-    assert comparison.sentence(found) == "Nothing to compare with: there is no commit yet"
+    found = ComparisonResult(None, None, "there is no commit yet", None)
+    assert sentence(found) == "Nothing to compare with: there is no commit yet"
 
 
 @pytest.fixture
@@ -307,15 +308,15 @@ def stubbed(settings: Params, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_candidate_is_compared_with_the_baseline_on_the_test_rows(stubbed: Params) -> None:
     found = compare.run(stubbed.compare, "3")
     expected = comparison.compare(ROWS, made.worse(ROWS, -0.05), stubbed.compare)
-    assert found == {"against": "version 3", "commit": "abc", "reason": "asked for 3", "comparison": expected}
-    assert primary(found["comparison"])["verdict"] == "better"
+    assert found == ComparisonResult(against="version 3", commit="abc", reason="asked for 3", comparison=expected)
+    assert expected.primary_row().verdict == "better"
     written = json.loads(workspace.COMPARISON.read_text())
     assert (written["against"], written["comparison"]["rows"]) == ("version 3", 1800)
 
 
 def test_without_a_baseline_the_reason_is_written(stubbed: Params) -> None:
-    nothing = {"against": None, "commit": None, "reason": "no commit yet", "comparison": None}
-    assert compare.run(stubbed.compare) == nothing
+    nothing: dict[str, Any] = {"against": None, "commit": None, "reason": "no commit yet", "comparison": None}
+    assert compare.run(stubbed.compare) == ComparisonResult(**nothing)
     assert json.loads(workspace.COMPARISON.read_text()) == nothing
 
 
@@ -344,4 +345,5 @@ def test_the_verb_writes_what_it_prints(
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads(workspace.COMPARISON.read_text())
     assert (printed["against"], printed["commit"], printed["comparison"]["rows"]) == ("version 3", "abc", len(mine))
-    assert primary(printed["comparison"])["verdict"] == "better"
+    (row,) = (row for row in printed["comparison"]["metrics"] if row["metric"] == PRIMARY)
+    assert row["verdict"] == "better"

@@ -8,23 +8,31 @@ from typing import Any
 import made
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 from sample import MONTHS, change
 
 from delivery.__main__ import main
-from delivery.core import files, workspace
+from delivery.core import documents, files, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Params
 from delivery.decision import gate
 from delivery.stats import comparison, task
+from delivery.stats.evaluation import Metric
+from delivery.stats.shift import ShiftRow, Validation
+from delivery.stats.verdicts import Comparison, ComparisonResult, Verdict
 from problem import PRIMARY, SEGMENTS
 
 ROWS = made.predictions()
 IN_PART = made.inside(ROWS)
 
 
+def result_of(found: Comparison) -> ComparisonResult:
+    return ComparisonResult("version 3", None, "", found)
+
+
 def against_champion(candidate: pd.DataFrame, settings: Params, champion: pd.DataFrame = ROWS) -> dict[str, gate.Rule]:
     found = comparison.compare(champion, candidate, settings.compare)
-    return {rule.name: rule for rule in gate.versus_champion({"comparison": found}, settings)}
+    return {rule.name: rule for rule in gate.versus_champion(result_of(found), settings)}
 
 
 def test_a_model_that_is_no_worse_passes(settings: Params) -> None:
@@ -48,16 +56,14 @@ def test_worse_beyond_doubt_but_within_the_margin_is_a_warning(settings: Params)
 
 def test_a_difference_that_is_no_number_fails(settings: Params) -> None:
     found = comparison.compare(ROWS, ROWS, settings.compare)
-    for row in found["metrics"]:
-        row["low"] = row["high"] = float("nan")
-    assert gate.not_inferior(found, settings.gate).verdict == "fail"
+    unknown = tuple(replace(row, low=float("nan"), high=float("nan")) for row in found.metrics)
+    assert gate.not_inferior(replace(found, metrics=unknown), settings.gate).verdict == "fail"
 
 
-def compared(low: float, high: float) -> dict:
+def compared(low: float, high: float) -> Comparison:
     """A comparison whose primary metric is not the first of the table."""
-    row = {"metric": PRIMARY, "difference": (low + high) / 2, "low": low, "high": high}
-    others = [{"metric": name, "difference": 9.0, "low": 8.0, "high": 10.0} for name in ("first", "last")]
-    return {"metrics": [others[0], row, others[1]], "rows": 1800, "blocks": 30, "block": "day"}
+    others = [made.metric_row(name, 8.0, 10.0) for name in ("first", "last")]
+    return made.comparison([others[0], made.metric_row(PRIMARY, low, high), others[1]])
 
 
 @pytest.mark.parametrize(
@@ -81,14 +87,14 @@ def test_the_worse_end_of_the_primary_metrics_interval_decides(
     )
 
 
-def part(name: str, p_worse: float, judged: bool = True) -> dict:
-    row = {"segment": name, "judged": judged, "p_worse": p_worse, "rows": 1200}
-    return row | {"difference": -0.25, "low": -0.375, "high": -0.125}
-
-
 def test_segments_that_are_worse_are_named_with_their_figures(settings: Params) -> None:
-    rows = [part("s=A", 0.01), part("s=B", 0.5), part("s=C", 0.001), part("s=D", 0.0001, judged=False)]
-    rule = gate.segments({"segments": rows}, settings.gate, 1000)
+    rows = [
+        made.segment_row("s=A", 0.01),
+        made.segment_row("s=B", 0.5),
+        made.segment_row("s=C", 0.001),
+        made.segment_row("s=D", 0.0001, judged=False),
+    ]
+    rule = gate.segments(made.comparison(segments=rows), settings.gate, 1000)
     figures = "-0.2500 [-0.3750, -0.1250], p {}, 1,200 rows"
     assert rule == gate.Rule(
         "segments", "fail", f"clearly worse: s=A {figures.format('0.0200')}; s=C {figures.format('0.0030')}"
@@ -98,22 +104,22 @@ def test_segments_that_are_worse_are_named_with_their_figures(settings: Params) 
 def test_a_segment_is_worse_below_the_level_and_not_at_it(settings: Params) -> None:
     strict = made.changed(settings, gate__segment_alpha=0.25).gate
     passed = gate.Rule("segments", "pass", "none of 2 clearly worse (Holm, 0.25); 1 too small to judge")
-    rows = [part("s=A", 0.125), part("s=B", 0.5), part("s=C", 0.0, judged=False)]
-    assert gate.segments({"segments": rows}, strict, 1000) == passed
-    rows[0]["p_worse"] = 0.124
-    assert gate.segments({"segments": rows}, strict, 1000).verdict == "fail"
+    rows = [made.segment_row("s=A", 0.125), made.segment_row("s=B", 0.5), made.segment_row("s=C", 0.0, judged=False)]
+    assert gate.segments(made.comparison(segments=rows), strict, 1000) == passed
+    rows[0] = made.segment_row("s=A", 0.124)
+    assert gate.segments(made.comparison(segments=rows), strict, 1000).verdict == "fail"
 
 
 def test_as_many_resamples_as_the_segments_need_are_enough(settings: Params) -> None:
-    rows = [part(f"s={n}", 0.5) for n in range(3)]
+    rows = [made.segment_row(f"s={n}", 0.5) for n in range(3)]
     strict = made.changed(settings, gate__segment_alpha=0.25).gate
     passed = gate.Rule("segments", "pass", "none of 3 clearly worse (Holm, 0.25)")
-    assert gate.segments({"segments": rows}, strict, 12) == passed
-    rule = gate.segments({"segments": rows}, strict, 11)
+    assert gate.segments(made.comparison(segments=rows), strict, 12) == passed
+    rule = gate.segments(made.comparison(segments=rows), strict, 11)
     assert (rule.name, rule.verdict) == ("segments", "warn")
     assert rule.evidence == "3 segments need compare.resamples above 12 to be judged"
     never = made.changed(settings, gate__segment_alpha=0.0).gate
-    assert gate.segments({"segments": rows}, never, 0).verdict == "pass", "no level, so nothing to reach"
+    assert gate.segments(made.comparison(segments=rows), never, 0).verdict == "pass", "no level, so nothing to reach"
 
 
 def test_a_model_that_is_bad_in_one_segment_only_fails_and_the_segment_is_named(settings: Params) -> None:
@@ -135,15 +141,13 @@ def test_a_segment_that_is_too_small_cannot_fail_a_model(settings: Params) -> No
 
 def test_many_segments_that_are_only_noisy_are_not_mistaken_for_worse(settings: Params) -> None:
     """Of twenty segments one is below 0.05 by luck; Holm knows that there are twenty."""
-    segments = [
-        {"segment": f"s={n}", "judged": True, "p_worse": 0.03 if n == 7 else 0.5, "rows": 900} for n in range(20)
-    ]
-    assert gate.segments({"segments": segments}, settings.gate, 1000).verdict == "pass"
+    segments = [made.segment_row(f"s={n}", 0.03 if n == 7 else 0.5) for n in range(20)]
+    assert gate.segments(made.comparison(segments=segments), settings.gate, 1000).verdict == "pass"
 
 
 def test_too_few_resamples_for_so_many_segments_is_a_warning_not_a_pass(settings: Params) -> None:
-    segments = [{"segment": f"s={n}", "judged": True, "p_worse": 1 / 1001, "rows": 900} for n in range(300)]
-    rule = gate.segments({"segments": segments}, settings.gate, 1000)
+    segments = [made.segment_row(f"s={n}", 1 / 1001) for n in range(300)]
+    rule = gate.segments(made.comparison(segments=segments), settings.gate, 1000)
     assert (rule.verdict, rule.evidence) == (
         "warn",
         "300 segments need compare.resamples above 6,000 to be judged",
@@ -151,7 +155,7 @@ def test_too_few_resamples_for_so_many_segments_is_a_warning_not_a_pass(settings
 
 
 def test_without_a_champion_the_floors_alone_decide(settings: Params) -> None:
-    (rule,) = gate.versus_champion({"comparison": None, "reason": "there is no commit yet"}, settings)
+    (rule,) = gate.versus_champion(ComparisonResult(None, None, "there is no commit yet", None), settings)
     assert rule == gate.Rule("champion", "pass", "there is no commit yet; the floors alone decide")
 
 
@@ -168,10 +172,10 @@ def test_without_a_champion_the_floors_alone_decide(settings: Params) -> None:
     ],
 )
 def test_floors(
-    floors: dict[str, float], verdict: str, evidence: str, settings: Params, monkeypatch: pytest.MonkeyPatch
+    floors: dict[str, float], verdict: Verdict, evidence: str, settings: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate, "HIGHER_IS_BETTER", {"auc": True, "log_loss": False})
-    measured = {"auc": {"value": 0.72}, "log_loss": {"value": 0.5}}
+    measured = {"auc": Metric(0.72, 0.0, 1.0), "log_loss": Metric(0.5, 0.0, 1.0)}
     (rule,) = gate.floors(measured, made.changed(settings, gate__floors=floors).gate)
     assert rule == gate.Rule(f"floor {next(iter(floors))}", verdict, evidence)
 
@@ -181,7 +185,7 @@ def test_each_floor_is_judged_also_after_one_that_names_no_metric(
 ) -> None:
     monkeypatch.setattr(gate, "HIGHER_IS_BETTER", {"auc": True})
     floors = made.changed(settings, gate__floors={"recall": 0.4, "auc": 0.7}).gate
-    assert [rule.verdict for rule in gate.floors({"auc": {"value": 0.72}}, floors)] == ["fail", "pass"]
+    assert [rule.verdict for rule in gate.floors({"auc": Metric(0.72, 0.0, 1.0)}, floors)] == ["fail", "pass"]
 
 
 @pytest.mark.parametrize("name", ["auc", "log_loss"])
@@ -190,19 +194,19 @@ def test_a_metric_that_is_no_number_reaches_no_floor(
 ) -> None:
     monkeypatch.setattr(gate, "HIGHER_IS_BETTER", {"auc": True, "log_loss": False})
     strict = made.changed(settings, gate__floors={name: 0.5})
-    assert gate.floors({name: {"value": float("nan")}}, strict.gate)[0].verdict == "fail"
+    assert gate.floors({name: Metric(float("nan"), 0.0, 1.0)}, strict.gate)[0].verdict == "fail"
 
 
 @pytest.mark.parametrize(
     ("gap", "verdict"), [(0.1, "pass"), (-0.1, "pass"), (-0.11, "fail"), (0.11, "fail"), (float("nan"), "fail")]
 )
-def test_calibration(gap: float, verdict: str, settings: Params) -> None:
+def test_calibration(gap: float, verdict: Verdict, settings: Params) -> None:
     rule = gate.calibrated(gap, made.changed(settings, gate__calibration_gap=0.1).gate)
     assert rule == gate.Rule("calibration", verdict, f"{task.TASK.gap} {gap:+.4f}, limit ±0.1")
 
 
 @pytest.mark.parametrize(("used", "verdict"), [(1000, "pass"), (1001, "fail"), (float("nan"), "fail")])
-def test_latency(used: float, verdict: str, settings: Params) -> None:
+def test_latency(used: float, verdict: Verdict, settings: Params) -> None:
     rule = gate.latency(used, made.changed(settings, gate__latency_us=1000).gate)
     assert rule == gate.Rule("latency", verdict, f"{used:.0f} µs per prediction, budget 1000 µs")
 
@@ -260,8 +264,12 @@ def test_size(folder: Path, settings: Params) -> None:
     assert rule == gate.Rule("size", "fail", "2.0 MB, budget 1.9 MB")
 
 
-def validated(settings: Params, **changes: Any) -> dict:
-    return {"until": settings.fetch.until, "rows": {"flights": 1200}, "skew": {}} | changes
+def validated(settings: Params, **changes: Any) -> Validation:
+    return replace(Validation(settings.fetch.until, {"flights": 1200}, {}), **changes)
+
+
+def moved(column: str, alarm: bool = True) -> ShiftRow:
+    return ShiftRow(column, 0.5, 0.5, 0.0, 0.0, False, alarm)
 
 
 @pytest.mark.parametrize(
@@ -270,12 +278,12 @@ def validated(settings: Params, **changes: Any) -> dict:
         ({}, "pass", "schema valid, 1,200 rows"),
         ({"until": "2012-12"}, "fail", "validated until 2012-12, fetch.until is {until}; run `dvc repro`"),
         (
-            {"skew": {"flights": [{"column": "distance", "alarm": True}, {"column": "day", "alarm": False}]}},
+            {"skew": {"flights": (moved("distance"), moved("day", alarm=False))}},
             "warn",
             "schema valid; shifted in the newest month: flights.distance",
         ),
         (
-            {"skew": {name: [{"column": "c", "alarm": True}] for name in "ab"}},
+            {"skew": {name: (moved("c"),) for name in "ab"}},
             "warn",
             "schema valid; shifted in the newest month: a.c, b.c",
         ),
@@ -283,7 +291,7 @@ def validated(settings: Params, **changes: Any) -> dict:
     ],
     ids=["valid", "of other data", "shifted", "two shifted", "two tables"],
 )
-def test_data(changes: dict, verdict: str, evidence: str, settings: Params) -> None:
+def test_data(changes: dict, verdict: Verdict, evidence: str, settings: Params) -> None:
     rule = gate.data_is_valid(validated(settings, **changes), settings)
     assert rule == gate.Rule("data", verdict, evidence.replace("{until}", settings.fetch.until))
 
@@ -322,36 +330,35 @@ def test_evidence_cannot_break_the_table() -> None:
 
 def test_all_rules_are_judged_and_written(project: Path, settings: Params) -> None:
     result = gate.run(settings)
-    assert result["verdict"] in {"pass", "warn"}
-    names = [rule["name"] for rule in result["rules"]]
+    assert result.verdict in {"pass", "warn"}
+    names = [rule.name for rule in result.rules]
     assert names == ["data", f"floor {PRIMARY}", "calibration", "champion", "parity", "size", "latency"]
-    assert result["against"] is None
-    evidence = {rule["name"]: rule["evidence"] for rule in result["rules"]}
+    assert result.against is None
+    evidence = {rule.name: rule.evidence for rule in result.rules}
     metrics = json.loads(workspace.METRICS.read_text())
     assert evidence["calibration"].startswith(f"{task.TASK.gap} {metrics['calibration']['gap']:+.4f}, ")
     assert evidence["champion"] == "there is no commit yet; the floors alone decide"
     assert evidence["size"].startswith(f"{sum(f.stat().st_size for f in workspace.EXPORT.iterdir()) / 1e6:.1f} MB")
-    assert result["model"] == files.digest(workspace.EXPORT)
-    assert json.loads(workspace.GATE.read_text()) == result
-    assert workspace.GATE_PAGE.read_text() == gate.markdown([gate.Rule(**rule) for rule in result["rules"]])
+    assert result.model == files.digest(workspace.EXPORT)
+    assert json.loads(workspace.GATE.read_text()) == documents.as_builtins(result)
+    assert evidence["latency"].startswith(f"{result.latency_us:.0f} µs per prediction, ")
+    assert workspace.GATE_PAGE.read_text() == gate.markdown(list(result.rules))
 
 
 def test_a_comparison_on_disk_is_judged(project: Path, settings: Params) -> None:
     found = comparison.compare(ROWS, made.worse(ROWS, 0.2), settings.compare)
-    files.write_json(workspace.COMPARISON, {"against": "version 3", "comparison": found})
+    documents.write(workspace.COMPARISON, result_of(found))
     result = gate.run(settings)
-    assert (result["verdict"], result["against"]) == ("fail", "version 3")
-    verdicts = {rule["name"]: rule["verdict"] for rule in result["rules"]}
+    assert (result.verdict, result.against) == ("fail", "version 3")
+    verdicts = {rule.name: rule.verdict for rule in result.rules}
     assert (verdicts["champion"], verdicts["segments"]) == ("fail", "fail")
 
 
 def test_too_few_resamples_are_those_of_compare(settings: Params) -> None:
-    found = compared(0.0, 0.0) | {"segments": [part("s=A", 0.5)]}
-    rules = gate.versus_champion({"comparison": found}, made.changed(settings, compare__resamples=19))
+    found = result_of(replace(compared(0.0, 0.0), segments=(made.segment_row("s=A", 0.5),)))
+    rules = gate.versus_champion(found, made.changed(settings, compare__resamples=19))
     assert [rule.verdict for rule in rules] == ["pass", "warn"]
-    assert (
-        gate.versus_champion({"comparison": found}, made.changed(settings, compare__resamples=20))[1].verdict == "pass"
-    )
+    assert gate.versus_champion(found, made.changed(settings, compare__resamples=20))[1].verdict == "pass"
 
 
 @pytest.mark.parametrize(("verdict", "code"), [("pass", 0), ("warn", 0), ("fail", 1)])
@@ -362,7 +369,7 @@ def test_the_verb_prints_the_table_or_json(
     workspace.GATE.write_text("json")
     workspace.GATE_PAGE.write_text("table")
     monkeypatch.setattr(gate.params, "load", lambda: "settings")
-    monkeypatch.setattr(gate, "run", lambda settings: {"settings": {"verdict": verdict}}[settings])
+    monkeypatch.setattr(gate, "run", lambda settings: {"settings": SimpleNamespace(verdict=verdict)}[settings])
     assert main(["gate"]) == code
     assert main(["gate", "--json"]) == code
     assert capsys.readouterr().out == "table\njson\n"

@@ -5,17 +5,20 @@ import re
 from pathlib import Path
 
 import made
+import msgspec
 import pandas as pd
 import pytest
 
 from delivery.__main__ import main
-from delivery.core import files, params, workspace
+from delivery.core import documents, files, params, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Params
 from delivery.core.params_file import edited
 from delivery.decision import gate, report
 from delivery.render import markdown
 from delivery.stats import comparison, task
+from delivery.stats.evaluation import Evaluation
+from delivery.stats.verdicts import ComparisonResult
 from problem import BLOCK, PRIMARY, SEGMENTS
 
 
@@ -29,7 +32,7 @@ def no_graph(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) ->
 def against(candidate: pd.DataFrame, settings: Params, champion: pd.DataFrame) -> str:
     """The page when the model on disk predicted `candidate` and the one before `champion`."""
     found = comparison.compare(champion, candidate, settings.compare)
-    files.write_json(workspace.COMPARISON, {"against": "version 3", "commit": None, "reason": "", "comparison": found})
+    documents.write(workspace.COMPARISON, ComparisonResult("version 3", None, "", found))
     gate.run(settings)
     return report.run()
 
@@ -69,7 +72,7 @@ def test_the_rules_that_did_not_pass_follow_the_verdict(project: Path, settings:
     files.write_json(workspace.METRICS, metrics)
     gate.run(settings)
     lines = report.run().splitlines()
-    assert lines[0].endswith("do not merge.**")
+    assert lines[0].endswith(f"; failed: floor {PRIMARY}; do not merge.**")
     assert lines[2] == f"- **floor {PRIMARY}** fail: 2000000.0000, must be at most 1000000.0"
 
 
@@ -107,7 +110,7 @@ def test_a_page_that_is_too_long_is_refused_in_words(project: Path) -> None:
 def test_a_segment_s_name_cannot_break_the_table(project: Path) -> None:
     metrics = json.loads(workspace.METRICS.read_text())
     metrics["segments"][0]["segment"] = "route=A|B"
-    assert "| route=A/B |" in markdown.segment_table(metrics, None)
+    assert "| route=A/B |" in markdown.segment_table(msgspec.convert(metrics, Evaluation), None)
 
 
 def test_in_a_terminal_there_is_no_markup(project: Path, capsys) -> None:
@@ -168,11 +171,10 @@ def test_a_base_without_data(project: Path) -> None:
 
 
 def test_lineage_says_whether_all_is_committed(project: Path) -> None:
-    nothing = {"against": None}
     head = made.git("rev-parse", "HEAD")
-    assert report.lineage(nothing).splitlines()[0] == f"- commit `{head}`"
+    assert report.lineage(None).splitlines()[0] == f"- commit `{head}`"
     Path("params.yaml").write_text("changed: 1\n")
-    assert report.lineage(nothing).splitlines()[0] == f"- commit `{head}` with uncommitted changes"
+    assert report.lineage(None).splitlines()[0] == f"- commit `{head}` with uncommitted changes"
 
 
 def test_without_records_the_times_are_the_cache_s(folder: Path) -> None:

@@ -8,6 +8,8 @@ import made
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec import structs
+from msgspec.structs import replace
 
 from delivery.core import files, workspace
 from delivery.core.errors import Failure
@@ -16,6 +18,7 @@ from delivery.data import prepared
 from delivery.pipeline import evaluate, plots
 from delivery.stats import predictions, task
 from delivery.stats.bootstrap import blocks, interval, means, scores
+from delivery.stats.evaluation import CalibrationBin, Evaluation, Importance, Metric, Problem, SegmentScore
 from problem import BLOCK, CLASSES, FEATURES, KEY, LABEL, PERIOD, PRIMARY, SEGMENTS, losses, score
 
 ROWS = made.predictions()
@@ -24,9 +27,9 @@ ROWS = made.predictions()
 def test_every_metric_comes_with_an_interval_that_holds_it(settings: Params) -> None:
     found = evaluate.measure(ROWS, settings.compare)
     expected = score(ROWS[LABEL].to_numpy(), predictions.values(ROWS[predictions.PREDICTION]))
-    assert {name: row["value"] for name, row in found["metrics"].items()} == pytest.approx(expected)
-    assert all(row["low"] < row["value"] < row["high"] for row in found["metrics"].values())
-    assert (found["rows"], found["blocks"], found["periods"]) == (len(ROWS), 30, ["2013-05"])
+    assert {name: row.value for name, row in found.metrics.items()} == pytest.approx(expected)
+    assert all(row.low < row.value < row.high for row in found.metrics.values())
+    assert (found.rows, found.blocks, found.periods) == (len(ROWS), 30, ("2013-05",))
 
 
 def test_every_number_of_a_measurement(settings: Params) -> None:
@@ -39,20 +42,20 @@ def test_every_number_of_a_measurement(settings: Params) -> None:
     samples |= {name: table[0] for name, table in scores(y, [p], grouped, 10).items()}
     spans = {name: interval(drawn, 0.8) for name, drawn in samples.items()}
     values = score(y, p)
-    assert found == {
-        "rows": 1800,
-        "blocks": 30,
-        "periods": ["2013-05", "2013-06"],
-        "problem": {"label": [LABEL], "classes": list(CLASSES), "key": list(KEY)},
-        "level": task.level(y),
-        "metrics": {
-            name: {"value": values[name], "low": pytest.approx(low), "high": pytest.approx(high)}
-            for name, (low, high) in spans.items()
+    assert found == Evaluation(
+        rows=1800,
+        blocks=30,
+        periods=("2013-05", "2013-06"),
+        problem=Problem(label=(LABEL,), classes=tuple(CLASSES), key=tuple(KEY)),
+        level=tuple(task.level(y)),
+        metrics={
+            name: Metric(value=values[name], low=made.nearly(span.low), high=made.nearly(span.high))
+            for name, span in spans.items()
         },
-        "calibration": evaluate.calibration(y, p),
-        "segments": evaluate.by_segment(mixed, losses(y, p)[PRIMARY], chosen),
-    }
-    assert len(found["calibration"]["bins"]) == 10
+        calibration=evaluate.calibration(y, p),
+        segments=tuple(evaluate.by_segment(mixed, losses(y, p)[PRIMARY], chosen)),
+    )
+    assert len(found.calibration.bins) == 10
 
 
 def test_the_table_of_segments(settings: Params) -> None:
@@ -62,65 +65,65 @@ def test_the_table_of_segments(settings: Params) -> None:
     loss = np.arange(9.0)
     chosen = made.changed(settings, compare__resamples=99, compare__seed=5, compare__confidence=0.5).compare
     table = evaluate.by_segment(rows, loss, chosen)
-    assert [row["segment"] for row in table] == [f"{name}={value}" for name in SEGMENTS for value in "AB"]
-    low, high = interval(means(np.array([1.0, 4.0, 7.0]), blocks(pd.Series(["d1", "d2", "d3"]), 99, 5)), 0.5)
-    assert table[0] == {
-        "segment": f"{SEGMENTS[0]}=A",
-        "rows": 3,
-        "value": 4.0,
-        "low": pytest.approx(low),
-        "high": pytest.approx(high),
-    }
-    assert table[1]["value"] == 3.0
+    assert [row.segment for row in table] == [f"{name}={value}" for name in SEGMENTS for value in "AB"]
+    span = interval(means(np.array([1.0, 4.0, 7.0]), blocks(pd.Series(["d1", "d2", "d3"]), 99, 5)), 0.5)
+    assert table[0] == SegmentScore(
+        segment=f"{SEGMENTS[0]}=A",
+        rows=3,
+        value=4.0,
+        low=made.nearly(span.low),
+        high=made.nearly(span.high),
+    )
+    assert table[1].value == 3.0
 
 
 def test_bad_days_make_the_interval_wide(settings: Params) -> None:
     """The same numbers on days that are all alike are known more precisely."""
     mixed = ROWS.assign(**{BLOCK: ROWS[BLOCK].sample(frac=1, random_state=1).to_numpy()})
-    days, alike = (evaluate.measure(rows, settings.compare)["metrics"][PRIMARY] for rows in (ROWS, mixed))
-    assert days["high"] - days["low"] > 1.5 * (alike["high"] - alike["low"])
+    days, alike = (evaluate.measure(rows, settings.compare).metrics[PRIMARY] for rows in (ROWS, mixed))
+    assert days.high - days.low > 1.5 * (alike.high - alike.low)
 
 
 def test_calibration_by_hand() -> None:
     y, p = np.array([0.0, 0, 1, 1]), np.array([0.1, 0.3, 0.6, 0.8])
     found = evaluate.calibration(y, p, bins=2)
-    assert found["gap"] == pytest.approx(0.45 - 0.5)
-    assert found["bins"] == [
-        {"rows": 2, "predicted": pytest.approx(0.2), "observed": 0.0},
-        {"rows": 2, "predicted": pytest.approx(0.7), "observed": 1.0},
-    ]
+    assert found.gap == pytest.approx(0.45 - 0.5)
+    assert found.bins == (
+        CalibrationBin(rows=2, predicted=made.nearly(0.2), observed=0.0),
+        CalibrationBin(rows=2, predicted=made.nearly(0.7), observed=1.0),
+    )
 
 
 def test_calibration_bins_hold_rows_of_like_predictions() -> None:
     """Equal predictions stay in the order of the rows, so that the same rows give the same bins everywhere."""
     y, p = np.array([1.0, 0, 0, 1, 1, 0]), np.array([0.5, 0.25, 0.5, 0.5, 0.75, 0.5])
-    found = evaluate.calibration(y, p, bins=3)["bins"]
-    assert [row["observed"] for row in found] == [0.5, 0.5, 0.5]
-    assert [row["predicted"] for row in found] == [0.375, 0.5, 0.625]
+    found = evaluate.calibration(y, p, bins=3).bins
+    assert [row.observed for row in found] == [0.5, 0.5, 0.5]
+    assert [row.predicted for row in found] == [0.375, 0.5, 0.625]
     many, same = np.tile([1.0, 0.0], 200), np.full(400, 0.5)
-    assert [row["observed"] for row in evaluate.calibration(np.sort(many), same, bins=2)["bins"]] == [0.0, 1.0]
+    assert [row.observed for row in evaluate.calibration(np.sort(many), same, bins=2).bins] == [0.0, 1.0]
 
 
 def test_calibration_of_several_classes_is_that_of_the_most_probable() -> None:
     p = np.array([[0.75, 0.125, 0.125], [0.25, 0.5, 0.25]])
-    found = evaluate.calibration(np.array([0.0, 2.0]), p, bins=2)["bins"]
-    assert found == [
-        {"rows": 1, "predicted": 0.5, "observed": 0.0},
-        {"rows": 1, "predicted": 0.75, "observed": 1.0},
-    ]
+    found = evaluate.calibration(np.array([0.0, 2.0]), p, bins=2).bins
+    assert found == (
+        CalibrationBin(rows=1, predicted=0.5, observed=0.0),
+        CalibrationBin(rows=1, predicted=0.75, observed=1.0),
+    )
 
 
 def test_calibration_of_fewer_rows_than_bins() -> None:
-    assert [row["rows"] for row in evaluate.calibration(np.array([0.0, 1]), np.array([0.2, 0.4]))["bins"]] == [1, 1]
+    assert [row.rows for row in evaluate.calibration(np.array([0.0, 1]), np.array([0.2, 0.4])).bins] == [1, 1]
 
 
 def test_segments_hold_every_row_once_per_column(settings: Params) -> None:
-    found = evaluate.measure(ROWS, settings.compare)["segments"]
+    found = evaluate.measure(ROWS, settings.compare).segments
     for column in SEGMENTS:
-        mine = [row for row in found if row["segment"].startswith(f"{column}=")]
-        assert sum(row["rows"] for row in mine) == len(ROWS)
+        mine = [row for row in found if row.segment.startswith(f"{column}=")]
+        assert sum(row.rows for row in mine) == len(ROWS)
         loss = losses(ROWS[LABEL].to_numpy(), predictions.values(ROWS[predictions.PREDICTION]))[PRIMARY].mean()
-        assert sum(row["rows"] * row["value"] for row in mine) / len(ROWS) == pytest.approx(loss)
+        assert sum(row.rows * row.value for row in mine) / len(ROWS) == pytest.approx(loss)
 
 
 def test_predictions_carry_all_that_a_comparison_needs(rows) -> None:
@@ -189,11 +192,11 @@ def test_importance_is_the_rise_of_the_loss_when_one_feature_is_shuffled(
     for name, weight in (("first", 1.0), ("second", 0.3), ("third", 0.0)):
         orders = [rng.permutation(taken) for _ in range(repeats)]
         rises = [((2 + weight * (at[order] - at)) ** 2).mean() - 4.0 for order in orders]
-        mean, sd = pytest.approx(np.mean(rises), abs=1e-9), pytest.approx(np.std(rises), abs=1e-9)
-        expected.append({"feature": name, "mean": mean, "sd": sd})
+        mean, sd = (made.nearly(float(each), within=1e-9) for each in (np.mean(rises), np.std(rises)))
+        expected.append(Importance(feature=name, mean=mean, sd=sd))
     assert found == expected
     assert len(asked) == 1 + 3 * repeats
-    assert found[0]["mean"] > found[1]["mean"] > found[2]["mean"] == 0.0
+    assert found[0].mean > found[1].mean > found[2].mean == 0.0
 
 
 def test_importance_of_fewer_rows_than_are_asked_for(asked: list[list[tuple]], settings: Params) -> None:
@@ -215,15 +218,20 @@ def test_pictures_are_drawn_of_the_report(folder: Path, settings: Params, monkey
     names = [*task.TASK.pictures, "loss_curve", "segments", "importance"]
     for name in names:
         monkeypatch.setattr(plots, name, picture(name))
-    report = {"metrics": {PRIMARY: {"value": 0.5}}, "segments": ["segments"], "importance": ["importance"]}
+    report = replace(
+        evaluate.measure(ROWS, settings.compare),
+        metrics={PRIMARY: Metric(0.5, 0.4, 0.6)},
+        segments=(SegmentScore("a=b", 3, 0.5, 0.4, 0.6),),
+        importance=(Importance("a", 0.5, 0.1),),
+    )
     curves = {"train": [1.0], "test": [2.0], "other": [3.0]}
     evaluate.draw(ROWS, report, curves)
     y = ROWS[LABEL].to_numpy(float)
     metric = PRIMARY.replace("_", " ")
     guess = float(losses(y, task.guess(y))[PRIMARY].mean())
     assert drawn["loss_curve"] == ({"train": [1.0], "test": [2.0]}, ("chance", guess))
-    assert drawn["segments"] == (["segments"], metric, 0.5)
-    assert drawn["importance"] == (["importance"], metric)
+    assert drawn["segments"] == ([structs.asdict(report.segments[0])], metric, 0.5)
+    assert drawn["importance"] == ([structs.asdict(report.importance[0])], metric)
     for name in task.TASK.pictures:
         assert np.array_equal(drawn[name][0], y)
         assert np.array_equal(drawn[name][1], predictions.values(ROWS[predictions.PREDICTION]))

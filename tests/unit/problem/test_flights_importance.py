@@ -15,7 +15,7 @@ def test_the_feature_that_decides_leads_and_one_that_is_not_used_is_worth_nothin
         return np.array([0.9 if row[at] > 0.2 else 0.1 for row in values])
 
     table = evaluate.importance(scorer, test, settings)
-    assert table[0]["feature"] == "late_rate"
-    assert table[0]["mean"] > 0.1
-    assert {row["feature"] for row in table} == set(FEATURES)
-    assert all(row["mean"] == 0 for row in table[1:])
+    assert table[0].feature == "late_rate"
+    assert table[0].mean > 0.1
+    assert {row.feature for row in table} == set(FEATURES)
+    assert all(row.mean == 0 for row in table[1:])

@@ -68,7 +68,10 @@ def test_the_verdict_on_another_model_does_not_count(ready: Path) -> None:
 
 
 def test_a_model_that_failed_is_refused_and_the_rules_are_named(ready: Path) -> None:
-    rules = [{"name": "floor auc", "verdict": "fail"}, {"name": "size", "verdict": "warn"}]
+    rules = [
+        {"name": name, "verdict": verdict, "evidence": ""}
+        for name, verdict in (("floor auc", "fail"), ("size", "warn"))
+    ]
     judged("fail", rules=rules)
     with pytest.raises(Failure, match=r"the gate failed \(floor auc\); reports/gate\.md says why"):
         register.run()

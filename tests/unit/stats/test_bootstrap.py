@@ -1,6 +1,7 @@
 """Intervals that hold what they promise, from whole days."""
 
 import made
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +15,10 @@ from problem import BLOCK
 DAYS, A_DAY = 30, 20
 
 
+def ends(samples: np.ndarray, confidence: float) -> tuple[float, float]:
+    return msgspec.structs.astuple(interval(samples, confidence))
+
+
 def coverage(grouped_by_day: bool, simulations: int = 200) -> float:
     """How often a 95 % interval of the mean holds the true mean, 0, when days are good or bad as a whole."""
     day = np.repeat(np.arange(DAYS), A_DAY)
@@ -22,7 +27,7 @@ def coverage(grouped_by_day: bool, simulations: int = 200) -> float:
     for seed in range(simulations):
         rng = np.random.default_rng(seed)
         values = np.repeat(rng.normal(size=DAYS), A_DAY) + rng.normal(size=DAYS * A_DAY)
-        low, high = interval(means(values, grouped), 0.95)
+        low, high = ends(means(values, grouped), 0.95)
         held += low <= 0 <= high
     return held / simulations
 
@@ -57,8 +62,8 @@ def test_a_mean_is_that_of_the_drawn_days() -> None:
 
 
 def test_the_interval_has_the_same_share_of_the_samples_on_either_side() -> None:
-    assert interval(np.arange(101.0), 0.9) == pytest.approx((5.0, 95.0))
-    assert interval(np.arange(101.0), 0.5) == pytest.approx((25.0, 75.0))
+    assert ends(np.arange(101.0), 0.9) == pytest.approx((5.0, 95.0))
+    assert ends(np.arange(101.0), 0.5) == pytest.approx((25.0, 75.0))
 
 
 def test_each_resample_draws_as_many_blocks_as_there_are_and_all_equally_often() -> None:

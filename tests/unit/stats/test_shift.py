@@ -21,10 +21,10 @@ def pair() -> tuple[pd.DataFrame, pd.DataFrame]:
     return before, now
 
 
-def table(before: pd.DataFrame, now: pd.DataFrame) -> dict[str, dict]:
+def table(before: pd.DataFrame, now: pd.DataFrame) -> dict[str, shift.ShiftRow]:
     where = shift.bins(before, map(str, before))
     rows = shift.table(shift.count(before, where), shift.count(now, where), ("flag",), 0.25)
-    return {row["column"]: row for row in rows}
+    return {row.column: row for row in rows}
 
 
 def psi(p: np.ndarray, q: np.ndarray) -> float:
@@ -38,20 +38,20 @@ def test_numbers_and_words_by_hand(pair: tuple[pd.DataFrame, pd.DataFrame]) -> N
     shares = (
         np.bincount(np.searchsorted(cuts, rows["number"].dropna()), minlength=10) / len(rows) for rows in (before, now)
     )
-    assert found["number"]["psi"] == pytest.approx(psi(*shares), rel=0.05)  # as many are missing in both
-    assert found["number"]["missing_now"] == pytest.approx(0.1)
-    assert found["word"]["missing_now"] == pytest.approx(1 / 7, abs=0.01)
-    assert found["word"]["alarm"]
-    assert not found["flag"]["alarm"]
+    assert found["number"].psi == pytest.approx(psi(*shares), rel=0.05)  # as many are missing in both
+    assert found["number"].missing_now == pytest.approx(0.1)
+    assert found["word"].missing_now == pytest.approx(1 / 7, abs=0.01)
+    assert found["word"].alarm
+    assert not found["flag"].alarm
 
 
 def test_jensen_shannon_by_hand() -> None:
     before, now = pd.DataFrame({"a": ["x", "x"]}), pd.DataFrame({"a": ["y", "y", "y"]})
-    assert table(before, now)["a"]["jensen_shannon"] == pytest.approx(1), "nothing in common"
-    assert table(before, before)["a"]["jensen_shannon"] == pytest.approx(0)
+    assert table(before, now)["a"].jensen_shannon == pytest.approx(1), "nothing in common"
+    assert table(before, before)["a"].jensen_shannon == pytest.approx(0)
     half = pd.DataFrame({"a": ["x", "y"]})
     expected = 0.5 * np.log2(1 / 0.75) + 0.5 * (0.5 * np.log2(0.5 / 0.75) + 0.5 * np.log2(0.5 / 0.25))
-    assert table(before, half)["a"]["jensen_shannon"] == pytest.approx(np.sqrt(expected))
+    assert table(before, half)["a"].jensen_shannon == pytest.approx(np.sqrt(expected))
 
 
 def test_counts_of_parts_add_up_to_those_of_the_whole(pair: tuple[pd.DataFrame, pd.DataFrame]) -> None:
@@ -72,5 +72,5 @@ def test_the_bin_of_each_row_is_what_is_counted(pair: tuple[pd.DataFrame, pd.Dat
 def test_a_column_that_was_always_missing() -> None:
     before, now = pd.DataFrame({"a": [np.nan] * 5}), pd.DataFrame({"a": [1.0] * 5})
     found = table(before, now)["a"]
-    assert found["psi"] > 1
-    assert (found["missing_before"], found["missing_now"]) == (1, 0)
+    assert found.psi > 1
+    assert (found.missing_before, found.missing_now) == (1, 0)

@@ -61,7 +61,7 @@ def test_right_on_average_is_calibrated_and_shifted_is_not(kind: str, both: tupl
     assert abs(task.gap(y, p)) < 0.05 * unit
     shifted = p + 0.2 * unit if p.ndim == 1 else p + np.array([0.2, -0.1, -0.1])
     assert task.gap(y, shifted) > 0.15 * unit
-    assert evaluate.calibration(y, shifted)["gap"] == task.gap(y, shifted)
+    assert evaluate.calibration(y, shifted).gap == task.gap(y, shifted)
 
 
 def test_a_guess_has_the_shape_of_predictions_and_no_gap(kind: str, both: tuple[np.ndarray, np.ndarray]) -> None:

@@ -1,0 +1,37 @@
+"""Documents: JSON files whose content is a frozen struct with a name."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from delivery.core import files
+from delivery.core.errors import Failure
+
+Document = TypeVar("Document")
+
+
+def read(path: Path, kind: type[Document], made_by: str) -> Document:
+    """Decode the file. Raise Failure if it is missing or of another form, naming the verb that makes it."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        raise Failure(f"{path} is missing; run `delivery {made_by}` first") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Failure(f"{path} is no {kind.__name__} ({error}); run `delivery {made_by}` again") from None
+
+
+def write(path: Path, document: msgspec.Struct) -> None:
+    """Write the file readable, sorted and rounded, so that the same numbers give the same bytes."""
+    files.write_json(path, as_builtins(document))
+
+
+def as_builtins(content: Any) -> Any:
+    """Return dicts, lists and numbers rounded as in a file; structs may be nested and hold numpy scalars."""
+    if isinstance(content, msgspec.Struct):
+        return {name: as_builtins(getattr(content, name)) for name in content.__struct_fields__}
+    if isinstance(content, dict):
+        return {str(key): as_builtins(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [as_builtins(value) for value in content]
+    return files.rounded(content)
