@@ -9,8 +9,8 @@ import pytest
 from host import Site, die, failures, wait_for
 
 from delivery.core import workspace
-from delivery.deploy import canary, counts, deploy, environments, shadow
-from delivery.deploy.targets import host, proxy, slots, state
+from delivery.deploy import canary, deploy, environments, shadow
+from delivery.deploy.targets import counts, host, proxy, slots, state
 
 pytestmark = pytest.mark.xdist_group("registry")
 

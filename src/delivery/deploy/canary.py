@@ -7,8 +7,8 @@ import numpy as np
 
 from delivery.core import params
 from delivery.core.errors import Failure
-from delivery.deploy import counts
-from delivery.deploy.counts import Counts
+from delivery.deploy.targets import counts
+from delivery.deploy.targets.counts import Counts
 from delivery.deploy.targets.host import Host
 
 CHANCE = 0.01  # of a false alarm about errors

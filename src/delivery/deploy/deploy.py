@@ -9,8 +9,8 @@ from collections.abc import Callable
 from delivery.adapters import github
 from delivery.core import params
 from delivery.core.errors import Failure
-from delivery.deploy import artifacts, canary, counts, environments, rehearse, shadow
-from delivery.deploy.targets import host, kubernetes, slots
+from delivery.deploy import artifacts, canary, environments, rehearse, shadow
+from delivery.deploy.targets import counts, host, kubernetes, slots
 from delivery.deploy.targets.host import Host
 from delivery.probe import contract
 from delivery.registry import history, registry
@@ -155,7 +155,9 @@ def in_cluster(
                 there.begin(wanted)
                 there.check(kubernetes.CANARY, exported, number)
                 if percent:
-                    lines = there.try_out(percent) if old else [NOTHING_BEFORE]
+                    lines = (
+                        canary.run(there.share, there.look, percent, there.settings.canary) if old else [NOTHING_BEFORE]
+                    )
                 there.replace(wanted)
                 there.check(kubernetes.STABLE, exported, number)
                 seconds = time.monotonic() - begun

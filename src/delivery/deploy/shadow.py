@@ -20,8 +20,8 @@ import numpy as np
 
 from delivery.core import files, workspace
 from delivery.core.errors import Failure
-from delivery.deploy import canary, counts
-from delivery.deploy.targets import host, proxy, rehearsal, slots
+from delivery.deploy import canary
+from delivery.deploy.targets import counts, host, proxy, rehearsal, slots
 from delivery.deploy.targets.host import Host
 from delivery.deploy.targets.state import Slot
 from delivery.probe import contract

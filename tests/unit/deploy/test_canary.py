@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from delivery.core import params
 from delivery.core.errors import Failure
 from delivery.deploy import canary
-from delivery.deploy.counts import Counts
+from delivery.deploy.targets.counts import Counts
 from delivery.deploy.targets.host import Host
 
 SETTINGS = params.Canary([50], 100, 60, max_error_rate=0.001, max_slower=1.5, slower_ms=2.0, score_psi=0.25)

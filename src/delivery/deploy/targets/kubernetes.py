@@ -15,8 +15,8 @@ import yaml
 
 from delivery.core import params, workspace
 from delivery.core.errors import Failure
-from delivery.deploy import canary, counts
-from delivery.deploy.counts import Counts
+from delivery.deploy.targets import counts
+from delivery.deploy.targets.counts import Counts
 from delivery.deploy.targets.state import Slot
 from delivery.probe import contract
 
@@ -76,9 +76,6 @@ class Cluster:
         with self._forwarded(name) as url:
             contract.refuse(url, exported, version)
 
-    def try_out(self, percent: int) -> list[str]:
-        return canary.run(self._share, self._look, percent, self.settings.canary)
-
     def replace(self, wanted: Slot) -> None:
         """Pod by pod; no more than one is new at a time, and none goes before another is ready."""
         self.rolled = bool(self._get(STABLE))
@@ -118,15 +115,16 @@ class Cluster:
     def _rollout(self, name: str) -> None:
         self.kubectl("rollout", "status", f"deployment/{name}", f"--timeout={self.settings.ready_seconds:g}s")
 
-    def _share(self, percent: int) -> None:
-        """As near as whole pods come to it."""
+    def share(self, percent: int) -> None:
+        """Give the canary about this share of the pods, and so of the traffic: rounded to whole pods."""
         stable = (self._get(STABLE) or {}).get("status", {}).get("availableReplicas", 1)
         pods = max(1, round(stable * percent / (100 - percent)))
         self.kubectl("scale", f"deployment/{CANARY}", f"--replicas={pods}")
         self._rollout(CANARY)
         self.kubectl("label", "pods", "--selector", "app=delivery,track=canary", "--overwrite", "traffic=on")
 
-    def _look(self) -> tuple[Counts, Counts]:
+    def look(self) -> tuple[Counts, Counts]:
+        """Return the counts of the stable pods and of the canary's."""
         return self._counts("stable"), self._counts("canary")
 
     def _counts(self, track: str) -> Counts:
