@@ -85,7 +85,7 @@ def test_a_loss_or_a_prediction_that_is_no_number_is_refused(bad: float) -> None
 
 
 def test_labels_that_are_missing_stop_the_fit(split, settings: Train) -> None:
-    with pytest.raises((Failure, ValueError), match="class .* has no row among the|NaN"):
+    with pytest.raises((Failure, ValueError), match="class .* has none of the|NaN"):
         train.fit(split[0].assign(**{LABEL: np.nan}), settings)
 
 

@@ -1,4 +1,4 @@
-"""Verb `fetch`: data/ from the source, up to and including fetch.until."""
+"""Verb `fetch`: download the raw tables to data/, up to and including the period fetch.until."""
 
 import argparse
 from pathlib import Path
@@ -11,17 +11,25 @@ from problem import fetch
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--until", metavar="PERIOD", help="instead of fetch.until of params.yaml")
-    parser.add_argument("--params", type=Path, default=workspace.PARAMS, metavar="FILE", help="instead of params.yaml")
-    parser.add_argument("--to", type=Path, default=workspace.DATA, metavar="DIR", help="instead of data/")
+    """Add the options of the verb."""
+    parser.add_argument(
+        "--until", metavar="PERIOD", help="newest period to fetch (default: fetch.until of params.yaml)"
+    )
+    parser.add_argument(
+        "--params", type=Path, default=workspace.PARAMS, metavar="FILE", help="parameters (default: params.yaml)"
+    )
+    parser.add_argument(
+        "--to", type=Path, default=workspace.DATA, metavar="DIR", help="folder to write (default: data)"
+    )
 
 
 def main(options: argparse.Namespace) -> None:
+    """Fetch the data and print the result."""
     print(into(options.to, options.until or params.load(options.params).fetch.until))
 
 
 def into(folder: Path, until: str) -> str:
-    """Writes the raw tables, whole or not at all, and says what. Raises Failure when the source refuses."""
+    """Write the raw tables, all or none, and return a line about them. Raise `Failure` if the source fails."""
     tables.expected(until)
     with replacing(folder) as scratch:
         scratch.mkdir()

@@ -1,4 +1,4 @@
-"""The rows that the stage `prepare` has written."""
+"""Read the rows that the stage `prepare` has written."""
 
 import pandas as pd
 
@@ -7,7 +7,7 @@ from delivery.core.errors import Failure
 
 
 def read(name: str) -> pd.DataFrame:
-    """Rows `train` or `test`. Raises Failure when the stage has not run."""
+    """Return the rows called `name`, "train" or "test". Raise `Failure` if the stage has not run."""
     path = workspace.PREPARED / f"{name}.parquet"
     if not path.exists():
         raise Failure(f"{path} is missing; run `dvc repro`")

@@ -1,4 +1,4 @@
-"""What breaks the schema of a raw table: pandera finds it, we word it. A table may be looked at in pieces."""
+"""Check raw tables against their schema with pandera and describe what breaks it. A table may be checked in pieces."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -10,30 +10,35 @@ from msgspec import inspect
 from delivery.core.errors import Failure
 from problem import TABLES
 
-SHOWN = 3  # failing values of a finding
-TWICE = "multiple_fields_uniqueness"  # pandera's name of it
+SHOWN = 3  # failing values to show per finding
+TWICE = "multiple_fields_uniqueness"  # pandera's name for the rule that keys are unique
 
 
 class Finding(NamedTuple):
+    """A rule that a column of a table breaks."""
+
     table: str
     column: str
     rule: str
     cases: int
-    first: tuple[tuple[Any, Any], ...]  # failing value and its row
+    first: tuple[tuple[Any, Any], ...]  # the first failing values, each with its row
 
 
 def refuse(findings: Iterable[Finding]) -> None:
-    """Raises Failure that names table, column, rule, count and the first values, a line each."""
+    """Raise `Failure` if there are findings, with table, column, rule, count and first values, one finding per line."""
     lines = [worded(finding) for finding in merged(findings)]
     if lines:
         raise Failure(
-            f"the data break their schema in {len(lines)} place(s); mend the source or src/problem/schema.py:\n"
+            f"the data break their schema in {len(lines)} place(s); fix the source or src/problem/schema.py:\n"
             + "\n".join(f"  {line}" for line in lines)
         )
 
 
 def violations(name: str, frame: pd.DataFrame, *, unique: bool = True) -> list[Finding]:
-    """What breaks the schema of table `name`; rows are called by their index. A piece of it cannot say what is unique."""
+    """Return what breaks the schema of table `name`, with row numbers from the index.
+
+    `unique`: whether to check that keys are unique, which a piece of a table cannot tell.
+    """
     if frame.empty:
         return [Finding(name, "", "empty", 0, ())]
     try:
@@ -55,19 +60,20 @@ def _finding(table: str, column: str, rule: str, rows: pd.DataFrame) -> Finding:
 
 
 def merged(findings: Iterable[Finding]) -> list[Finding]:
-    """Those of a table's pieces as one each: cases added up, the first values those of the first piece."""
+    """Return one finding per table, column and rule: cases added up, the first values from the earliest pieces."""
     out: dict[tuple[str, str, str], Finding] = {}
     for new in findings:
-        place = (new.table, new.column, new.rule)
-        if place not in out:
-            out[place] = new
+        identity = (new.table, new.column, new.rule)
+        if identity not in out:
+            out[identity] = new
         elif new.rule != TWICE and not new.rule.startswith("column_in_"):
-            old = out[place]
-            out[place] = old._replace(cases=old.cases + new.cases, first=(*old.first, *new.first)[:SHOWN])
+            old = out[identity]
+            out[identity] = old._replace(cases=old.cases + new.cases, first=(*old.first, *new.first)[:SHOWN])
     return list(out.values())
 
 
 def worded(finding: Finding) -> str:
+    """Return the finding as one line."""
     table, column, rule, count, first = finding
     values = ", ".join(str(value) for value, _ in first)
     if rule == "empty":
@@ -85,7 +91,7 @@ def worded(finding: Finding) -> str:
 
 
 def schema(name: str, *, unique: bool = True) -> pa.DataFrameSchema:
-    """The pandera schema of a table, from its msgspec struct."""
+    """Return the pandera schema of a table, derived from its msgspec struct."""
     table = TABLES[name]
     info: Any = inspect.type_info(table.row)
     columns = {field.name: column(field.type) for field in info.fields}
@@ -93,7 +99,7 @@ def schema(name: str, *, unique: bool = True) -> pa.DataFrameSchema:
 
 
 def column(kind: Any) -> pa.Column:
-    """A pandera column from a field's type: dtype, range, pattern, categories, nullable."""
+    """Return the pandera column for a field's type: dtype, range, pattern, categories, nullable."""
     nullable = isinstance(kind, inspect.UnionType)
     if nullable:
         kind = next(part for part in kind.types if not isinstance(part, inspect.NoneType))
@@ -105,7 +111,7 @@ def column(kind: Any) -> pa.Column:
 def _dtype(kind: Any, nullable: bool) -> str:
     match kind:
         case inspect.IntType():
-            return "float64" if nullable else "int64"  # pandas has no missing integer of this width
+            return "float64" if nullable else "int64"  # int64 cannot hold a missing value
         case inspect.FloatType():
             return "float64"
         case inspect.StrType() | inspect.LiteralType():

@@ -1,4 +1,4 @@
-"""The raw tables under data/: which files there should be, and reading them, whole or some days of them."""
+"""Find and read the raw tables under data/: whole tables, pieces of them, or some days."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,11 +12,11 @@ from delivery.core import workspace
 from delivery.core.errors import Failure
 from problem import TABLES, periods
 
-ROWS = 400_000  # in a piece
+ROWS = 400_000  # rows in a piece
 
 
 def expected(until: str) -> list[str]:
-    """The periods up to and including `until`, oldest first."""
+    """Return the periods up to and including `until`, oldest first. Raise `Failure` if the source does not have it."""
     known = periods()
     if until not in known:
         raise Failure(f"there is no period {until} (fetch.until, --month): the source has {known[0]} to {known[-1]}")
@@ -24,46 +24,49 @@ def expected(until: str) -> list[str]:
 
 
 def following(until: str) -> str:
-    """Raises Failure when the source has nothing newer."""
-    months = expected(until)
-    later = [period for period in periods() if period > months[-1]]
+    """Return the period after `until`. Raise `Failure` if the source has nothing newer."""
+    known = expected(until)
+    later = [period for period in periods() if period > known[-1]]
     if not later:
         raise Failure(f"the source has nothing newer than {until}")
     return later[0]
 
 
 def files(name: str, until: str, folder: Path = workspace.DATA) -> list[Path]:
-    """The files of a table, oldest first. Raises Failure when one is missing, or newer than `until` (a stale folder)."""
+    """Return the files of a table, oldest first.
+
+    Raise `Failure` if the folder is stale: one of its periods is missing, or newer than `until`.
+    """
     wanted = expected(until)
     if not TABLES[name].periodic:
         return [folder / f"{name}.parquet"]
-    found = sorted(path.stem for path in (folder / name).glob("*.parquet"))
-    if found != wanted:
-        absent, extra = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
-        what = f"lacks {', '.join(absent)}" if absent else f"also holds {', '.join(extra)}"
-        raise Failure(f"{folder / name} is stale: fetch.until is {wanted[-1]} and it {what}; run `delivery fetch`")
+    present = sorted(path.stem for path in (folder / name).glob("*.parquet"))
+    if present != wanted:
+        absent, extra = sorted(set(wanted) - set(present)), sorted(set(present) - set(wanted))
+        cause = f"lacks {', '.join(absent)}" if absent else f"also holds {', '.join(extra)}"
+        raise Failure(f"{folder / name} is stale: fetch.until is {wanted[-1]} and it {cause}; run `delivery fetch`")
     return [folder / name / f"{period}.parquet" for period in wanted]
 
 
 def read(until: str, folder: Path = workspace.DATA) -> dict[str, pd.DataFrame]:
-    """Every table of `problem.TABLES`, periodic ones put together in order.
+    """Return every table of `problem.TABLES`, the periods of a periodic one concatenated in order.
 
-    Raises Failure when a file is missing, unreadable, or newer than `until` (a stale folder).
+    Raise `Failure` if a file is missing, unreadable, or newer than `until` (a stale folder).
     """
     return {name: together([whole(path) for path in files(name, until, folder)]) for name in TABLES}
 
 
 class Piece(NamedTuple):
-    """Row groups of a table's file."""
+    """Consecutive row groups of one of a table's files."""
 
     name: str
     path: Path
     groups: tuple[int, ...]
-    first: int  # place of its first row in the table
+    first: int  # row number of its first row in the table
     rows: int
 
     def read(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """With the rows' places in the table as index."""
+        """Return the rows, indexed by their row number in the table."""
         import pyarrow.parquet as pq
 
         with readable(self.path), pq.ParquetFile(self.path) as file:
@@ -72,43 +75,44 @@ class Piece(NamedTuple):
 
 
 def pieces(name: str, until: str, folder: Path = workspace.DATA) -> Iterator[Piece]:
-    """A table in pieces of about ROWS, or of one row group where these are larger."""
+    """Yield the pieces of a table: row groups of at least ROWS rows together, fewer at the end of a file."""
     import pyarrow.parquet as pq
 
     first = 0
     for path in files(name, until, folder):
         with readable(path):
-            about = pq.read_metadata(path)
-        if not about.num_rows:
+            metadata = pq.read_metadata(path)
+        if not metadata.num_rows:
             raise empty(path)
         groups: list[int] = []
         size = 0
-        for group in range(about.num_row_groups):
+        for group in range(metadata.num_row_groups):
             groups.append(group)
-            size += about.row_group(group).num_rows
-            if size >= ROWS or group == about.num_row_groups - 1:
+            size += metadata.row_group(group).num_rows
+            if size >= ROWS or group == metadata.num_row_groups - 1:
                 yield Piece(name, path, tuple(groups), first, size)
                 groups, first, size = [], first + size, 0
 
 
 def together(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the parts as one table; a single part is not copied."""
     return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
 
 
 def newest(name: str, until: str, folder: Path = workspace.DATA) -> int:
-    """Rows of the table that are of the period `until`; in what `read` gives they are the last ones."""
+    """Return how many rows of a periodic table belong to the period `until`: the last ones that `read` returns."""
     import pyarrow.parquet as pq
 
     return pq.read_metadata(folder / name / f"{until}.parquet").num_rows
 
 
 def day_columns(name: str) -> tuple[str, ...]:
-    """What says the day of the table's rows; nothing where the problem does not know."""
+    """Return the columns that hold the day of the table's rows; none if the problem does not name them."""
     return getattr(TABLES[name], "day", ())
 
 
 def days(path: Path, columns: tuple[str, ...]) -> dict[date, int]:
-    """How many rows each day has, in order. `columns`: one of moments, or year, month and day."""
+    """Return the number of rows of each day, in order. `columns`: one of timestamps, or year, month and day."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -120,12 +124,12 @@ def days(path: Path, columns: tuple[str, ...]) -> dict[date, int]:
         rows = rows.set_column(0, columns[0], rows[0].cast(pa.date32()))
     counted = rows.group_by(list(columns)).aggregate([([], "count_all")]).to_pydict()
     values = zip(*(counted[column] for column in columns), strict=True)
-    found = (value[0] if len(value) == 1 else date(*value) for value in values)
-    return dict(sorted(zip(found, counted["count_all"], strict=True)))
+    dates = (value[0] if len(value) == 1 else date(*value) for value in values)
+    return dict(sorted(zip(dates, counted["count_all"], strict=True)))
 
 
 def between(path: Path, columns: tuple[str, ...], since: date, until: date) -> pd.DataFrame:
-    """The rows of these days, in the file's order; row groups that have none of them are not read."""
+    """Return the rows from `since` to `until`, both included, in the file's order. Skip row groups that have none."""
     import pyarrow.parquet as pq
 
     with readable(path):
@@ -136,7 +140,7 @@ def between(path: Path, columns: tuple[str, ...], since: date, until: date) -> p
 
 
 def _before(columns: tuple[str, ...], kinds: Sequence[Any], day: date) -> Any:
-    """Comparisons of plain columns, which the statistics of a row group can answer."""
+    """Return the filter for rows before `day`: it compares columns directly, so that row group statistics can answer it."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -150,6 +154,7 @@ def _before(columns: tuple[str, ...], kinds: Sequence[Any], day: date) -> Any:
 
 
 def whole(path: Path) -> pd.DataFrame:
+    """Return all rows of a file. Raise `Failure` if it is missing, unreadable or empty."""
     with readable(path):
         rows = pd.read_parquet(path)
     if rows.empty:
@@ -158,11 +163,13 @@ def whole(path: Path) -> pd.DataFrame:
 
 
 def empty(path: Path) -> Failure:
+    """Return the failure for a file without rows."""
     return Failure(f"{path} is empty: it has columns and no rows; delete it and run `delivery fetch`")
 
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
+    """Turn errors of reading `path` into `Failure`."""
     try:
         yield
     except FileNotFoundError:

@@ -35,7 +35,7 @@ def examples(folder: Path, month: str, settings: Params) -> pd.DataFrame:
 def checked(month: str, settings: Params) -> tuple[Path, pd.DataFrame]:
     """The folder and the rows of data that obey their schema and are not ahead of their time. Raises Failure for others."""
     folder = fetched(month)
-    validate.looked_at(month, settings.engine, folder)
+    validate.inspect(month, settings.engine, folder)
     rows = examples(folder, month, settings)
     refuse_future(rows[rows[PERIOD] == month])
     return folder, rows

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: how good the exported model is on the test rows; what is measured is what will serve."""
+"""Stage `evaluate`: measure the exported model on the test rows. The measured model is the one that will serve."""
 
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from problem import BLOCK, FEATURES, LABEL, PERIOD, PRIMARY, SEGMENTS, losses, s
 
 
 def run(params: Params) -> None:
+    """Score the test rows and write predictions, metrics and plots."""
     scorer, test = runtime.load(workspace.EXPORT).score, prepared.read("test")
     rows = predictions(test, scorer(list(zip(*features(test), strict=True))))
     with progress(f"resampling {BLOCK}s"):
@@ -58,11 +59,13 @@ def measure(rows: pd.DataFrame, params: Compare) -> Evaluation:
 
 
 def calibration(y: np.ndarray, p: np.ndarray, bins: int = 10) -> Calibration:
-    """Return the gap in the large, and mean prediction beside mean label per quantile bin of the prediction."""
-    one, label = task.plain(p), task.observed(y, p)
-    order = np.array_split(np.argsort(one, kind="stable"), bins)
+    """Return the overall gap, and mean prediction and mean label in each of `bins` quantile bins of the prediction."""
+    predicted, observed = task.plain(p), task.observed(y, p)
+    order = np.array_split(np.argsort(predicted, kind="stable"), bins)
     table = [
-        CalibrationBin(len(part), float(one[part].mean()), float(label[part].mean())) for part in order if len(part)
+        CalibrationBin(len(part), float(predicted[part].mean()), float(observed[part].mean()))
+        for part in order
+        if len(part)
     ]
     return Calibration(task.gap(y, p), tuple(table))
 

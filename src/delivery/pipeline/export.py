@@ -1,4 +1,4 @@
-"""Stage `export`: the fitted pipeline as what the service loads, proven equal to scikit-learn."""
+"""Stage `export`: write the fitted pipeline in the form that the service loads, verified against scikit-learn."""
 
 import importlib.metadata
 import shutil
@@ -19,11 +19,12 @@ from delivery.pipeline import convert, trees
 from delivery.stats import task
 from problem import CATEGORIES, CLASSES, FEATURES, LABEL, PERIOD, Request, predict, row
 
-GAPS = 50  # rows with every optional value missing, and as many with every open category unknown
+GAPS = 50  # rows to add with every optional value missing, and as many with every open category unknown
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "skl2onnx", "onnx", "onnxruntime")
 
 
 def run(params: Params) -> None:
+    """Export the model, check its predictions, and write manifest and example requests next to it."""
     model = skopsfile.load(workspace.MODEL)
     train, test = prepared.read("train"), prepared.read("test")
     rows = with_gaps(test)
@@ -41,12 +42,12 @@ def run(params: Params) -> None:
 
 
 def scale(y: np.ndarray) -> float:
-    """What the tolerance is a part of: the spread of a number's labels, 1 for a probability."""
+    """Return the unit of the tolerance: 1 for probabilities, the standard deviation of the labels for a number."""
     return 1.0 if CLASSES else float(np.std(y)) or 1.0
 
 
 def with_gaps(test: pd.DataFrame) -> pd.DataFrame:
-    """The test rows, and before them a few more with every optional value missing or every category unknown."""
+    """Return the test rows, preceded by GAPS rows with every optional value missing and GAPS with unknown categories."""
     missing, unknown = test.head(GAPS).copy(), test.tail(GAPS).copy()
     optional = [field.name for field in msgspec.structs.fields(Request) if field.default is None]
     missing[optional] = np.nan
@@ -55,12 +56,12 @@ def with_gaps(test: pd.DataFrame) -> pd.DataFrame:
             unknown[name] = value
     gaps = pd.concat([missing, unknown], ignore_index=True)
     made = pd.DataFrame([row(request) for request in requests(gaps)], columns=list(FEATURES))
-    gaps[list(FEATURES)] = made.astype(test[list(FEATURES)].dtypes)  # what is made of a missing value is missing too
+    gaps[list(FEATURES)] = made.astype(test[list(FEATURES)].dtypes)  # features of a missing value are missing too
     return pd.concat([gaps, test], ignore_index=True)
 
 
 def unseen(name: str, test: pd.DataFrame) -> str | None:
-    """A value of the category that nobody has seen and the API takes; None where its values are a closed list."""
+    """Return a value that the column lacks and the API accepts; None if the category's values are a closed list."""
     some, length = test.head(1), int(test[name].str.len().max())
     for letter in "Zz9":
         value = letter * length
@@ -70,7 +71,7 @@ def unseen(name: str, test: pd.DataFrame) -> str | None:
 
 
 def describe(model, train: pd.DataFrame) -> dict:
-    """What the service must know beside the graph: columns in order, codes of the categories."""
+    """Return the manifest's account of the encoding: columns in order, codes of the categories, periods, libraries."""
     columns: list[str] = []
     categories: dict[str, dict[str, int]] = {}
     for _, step, names in model[0].transformers_:
@@ -89,7 +90,7 @@ def describe(model, train: pd.DataFrame) -> dict:
 
 
 def write_model(model, params: Export, folder: Path) -> dict:
-    """The model file in the form that the runtime asks for, and the manifest's lines about it."""
+    """Write the model file for the runtime of `params`, and return the manifest's entries about it."""
     if params.runtime == "sklearn":
         shutil.copy(workspace.MODEL, folder / "model.skops")
         return {"runtime": "sklearn", "model": "model.skops", "sha256": digest(folder / "model.skops")}
@@ -98,37 +99,37 @@ def write_model(model, params: Export, folder: Path) -> dict:
     if graph is None:
         options = {"zipmap": False} if CLASSES else None
         graph, output = convert.to_onnx(model[1:], width, options)
-        index = len(CLASSES) // 2  # both of two classes are given
+        index = len(CLASSES) // 2  # with two classes the graph returns the probabilities of both
     write(folder / "model.onnx", graph)
     shape = {"output": output, "index": index}
     return {"runtime": "onnx", "model": "model.onnx", "sha256": digest(folder / "model.onnx")} | shape
 
 
 def refuse_mismatch(folder: Path, rows: pd.DataFrame, expected: np.ndarray, tolerance: float) -> float:
-    """Raises Failure unless the exported model gives scikit-learn's predictions; the largest difference."""
+    """Return the largest difference from scikit-learn's predictions. Raise `Failure` if it exceeds `tolerance`."""
     from delivery.model import runtime
 
     online = [row(request) for request in requests(rows)]
     got = np.asarray(runtime.load(folder).score(online), dtype=float)
     if got.shape != expected.shape:
         raise Failure(
-            f"the exported model gives {got.shape}, scikit-learn {expected.shape}; set export.runtime: sklearn"
+            f"the exported model returns shape {got.shape}, scikit-learn {expected.shape}; set export.runtime: sklearn"
         )
     difference = np.abs(got - expected)
-    place = np.unravel_index(int(np.argmax(np.where(np.isnan(difference), np.inf, difference))), difference.shape)
-    if not difference[place] <= tolerance:
+    worst = np.unravel_index(int(np.argmax(np.where(np.isnan(difference), np.inf, difference))), difference.shape)
+    if not difference[worst] <= tolerance:
         wrong = int((~(difference <= tolerance)).reshape(len(rows), -1).any(axis=1).sum())
         raise Failure(
-            f"the exported model is not the model: row {place[0]} gives {got[place]:.6f}, scikit-learn "
-            f"{expected[place]:.6f} (more than {tolerance:g} apart); {wrong:,} of {len(rows):,} rows differ; "
+            f"the exported model differs from scikit-learn's: row {worst[0]} scores {got[worst]:.6f}, there "
+            f"{expected[worst]:.6f} (more than {tolerance:g} apart); {wrong:,} of {len(rows):,} rows differ; "
             "set export.runtime: sklearn"
         )
-    return float(difference[place])
+    return float(difference[worst])
 
 
 def examples(rows: pd.DataFrame, expected: np.ndarray, count: int) -> list[dict]:
-    """Known rows with their predictions, as the API takes them; gaps first, the rest spread evenly."""
-    gaps = min(2 * GAPS, 2 * len(rows) // 3)  # of fewer test rows than GAPS all have their gaps
+    """Return `count` rows as requests with their predictions: four with gaps first, the rest spread evenly."""
+    gaps = min(2 * GAPS, 2 * len(rows) // 3)  # with fewer test rows than GAPS, each is there with its gaps
     first = [0, 1, gaps - 2, gaps - 1]
     chosen = np.unique(np.concatenate([first, np.linspace(gaps, len(rows) - 1, count - 4).astype(int)]))
     sent = msgspec.to_builtins(requests(rows.iloc[chosen]))
@@ -139,20 +140,20 @@ def examples(rows: pd.DataFrame, expected: np.ndarray, count: int) -> list[dict]
 
 
 def requests(rows: pd.DataFrame) -> list[Request]:
-    """Prepared rows as the API would take them. Raises Failure for a row that the API would refuse."""
+    """Return prepared rows as the API's requests. Raise `Failure` if the API would reject one of them."""
     made = converted(rows)
     if isinstance(made, str):
-        raise Failure(f"a test row is not a request: {made}; mend src/problem/schema.py or features.py")
+        raise Failure(f"a test row is not a valid request: {made}; fix src/problem/schema.py or features.py")
     return made
 
 
 def converted(rows: pd.DataFrame) -> list[Request] | str:
-    """Requests, or what msgspec has against one of them."""
+    """Return rows as requests, or msgspec's message about the first that is not valid."""
     columns = rows[list(Request.__struct_fields__)]
-    plain = columns.astype(object).where(columns.notna(), None)
+    values = columns.astype(object).where(columns.notna(), None)
     for name in columns.select_dtypes("datetime"):
-        plain[name] = pd.Series([moment.to_pydatetime() for moment in columns[name]], rows.index, dtype=object)
+        values[name] = pd.Series([moment.to_pydatetime() for moment in columns[name]], rows.index, dtype=object)
     try:
-        return msgspec.convert(plain.to_dict("records"), list[Request])
+        return msgspec.convert(values.to_dict("records"), list[Request])
     except msgspec.ValidationError as error:
         return str(error)

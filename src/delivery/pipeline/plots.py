@@ -1,4 +1,4 @@
-"""Plots of an evaluation for comments and step summaries: one PNG each."""
+"""Draw the plots of an evaluation for comments and step summaries. Each function returns one PNG."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,13 +14,13 @@ from problem import CLASSES
 
 Curve = Callable[[np.ndarray], Any]
 
-POINTS = 2000  # drawn of the rows
+POINTS = 2000  # rows to draw at most
 INTERVAL = ["segment", "rows", "value", "low", "high"]
 
 
 @styled
 def roc(y: np.ndarray, p: np.ndarray, champion: np.ndarray | None = None) -> bytes:
-    """Share of positives found against share of negatives disturbed; `champion` holds that model's predictions."""
+    """Plot true positive rate against false positive rate; `champion` holds the champion's predictions."""
     fig, ax = figure(f"ROC curve: AUC {roc_auc_score(y, p):.3f} on {len(y):,} rows")
     ax.plot([0, 1], [0, 1], **LINES["reference"])
     ax.text(0.5, 0.48, "chance 0.500", rotation=45, transform_rotates_text=True, rotation_mode="anchor", va="top")
@@ -31,7 +31,7 @@ def roc(y: np.ndarray, p: np.ndarray, champion: np.ndarray | None = None) -> byt
 
 @styled
 def precision_recall(y: np.ndarray, p: np.ndarray, champion: np.ndarray | None = None) -> bytes:
-    """Share of alarms that are right against share of positives found; `champion` holds that model's predictions."""
+    """Plot precision against recall; `champion` holds the champion's predictions."""
     fig, ax = figure(f"Precision and recall: average precision {average_precision_score(y, p):.3f}")
     base = float(np.mean(y))
     ax.axhline(base, **LINES["reference"])
@@ -43,7 +43,7 @@ def precision_recall(y: np.ndarray, p: np.ndarray, champion: np.ndarray | None =
 
 @styled
 def calibration(y: np.ndarray, p: np.ndarray, bins: int = 10) -> bytes:
-    """Mean label against mean prediction in quantile bins, above the distribution of the predictions."""
+    """Plot mean label against mean prediction in quantile bins, above a histogram of the predictions."""
     frame = pd.DataFrame({"p": task.plain(p), "y": task.observed(y, p)})
     groups = frame.groupby(np.ceil(frame["p"].rank(pct=True) * bins))  # by rank, so that ties share a bin
     mean, count = groups.mean(), groups.size()
@@ -63,36 +63,36 @@ def calibration(y: np.ndarray, p: np.ndarray, bins: int = 10) -> bytes:
 
 @styled
 def residuals(y: np.ndarray, p: np.ndarray) -> bytes:
-    """Prediction less label against the prediction: where a model of a number errs, and which way."""
-    off = p - y
-    fig, ax = figure(f"Residuals: {off.mean():+.3g} on average, standard deviation {off.std():.3g}")
+    """Plot prediction minus label against the prediction, for a model that predicts a number."""
+    residual = p - y
+    fig, ax = figure(f"Residuals: {residual.mean():+.3g} on average, standard deviation {residual.std():.3g}")
     ax.axhline(0, **LINES["reference"])
     shown = np.linspace(0, len(p) - 1, min(len(p), POINTS)).astype(int)
-    ax.scatter(p[shown], off[shown], s=7, color=BLUE, alpha=0.4, linewidth=0)
+    ax.scatter(p[shown], residual[shown], s=7, color=BLUE, alpha=0.4, linewidth=0)
     ax.set(xlabel="prediction", ylabel="prediction less label")
     return png(fig)
 
 
 @styled
 def confusion(y: np.ndarray, p: np.ndarray) -> bytes:
-    """Share of each class's rows by the class that was thought most probable."""
+    """Plot the confusion matrix: the share of each class's rows (y axis) per most probable class (x axis)."""
     counts = np.zeros((len(CLASSES), len(CLASSES)))
     np.add.at(counts, (y.astype(int), p.argmax(axis=1)), 1)
     fig, ax = figure(f"Confusion: {np.trace(counts) / len(y):.1%} are of the most probable class")
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     rows, columns = np.nonzero(shares)
     hits = rows == columns
-    for where, colour in ((hits, BLUE), (~hits, ORANGE)):
-        ax.scatter(columns[where], rows[where], s=330 * shares[rows, columns][where], color=colour, linewidth=0)
-    places = range(len(CLASSES))
-    ax.set(xticks=places, yticks=places, xticklabels=CLASSES, yticklabels=CLASSES, xlabel="most probable", ylabel="is")
+    for cells, colour in ((hits, BLUE), (~hits, ORANGE)):
+        ax.scatter(columns[cells], rows[cells], s=330 * shares[rows, columns][cells], color=colour, linewidth=0)
+    ticks = range(len(CLASSES))
+    ax.set(xticks=ticks, yticks=ticks, xticklabels=CLASSES, yticklabels=CLASSES, xlabel="most probable", ylabel="is")
     ax.set(xlim=(-0.7, len(CLASSES) - 0.3), ylim=(len(CLASSES) - 0.3, -0.7))
     return png(fig)
 
 
 @styled
 def loss_curve(curves: Mapping[str, Sequence[float]], chance: float | None = None) -> bytes:
-    """Loss per iteration, the last curve in the strong colour; `chance` is the loss of a model that learnt nothing."""
+    """Plot the loss per iteration, the last curve in the strong colour; `chance` is the loss of a constant model."""
     fig, ax = figure("Loss per iteration")
     ends = []
     for name, values in curves.items():
@@ -104,16 +104,16 @@ def loss_curve(curves: Mapping[str, Sequence[float]], chance: float | None = Non
         ends.append((chance, f"chance {chance:.3f}", GREY))
     ax.set(xlabel="iteration", ylabel="loss", xmargin=0.03, ymargin=0.1)
     ax.locator_params(axis="x", nbins=7, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
-    place, (low, high) = -1.0, ax.get_ylim()
+    height, (low, high) = -1.0, ax.get_ylim()
     for value, text, colour in sorted(ends):
-        place = max((value - low) / (high - low), place + 0.07)  # curves that end close would print over each other
-        ax.text(1.02, place, text, color=colour, va="center", transform=ax.transAxes)
+        height = max((value - low) / (high - low), height + 0.07)  # keep the labels of close curves apart
+        ax.text(1.02, height, text, color=colour, va="center", transform=ax.transAxes)
     return png(fig)
 
 
 @styled
 def segments(table: Table, metric: str = "primary metric", overall: float | None = None) -> bytes:
-    """Metric per segment with its interval, highest on top; rows {segment, rows, value, low, high}."""
+    """Plot the metric per segment with its interval, highest on top; rows {segment, rows, value, low, high}."""
     frame = pd.DataFrame(table, columns=INTERVAL).sort_values("value", ascending=False, kind="stable")
     fig, ax = _intervals(f"Per segment: {metric}", metric, frame, [BLUE] * len(frame))
     if overall is not None:
@@ -124,7 +124,7 @@ def segments(table: Table, metric: str = "primary metric", overall: float | None
 
 @styled
 def differences(table: Table, better: str, metric: str = "primary metric") -> bytes:
-    """Candidate minus champion per segment, `better` is "higher" or "lower"; rows {segment, rows, value, low, high}."""
+    """Plot candidate minus champion per segment. `better`: "higher" or "lower"; rows {segment, rows, value, low, high}."""
     sides = {"higher": (("worse", ORANGE), ("better", BLUE)), "lower": (("better", BLUE), ("worse", ORANGE))}
     (left, negative), (right, positive) = sides[better]
     frame = pd.DataFrame(table, columns=INTERVAL).sort_values("value", ascending=better == "lower", kind="stable")
@@ -132,7 +132,7 @@ def differences(table: Table, better: str, metric: str = "primary metric") -> by
     fig, ax = _intervals("Candidate − champion per segment", f"difference in {metric}", frame, colours)
     ax.axvline(0, **LINES["reference"])
     reach = max(map(abs, ax.get_xlim()))
-    ax.set_xlim(-reach, reach)  # symmetric, so that both sides have room for their name
+    ax.set_xlim(-reach, reach)  # symmetric, so that both sides have room for their label
     ax.annotate(f"← {left}", (0, 1), (-6, 3), ha="right", color=negative, **ABOVE)
     ax.annotate(f"{right} →", (0, 1), (6, 3), ha="left", color=positive, **ABOVE)
     return png(fig)
@@ -140,7 +140,7 @@ def differences(table: Table, better: str, metric: str = "primary metric") -> by
 
 @styled
 def importance(table: Table, metric: str = "primary metric") -> bytes:
-    """Loss of the metric when a feature is shuffled, greatest on top; rows {feature, mean, sd}."""
+    """Plot how much the metric worsens when a feature is shuffled, largest on top; rows {feature, mean, sd}."""
     frame = pd.DataFrame(table, columns=["feature", "mean", "sd"]).sort_values("mean", ascending=False, kind="stable")
     fig, ax = listing("Permutation importance", f"worsening of {metric} when shuffled, ± 1 sd", frame["feature"])
     ax.barh(range(len(frame)), frame["mean"], 0.55, xerr=frame["sd"], color=BLUE, ecolor=BLUE, alpha=0.45)
@@ -153,10 +153,10 @@ def _intervals(title: str, label: str, frame: pd.DataFrame, colours: list[str]) 
     ax.hlines(range(len(frame)), frame["low"], frame["high"], colors=colours, linewidth=1.6)
     ax.scatter(frame["value"], range(len(frame)), s=26, color=colours, linewidth=0, zorder=3)
     counts = ["rows", *(f"{count:,}" for count in frame["rows"])]
-    edge = (8 + 5.5 * max(map(len, counts)), 0)  # in points: numbers compare best when aligned right
-    place: Any = ABOVE | {"xycoords": ax.get_yaxis_transform(), "ha": "right", "va": "center_baseline"}
+    edge = (8 + 5.5 * max(map(len, counts)), 0)  # points; right-aligned, because numbers compare best that way
+    style: Any = ABOVE | {"xycoords": ax.get_yaxis_transform(), "ha": "right", "va": "center_baseline"}
     for row, text in enumerate(counts, start=-1):
-        ax.annotate(text, (1, row), edge, **place)
+        ax.annotate(text, (1, row), edge, **style)
     return fig, ax
 
 
@@ -170,4 +170,4 @@ def _compare(ax: Any, p: np.ndarray, champion: np.ndarray | None, top: float, cu
 
 def _by_recall(y: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     precision, recall, _ = precision_recall_curve(y, scores, drop_intermediate=True)
-    return recall[:-1], precision[:-1]  # the last point, precision 1 at recall 0, is a convention and no threshold
+    return recall[:-1], precision[:-1]  # the last point, precision 1 at recall 0, belongs to no threshold

@@ -1,4 +1,4 @@
-"""Records: when a stage ran, for how long, who ran it, with which libraries."""
+"""Record when a stage ran, for how long, who ran it, and with which libraries."""
 
 import importlib.metadata
 import json
@@ -17,7 +17,7 @@ LIBRARIES = ("dvc", "mlflow", "numpy", "onnx", "onnxruntime", "pandas", "pyarrow
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Writes the record of a stage once it has succeeded; digests are DVC's, in dvc.lock."""
+    """Write the record of a stage once it has succeeded. It holds no digests: DVC writes them to dvc.lock."""
     started, clock = now(), time.monotonic()
     yield
     record = {
@@ -32,19 +32,19 @@ def stage(name: str) -> Iterator[None]:
 
 
 def read() -> dict[str, dict]:
-    """The last record of each stage on this machine; a stage that DVC took from its cache has none."""
+    """Return the last record of each stage on this machine; a stage restored from DVC's cache has none."""
     return {path.stem: json.loads(path.read_text()) for path in sorted(Path(workspace.RECORDS).glob("*.json"))}
 
 
 def whole(lock: dict) -> dict[str, dict]:
-    """Each stage of a dvc.lock with its parameters, the digests of its inputs and outputs, and its record."""
-    measured = read()
+    """Return each stage of a dvc.lock with its parameters, the digests of its inputs and outputs, and its record."""
+    recorded = read()
     return {
         name: {
             "params": stage.get("params", {}),
             "inputs": {dep["path"]: dep["md5"] for dep in stage.get("deps", [])},
             "outputs": {out["path"]: out["md5"] for out in stage.get("outs", [])},
-            **measured.get(name, {"stage": name, "from": "DVC's cache"}),
+            **recorded.get(name, {"stage": name, "from": "DVC's cache"}),
         }
         for name, stage in lock["stages"].items()
     }

@@ -1,4 +1,4 @@
-"""Stage `train`: the training rows to a fitted pipeline, and how its loss fell."""
+"""Stage `train`: fit the pipeline to the training rows and record its learning curve."""
 
 import warnings
 from functools import partial
@@ -18,10 +18,11 @@ from delivery.model import skopsfile
 from delivery.stats import task
 from problem import CLASSES, FEATURES, LABEL, PERIOD, PRIMARY, Train, build, losses, predict
 
-CURVE_ROWS = 10_000
+CURVE_ROWS = 10_000  # rows at most that a learning curve is computed on
 
 
 def run(params: Params) -> None:
+    """Fit the model, check its losses and predictions, and write it with its learning curves."""
     train, test = prepared.read("train"), prepared.read("test")
     model = engine.spread(partial(fit, train, params.train), params.engine)
     curves = {"train": curve(model, train), "test": curve(model, test)}
@@ -36,9 +37,9 @@ def run(params: Params) -> None:
 
 
 def fit(rows: pd.DataFrame, params: Train):
-    """The pipeline of `problem.build`, fitted.
+    """Return the pipeline of `problem.build`, fitted to the rows.
 
-    Raises Failure when it does not converge, when a feature has no value at all, or a class no row.
+    Raise `Failure` if it does not converge, a feature is missing in every row, or a class has no row.
     """
     from sklearn.exceptions import ConvergenceWarning
 
@@ -53,22 +54,22 @@ def fit(rows: pd.DataFrame, params: Train):
 
 
 def refuse_empty(rows: pd.DataFrame) -> None:
-    """Raises Failure for a feature that is missing in every row, and for a class that none of them is of."""
+    """Raise `Failure` if a feature is missing in every row, or a class has no row."""
     if absent := [name for name in FEATURES if rows[name].isna().all()]:
         raise Failure(
-            f"feature {', '.join(absent)} is missing in all {len(rows):,} training rows: nothing can be learnt of it; "
-            "mend the source, or take it out of FEATURES in src/problem/features.py"
+            f"feature {', '.join(absent)} is missing in all {len(rows):,} training rows, so that nothing can be learnt "
+            "from it; fix the source, or remove it from FEATURES in src/problem/features.py"
         )
     seen = set(rows[LABEL].dropna())
     if unseen := [name for at, name in enumerate(CLASSES) if at not in seen]:
         raise Failure(
-            f"class {', '.join(unseen)} has no row among the {len(rows):,} for training; fetch more, or take it out of "
+            f"class {', '.join(unseen)} has none of the {len(rows):,} training rows; fetch more, or remove it from "
             "CLASSES in src/problem/schema.py"
         )
 
 
 def curve(model, rows: pd.DataFrame) -> list[float]:
-    """Loss after each iteration on an even sample of the rows; one value where there are no iterations."""
+    """Return the loss after each iteration on at most CURVE_ROWS evenly spaced rows; one value if there are no iterations."""
     sample = rows.iloc[np.linspace(0, len(rows) - 1, min(len(rows), CURVE_ROWS)).astype(int)]
     features, y = sample[list(FEATURES)], sample[LABEL].to_numpy()
     last = model[-1]
@@ -79,11 +80,12 @@ def curve(model, rows: pd.DataFrame) -> list[float]:
 
 
 def mean_loss(y: np.ndarray, p: np.ndarray) -> float:
+    """Return the primary loss of predictions `p` for labels `y`, averaged over rows."""
     return float(losses(y, p)[PRIMARY].mean())
 
 
 def refuse_infinite(curves: dict[str, list[float]], predictions: np.ndarray) -> None:
-    """Raises Failure on a loss or a prediction that is NaN or infinite."""
+    """Raise `Failure` if a loss or a prediction is NaN or infinite, or the predictions have the wrong shape."""
     for name, values in curves.items():
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
@@ -91,26 +93,27 @@ def refuse_infinite(curves: dict[str, list[float]], predictions: np.ndarray) -> 
                 f"the {name} loss is {values[bad[0]]} at iteration {bad[0] + 1}; lower train.learning_rate or look at the labels"
             )
     if predictions.shape != task.shape(len(predictions)):
-        wanted = "one number a row" if len(task.shape(0)) == 1 else f"{len(CLASSES)} numbers a row, as CLASSES says"
-        raise Failure(f"`predict` of src/problem/model.py gives {predictions.shape}, expected {wanted}")
+        wanted = "one number per row" if len(task.shape(0)) == 1 else f"{len(CLASSES)} numbers per row, one per class"
+        raise Failure(f"`predict` of src/problem/model.py returns shape {predictions.shape}, expected {wanted}")
     bad = np.flatnonzero(~np.isfinite(predictions.reshape(len(predictions), -1)).all(axis=1))
     if len(bad):
         raise Failure(f"{len(bad)} of {len(predictions)} predictions are NaN or infinite, first at test row {bad[0]}")
 
 
-def fitted(examples: pd.DataFrame, month: str, settings: Params) -> Any:
-    """A model of every labelled row before the month. Raises Failure when it cannot be trained."""
-    rows = examples[(examples[PERIOD] < month) & examples[LABEL].notna()]
+def fitted(examples: pd.DataFrame, period: str, settings: Params) -> Any:
+    """Return a model fitted to every labelled row before the period. Raise `Failure` if it cannot be trained."""
+    rows = examples[(examples[PERIOD] < period) & examples[LABEL].notna()]
     try:
         model = fit(rows, settings.train)
         refuse_infinite({}, predict(model, rows[list(FEATURES)].head(1000)))
     except Failure as failure:
-        raise Failure(f"the challenger for {month} could not be trained: {failure}") from None
+        raise Failure(f"the challenger for {period} could not be trained: {failure}") from None
     except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Failure(f"the challenger for {month} could not be trained: {cause}") from error
+        raise Failure(f"the challenger for {period} could not be trained: {cause}") from error
     return model
 
 
-def labelled(examples: pd.DataFrame, month: str) -> pd.DataFrame:
-    return examples[(examples[PERIOD] == month) & examples[LABEL].notna()].reset_index(drop=True)
+def labelled(examples: pd.DataFrame, period: str) -> pd.DataFrame:
+    """Return the labelled rows of the period."""
+    return examples[(examples[PERIOD] == period) & examples[LABEL].notna()].reset_index(drop=True)

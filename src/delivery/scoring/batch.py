@@ -48,7 +48,7 @@ def run(month: str, which: str, engine: str = "memory") -> dict:
     data = workspace.CACHE / "drift" / month
     if not data.is_dir():
         into(data, month)
-    validate.looked_at(month, engine, data)
+    validate.inspect(month, engine, data)
     folder = registry.download(registry.connect(), version, workspace.CACHE / "versions" / str(version.version))
     cut = [window for window in windows.cut(month, engine, data) if window.periods[-1] == month]
     parts = processes.each(partial(scores, month=month, model=folder / "model.skops"), cut, engine)

@@ -34,7 +34,9 @@ def test_scikit_learn_can_serve_instead(model, rows, settings: Params, folder: P
 def test_another_model_than_the_fitted_one_is_refused(model, rows, settings: Params, tmp_path: Path) -> None:
     other = train.fit(rows[0], adjusted(settings.train, learning_rate=0.9))
     made.written(other, rows, settings, tmp_path)
-    with pytest.raises(Failure, match=r"is not the model: row \d+ gives [-\d.]+, scikit-learn [-\d.]+ .*rows differ"):
+    with pytest.raises(
+        Failure, match=r"differs from scikit-learn's: row \d+ scores [-\d.]+, there [-\d.]+ .*rows differ"
+    ):
         made.checked(model, rows, tmp_path)
 
 
@@ -43,7 +45,7 @@ def test_a_prediction_that_is_no_number_is_a_mismatch(model, rows, settings: Par
     test = rows[1].head(5)
     expected = predict(model, test[list(FEATURES)])
     expected[2] = np.nan
-    with pytest.raises(Failure, match=r"row 2 gives .*, scikit-learn nan"):
+    with pytest.raises(Failure, match=r"row 2 scores .*, there nan"):
         export.refuse_mismatch(tmp_path, test, expected, 1e-6)
 
 
@@ -73,6 +75,6 @@ def test_the_stage_writes_the_same_bytes_again_and_leaves_the_old_ones_if_it_ref
     test = prepared.read("test")
     assert len(json.loads((workspace.EXPORT / workspace.EXAMPLES).read_text())) == settings.export.examples <= len(test)
     monkeypatch.setattr(export, "predict", lambda model, rows: predict(model, rows) + 0.1)
-    with pytest.raises(Failure, match="is not the model"):
+    with pytest.raises(Failure, match="the exported model differs from scikit-learn's"):
         export.run(settings)
     assert files.digest(workspace.EXPORT) == before

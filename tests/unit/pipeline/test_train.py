@@ -49,7 +49,7 @@ def shaped(values: list[float]) -> np.ndarray:
 
 
 def test_predictions_of_another_shape_are_refused() -> None:
-    with pytest.raises(Failure, match=r"`predict` of src/problem/model\.py gives \(2, 99\), expected"):
+    with pytest.raises(Failure, match=r"`predict` of src/problem/model\.py returns shape \(2, 99\), expected"):
         train.refuse_infinite({}, np.zeros((2, 99)))
 
 
@@ -88,5 +88,5 @@ def test_a_feature_without_any_value_is_named(rows, settings: Params) -> None:
 
 @pytest.mark.skipif(not CLASSES, reason="a number has no classes")
 def test_a_class_without_a_row_is_named(rows, settings: Params) -> None:
-    with pytest.raises(Failure, match=rf"class {CLASSES[1]}.* has no row among the [\d,]+ for training"):
+    with pytest.raises(Failure, match=rf"class {CLASSES[1]}.* has none of the [\d,]+ training rows"):
         train.fit(rows[0].assign(**{LABEL: 0.0}), settings.train)

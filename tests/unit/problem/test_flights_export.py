@@ -38,7 +38,7 @@ def test_native_categories_which_the_converter_gets_wrong_are_refused(
     wrong = Pipeline([("encode", encode), ("model", native)])
     assert trees.to_onnx(native, len(FEATURES)) is None, "our own form does not claim to know them"
     made.written(wrong, rows, settings, tmp_path)
-    with pytest.raises(Failure, match=r"the exported model is not the model.*set export\.runtime: sklearn"):
+    with pytest.raises(Failure, match=r"the exported model differs from scikit-learn's.*set export\.runtime: sklearn"):
         made.checked(wrong, rows, tmp_path)
 
 
@@ -67,7 +67,7 @@ def test_prepared_rows_are_requests_that_give_the_same_row_again(rows) -> None:
 
 
 def test_a_row_that_the_api_would_refuse_is_named(rows) -> None:
-    with pytest.raises(Failure, match=r"a test row is not a request: .*<= 6000\.0.*distance"):
+    with pytest.raises(Failure, match=r"a test row is not a valid request: .*<= 6000\.0.*distance"):
         export.requests(rows[1].head(3).assign(distance=7000.0))
 
 

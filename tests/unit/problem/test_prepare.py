@@ -102,17 +102,17 @@ def test_rows_that_known_hides_are_no_leak_but_a_fault_of_known(
         return {**tables, "flights": tables["flights"][tables["flights"]["time_hour"] < pd.Timestamp(when, tz="UTC")]}
 
     monkeypatch.setattr(leakage, "known", too_little)
-    with pytest.raises(Failure, match=r"`known` of 2013-.* lacks (\d+) of \1 rows asked for in the hour"):
+    with pytest.raises(Failure, match=r"`known` at 2013-.* lacks (\d+) of the \1 rows of the hour"):
         leakage.refuse_leaks(some, examples)
 
 
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda rows: rows.drop(columns=[BLOCK, "seats"]), f"lacks {BLOCK}, seats; mend `table`"),
-        (lambda rows: rows.assign(seats="many"), "has no numbers in seats; a feature of words is one of CATEGORIES"),
+        (lambda rows: rows.drop(columns=[BLOCK, "seats"]), f"lacks {BLOCK}, seats; fix `table`"),
+        (lambda rows: rows.assign(seats="many"), "has no numbers in seats; a feature of text belongs to CATEGORIES"),
         (lambda rows: rows.assign(**{LABEL: "yes"}), f"has no numbers in {LABEL}"),
-        (lambda rows: pd.concat([rows, rows[:3]]), r"has time_hour, carrier, flight, origin twice in 3 row\(s\)"),
+        (lambda rows: pd.concat([rows, rows[:3]]), r"repeats time_hour, carrier, flight, origin in 3 row\(s\)"),
     ],
     ids=["absent", "feature", "label", "key"],
 )

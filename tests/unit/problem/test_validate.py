@@ -77,7 +77,7 @@ def test_a_break_is_refused_in_words(kind: str, some: dict[str, pd.DataFrame]) -
     with pytest.raises(Failure) as failure:
         validate.check({**some, table: broken(some[table])})
     assert message in str(failure.value)
-    assert "mend the source or src/problem/schema.py" in str(failure.value)
+    assert "fix the source or src/problem/schema.py" in str(failure.value)
     assert len(str(failure.value)) < 1000
 
 
@@ -115,7 +115,7 @@ def test_a_jump_of_missing_values_stops_and_says_how_far(data: Path, settings: P
         Failure, match=r"weather\.temp: missing in 50\.\d% of the newest period's rows, 0\.0% before"
     ) as failure:
         validate.run(made.changed(settings, validate__missing_jump=0.2))
-    assert "(validate.missing_jump is 20%); mend the feed or raise the limit" in str(failure.value)
+    assert "(validate.missing_jump is 20%); fix the feed or raise the limit" in str(failure.value)
     assert not workspace.VALIDATION.exists()
 
 

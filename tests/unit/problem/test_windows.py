@@ -145,10 +145,10 @@ def asked_for_the_evening_before(raw: Tables) -> pd.DataFrame:
     [
         (
             late_rate_of_three_days,
-            "late_rate of 2013-.* changes when only the days are read that TABLES .* raise `back`",
+            "late_rate of 2013-.* changes when only the days are read that `back` in TABLES .* raise `back`",
         ),
         (departures_of_the_day_after, "departures of 2013-.* changes when only the days"),
-        (asked_for_the_evening_before, "examples of 2013-.* are 0 when only the days are read"),
+        (asked_for_the_evening_before, "2013-.* has 0 examples instead of .* when only the days are read"),
     ],
 )
 def test_what_looks_further_than_it_says_is_refused(
@@ -170,7 +170,7 @@ def test_an_example_of_a_later_day_than_its_rows_is_refused(
         windows, "table", lambda raw: table(raw).assign(**{TIME: table(raw)[TIME] + pd.Timedelta("1D")})
     )
     with pytest.raises(
-        Failure, match=r"have a scheduled on 2013-01-03: made by days they would be lost; set engine: m"
+        Failure, match=r"have a scheduled on 2013-01-03 and would be lost when computed day by day; set engine: m"
     ):
         windows.features(windows.cut(NEWEST, "stream")[0])
 
@@ -180,7 +180,7 @@ def test_what_a_lost_worker_writes_as_well_changes_nothing(
 ) -> None:
     """A cluster gives its window to another one; the lost one goes on and comes too late."""
     prepare.run(streaming)
-    once, write = files.digest(workspace.PREPARED), prepare.write
+    once, write = files.digest(workspace.PREPARED), prepare.write_window
 
     def twice(window: windows.Window, folder: Path) -> list[prepare.Part]:
         lost = write(window, folder)
@@ -188,7 +188,7 @@ def test_what_a_lost_worker_writes_as_well_changes_nothing(
         lost[0].path.write_bytes(b"PAR1")
         return done
 
-    monkeypatch.setattr(prepare, "write", twice)
+    monkeypatch.setattr(prepare, "write_window", twice)
     prepare.run(streaming)
     assert files.digest(workspace.PREPARED) == once
 
@@ -221,13 +221,13 @@ def test_an_example_that_is_there_twice_is_refused(
 
     for module in (prepare, windows):
         monkeypatch.setattr(module, "table", doubled)
-    with pytest.raises(Failure, match=r"twice in 1 row\(s\)"):
+    with pytest.raises(Failure, match=r"the table of features repeats .* in 1 row\(s\)"):
         prepare.run(made.changed(streaming, engine=where))
 
 
 def test_tables_without_days_are_not_cut(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changed_table(monkeypatch, "weather", day=())
-    with pytest.raises(Failure, match="engine is stream, but weather cannot be read by days: name `day` in TABLES"):
+    with pytest.raises(Failure, match="engine is stream, but weather cannot be read day by day: set `day` in TABLES"):
         windows.cut(NEWEST, "stream")
 
 
