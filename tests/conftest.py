@@ -23,14 +23,24 @@ SCENARIOS = ("integration", "workflows", "deploy")
 REAL = sample.ROOT / ".cache" / "source"
 
 
+def suite(item: pytest.Item) -> str:
+    """Return the folder of tests/ that the test is in; of a test from elsewhere an empty string."""
+    tests = sample.ROOT / "tests"
+    return item.path.relative_to(tests).parts[0] if item.path.is_relative_to(tests) else ""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests whose programs are missing, and the sample problem's scenarios where it was replaced."""
+    """Skip tests whose programs are missing, and the sample problem's scenarios where it was replaced.
+
+    Scenarios come first: they are the longest tests, and one that started last would leave the other workers idle.
+    """
+    items.sort(key=lambda item: suite(item) not in SCENARIOS)
     replaced = not getattr(sample.small, "SCENARIOS", False)
     for item in items:
         for name in getattr(item, "fixturenames", ()):
             if name.startswith("needs_") and (reason := optional.missing(name.removeprefix("needs_"))):
                 item.add_marker(pytest.mark.skip(reason=reason))
-        if replaced and item.path.relative_to(sample.ROOT / "tests").parts[0] in SCENARIOS:
+        if replaced and suite(item) in SCENARIOS:
             item.add_marker(pytest.mark.skip(reason="a scenario of the sample problem, which was replaced"))
 
 
