@@ -5,8 +5,10 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import edits
 import pytest
 import warm
 from filelock import FileLock
@@ -74,6 +76,21 @@ def settled_origin(tmp_path_factory, fresh_origin: Path, machine: Machine, certi
 
 
 @pytest.fixture(scope="session")
+def second_origin(tmp_path_factory, settled_origin: Path, machine: Machine, certificate: Path | None) -> Path:
+    """The settled repository after another push to main: version 2 on staging, version 1 before it."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(settled_origin.parent / "hub" / "registry", folder / "hub" / "registry")
+        with world(folder / "hub", settled_origin, machine, certificate) as there:
+            there.router.disabled = ("ci.yml", "doctor.yml", "report.yml", "comment.yml")
+            there.pushed_reproduced(there.clone(), edits.params(l2_regularization=0.1))
+            there.settle()
+            template.packed(there.repo.path, folder / "origin.git")
+
+    return once(tmp_path_factory, "second", make) / "origin.git"
+
+
+@pytest.fixture(scope="session")
 def summer_origin(tmp_path_factory, source: Path, machine: Machine, certificate: Path | None) -> Path:
     """Version 1, trained on January to April, is on staging, and the source has June and July."""
 
@@ -107,9 +124,22 @@ def fresh(tmp_path: Path, fresh_origin: Path, machine: Machine, certificate: Pat
 
 @pytest.fixture
 def settled(tmp_path: Path, settled_origin: Path, machine: Machine, certificate: Path | None) -> Iterator[World]:
-    images = settled_origin.parent / "hub" / "registry"  # of its first version
-    shutil.copytree(images, tmp_path / "hub" / "registry")
-    with world(tmp_path / "hub", settled_origin, machine, certificate) as made:
+    with copied(settled_origin, tmp_path, machine, certificate) as made:
+        yield made
+
+
+@pytest.fixture
+def two_versions(tmp_path: Path, second_origin: Path, machine: Machine, certificate: Path | None) -> Iterator[World]:
+    """Version 2 on staging, version 1 before it."""
+    with copied(second_origin, tmp_path, machine, certificate) as made:
+        yield made
+
+
+@contextmanager
+def copied(origin: Path, folder: Path, machine: Machine, certificate: Path | None) -> Iterator[World]:
+    """A world of one's own, with the images of the versions that are registered."""
+    shutil.copytree(origin.parent / "hub" / "registry", folder / "hub" / "registry")
+    with world(folder / "hub", origin, machine, certificate) as made:
         yield made
 
 
