@@ -49,7 +49,10 @@ def test_one_pull_request_by_cml_and_its_commit_is_known_again(once_proposed):
     (pull,) = once_proposed.repo.pulls.values()
     assert (pull["head"]["ref"], pull["title"]) == (BRANCH, "Retrain with 2013-04")
     assert "is opened by CML" in run(once_proposed, "drift").summary
-    assert git(once_proposed.repo.path, "log", "-1", "--format=%an %cn", BRANCH) == "delivery delivery"
+    assert (
+        git(once_proposed.repo.path, "log", "-1", "--format=%an %cn", BRANCH)
+        == "github-actions[bot] github-actions[bot]"
+    )
 
 
 def test_what_no_longer_holds_is_closed_with_the_reason(proposed):

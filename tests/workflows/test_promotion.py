@@ -64,7 +64,7 @@ def test_a_record_that_github_refuses_stops_no_delivery(only_promote):
 def test_a_fresh_repository_delivers_on_its_first_push_and_the_doctor_says_what_is_missing(settled, settled_origin):
     """The run itself is what `settled_origin` is made by, from a repository without a store."""
     summaries = json.loads((settled_origin.parent / "runs.json").read_text())
-    assert summaries.keys() == {"promote", "doctor"}
+    assert summaries.keys() == {"promote", "doctor", "tag"}
     assert settled.aliases() == {"staging": settled.repo.sha("main")}
     assert any(path.startswith("dvc/files/md5/") for path in settled.stored())
     assert "Nothing has to be mended" in summaries["doctor"]
