@@ -120,7 +120,8 @@ def described(folder: Path, name: str) -> Mutant:
 
 def tested(module: str) -> tuple[Counter[str], dict[Mutant, str]]:
     """Test the mutants of one module; return how many have each status, and the survivors with theirs."""
-    with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
+    # An interrupted test may still write while the copy is removed.
+    with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch) / "copy"
         copy(folder)
         configure(folder, module)
@@ -163,4 +164,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the mutants were in a copy, which is removed")

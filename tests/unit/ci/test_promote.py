@@ -29,6 +29,12 @@ from delivery.registry import register, registry, transitions
 pytestmark = pytest.mark.xdist_group("registry")
 
 
+def noted(steps: list, step: object, answer: Any) -> Any:
+    """Returns the answer of a step that is noted."""
+    steps.append(step)
+    return answer
+
+
 @pytest.fixture
 def asked(ready: Path, settings: Params, monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     """A project with version 1 in a workflow; the releases that GitHub was asked to make."""
@@ -82,17 +88,9 @@ def test_what_is_asked_of_github_for_a_release(asked: list[dict], monkeypatch: p
 
 def test_a_release_is_a_post_after_a_look_at_all_releases(asked: list[dict], monkeypatch: pytest.MonkeyPatch) -> None:
     requests: list = []
-
-    def pages(path: str) -> list[dict]:
-        requests.append(path)
-        return [{"tag_name": "model-1-another"}]
-
-    def ask(*words: Any) -> dict:
-        requests.append(words[:2])
-        return {"html_url": "https://github.com/a/b/releases/9"}
-
-    monkeypatch.setattr(github, "pages", pages)
-    monkeypatch.setattr(github, "ask", ask)
+    monkeypatch.setattr(github, "pages", lambda path: noted(requests, path, [{"tag_name": "model-1-another"}]))
+    answer = {"html_url": "https://github.com/a/b/releases/9"}
+    monkeypatch.setattr(github, "ask", lambda *words: noted(requests, words[:2], answer))
     assert promote.release("staging", "1").endswith("](https://github.com/a/b/releases/9) has its card.")
     assert requests == ["/releases", ("POST", "/releases")]
 
@@ -190,12 +188,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list:
     recorder(monkeypatch, taken, answers)
     registered = {"version": "7"}
     monkeypatch.setattr(promote.git, "head", lambda: "0123456789abcdef")
-
-    def register_image(image: str) -> dict:
-        taken.append(("register", image))
-        return registered
-
-    monkeypatch.setattr(register, "run", register_image)
+    monkeypatch.setattr(register, "run", lambda image: noted(taken, ("register", image), registered))
     monkeypatch.setattr(environments, "point", pointing(taken, "point"))
     monkeypatch.setattr(environments, "kept", pointing(taken, "kept"))
     monkeypatch.setattr(github, "deployment", lambda *words: deployment(taken, *words))

@@ -172,13 +172,13 @@ def test_a_version_that_comes_again_keeps_its_former_moments(
     made.version(client, "two")
     tags: list[str] = []
 
-    def told(moment: str) -> dict[str, str]:
+    def record(moment: str) -> dict[str, str]:
         tags.append(moment)
         return {"told": moment}
 
     for day, number in enumerate(("1", "2", "1"), start=1):
         monkeypatch.setattr("delivery.adapters.provenance.now", lambda day=day: f"2024-01-0{day}T00:00:00+00:00")
-        transitions.point(client, "staging", number, told)
+        transitions.point(client, "staging", number, record)
     assert tags == [f"2024-01-0{day}T00:00:00+00:00" for day in (1, 2, 3)]
     found = registry.find(client, "1").tags
     assert found["staging.since"] == "2024-01-01T00:00:00+00:00 2024-01-03T00:00:00+00:00"
