@@ -97,12 +97,22 @@ def environment(scratch: Path) -> dict[str, str]:
 
 def mutmut(folder: Path, *words: str) -> str:
     """Run mutmut in the copy; return its output, or stop with it."""
-    completed = subprocess.run(
-        [MUTMUT, *words], cwd=folder, env=environment(folder.parent), capture_output=True, text=True, check=False
-    )
-    if completed.returncode:
-        raise SystemExit(f"error: mutmut {words[0]} failed\n{completed.stdout}\n{completed.stderr}")
-    return completed.stdout
+    with subprocess.Popen(
+        [MUTMUT, *words],
+        cwd=folder,
+        env=environment(folder.parent),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            output, _ = process.communicate()
+        except KeyboardInterrupt:
+            process.communicate()  # Ctrl-C reaches mutmut and its tests too; the copy goes when they have ended
+            raise
+    if process.returncode:
+        raise SystemExit(f"error: mutmut {words[0]} failed\n{output}")
+    return output
 
 
 def results(folder: Path) -> dict[str, str]:
