@@ -38,6 +38,11 @@ def modules() -> dict[str, list[str]]:
     return tomllib.loads((HERE / "modules.toml").read_text())["modules"]
 
 
+def left_out() -> list[str]:
+    """Return the tests that take no part, from modules.toml."""
+    return tomllib.loads((HERE / "modules.toml").read_text())["left_out"]
+
+
 def source(module: str) -> Path:
     """Return the module's file, relative to the repository."""
     return Path("src", *module.split(".")).with_suffix(".py")
@@ -79,7 +84,13 @@ def configure(folder: Path, module: str) -> None:
         "only_mutate": [str(source(module))],
         "do_not_mutate_patterns": list(TEXTS),
         "also_copy": sorted({path.name for path in folder.iterdir()} - {"src", "mutants", "setup.cfg"}),
-        "pytest_add_cli_args": ["-o", "addopts=", "-p", "no:cacheprovider"],
+        "pytest_add_cli_args": [
+            "-o",
+            "addopts=",
+            "-p",
+            "no:cacheprovider",
+            *(f"--deselect={test}" for test in left_out()),
+        ],
         "pytest_add_cli_args_test_selection": modules()[module],
     }
     lines = [f"{name}=\n" + "".join(f"    {value}\n" for value in values) for name, values in settings.items()]

@@ -14,6 +14,12 @@ def test_the_table_names_a_module_and_its_tests(module: str, tests: list[str]) -
     assert [name for name in tests if not (ROOT / name).is_file()] == []
 
 
+def test_what_is_left_out_exists() -> None:
+    for test in run.left_out():
+        path, _, name = test.partition("::")
+        assert f"def {name}(" in (ROOT / path).read_text()
+
+
 def test_each_survivor_has_a_reason() -> None:
     assert all(len(reason.split()) > 2 for reason in run.explained().values())
 
