@@ -49,7 +49,7 @@ def test_survivors_fail_the_run_unless_they_are_few_and_explained(
     killed: int, reasons: dict, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     count = Counter({"killed": killed - 1, "timeout": 1, "survived": 10 - killed})
-    monkeypatch.setattr(run, "modules", lambda: {"delivery.decision.gate": ["tests/unit/test_gate.py"]})
+    monkeypatch.setattr(run, "modules", lambda: {"delivery.decision.gate": ["tests/unit/decision/test_gate.py"]})
     monkeypatch.setattr(run, "tested", lambda module: (count, {ALIVE: "survived"}))
     monkeypatch.setattr(run, "explained", lambda: reasons)
     monkeypatch.setattr("sys.argv", ["run.py"])
