@@ -1,6 +1,6 @@
-"""The problem: its five modules are what a fork replaces. What is named here is all that `delivery` uses of it.
+"""The problem: a fork replaces these five modules. `delivery` uses only the names in `__all__`.
 
-Nothing heavy is imported until a function is called, because the service imports this package too.
+Import heavy libraries inside functions only, because the service imports this package too.
 """
 
 from problem.features import FEATURES, known, row, table

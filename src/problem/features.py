@@ -1,6 +1,6 @@
-"""Features: raw tables to one row per flight offline, one request to one row online.
+"""Compute features: from raw tables one row per flight (offline), from a request one row (online).
 
-Only what is known an hour before departure may enter; `prepare` proves it with `known`.
+Use only what is known an hour before departure; `prepare` checks it with `known`.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
     import pandas as pd
 
 REQUEST = Request.__struct_fields__
-CALENDAR = ("day_of_week", "hour")  # no month: with less than a year of data it says which rows were trained on
+CALENDAR = ("day_of_week", "hour")  # no month: with less than a year of data it only identifies the training rows
 FEATURES = (*CALENDAR, *REQUEST[1:])  # the model's columns, in this order
 
-LATE = 15  # minutes
+LATE = 15  # minutes of delay from which an arrival counts as late
 OUTCOMES = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"]
 WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
 WIND_LIMIT = 200  # mph; anything above is a broken sensor
 
 
 def calendar(when: datetime) -> tuple[int, int]:
-    """Day of the week (Monday is 0) and hour of a scheduled departure."""
+    """Return day of the week (Monday is 0) and hour of a scheduled departure."""
     return when.weekday(), when.hour
 
 
 def row(request: Request) -> tuple:
-    """One request as the model's columns, in the order of FEATURES."""
+    """Return a request as the model's columns, in the order of FEATURES."""
     scheduled, *rest = astuple(request)
     return (*calendar(scheduled), *rest)
 
 
 def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per flight: KEY, BLOCK, PERIOD, LABEL (NaN until known), REQUEST and FEATURES.
+    """Return one row per flight: KEY, BLOCK, PERIOD, LABEL (NaN until known), REQUEST and FEATURES.
 
-    Days, hours and planes are few where flights are millions: each is looked up once.
+    Compute what depends on a day, an hour or a plane once for each of them: they are few, flights are millions.
     """
     import numpy as np
     import pandas as pd
@@ -87,10 +87,10 @@ def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def known(tables: Mapping[str, pd.DataFrame], when: datetime) -> dict[str, pd.DataFrame]:
-    """The tables as they stood at `when` (local, a full hour), over the days that `table` looks at.
+    """Return the tables as they stood at `when` (local, a full hour), for the days that `table` needs.
 
-    Schedules and fleet are published ahead. Outcomes come out when their day is over, an
-    observation of the weather once its hour has begun.
+    Schedules and fleet are known in advance. Outcomes become known when their day is over, a weather
+    observation once the hour after it has begun.
     """
     import pandas as pd
 
@@ -104,17 +104,17 @@ def known(tables: Mapping[str, pd.DataFrame], when: datetime) -> dict[str, pd.Da
 
 
 def _minutes(clock: pd.Series) -> pd.Series:
-    """Clock times as hhmm to minutes after midnight."""
+    """Return clock times (hhmm) as minutes after midnight."""
     return clock // 100 * 60 + clock % 100
 
 
 def _distinct(rows: pd.DataFrame | dict, names: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
-    """Which of the distinct values of these columns each row has, and those, in the order in which they come."""
+    """Return each row's index among the distinct values of these columns, and those values in order of appearance."""
     import numpy as np
     import pandas as pd
 
     places, values = zip(*(pd.factorize(rows[name], use_na_sentinel=False) for name in names), strict=True)
-    sizes = [len(found) for found in values]
+    sizes = [len(distinct) for distinct in values]
     place, codes = pd.factorize(np.asarray(np.ravel_multi_index(places, sizes)))
     at = zip(names, values, np.unravel_index(codes, sizes), strict=True)
-    return place, pd.DataFrame({name: found.take(which) for name, found, which in at})
+    return place, pd.DataFrame({name: distinct.take(codes) for name, distinct, codes in at})

@@ -1,4 +1,4 @@
-"""The metrics: how good a set of predictions is, which number leads, which way is better."""
+"""Compute the metrics, and say which one is primary and which direction is better."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HIGHER_IS_BETTER = {"log_loss": False, "brier": False, "auc": True, "average_pre
 
 
 def losses(y: np.ndarray, p: np.ndarray) -> dict[str, np.ndarray]:
-    """Loss of each row, shape (n,), for the metrics that are means over rows; PRIMARY is one."""
+    """Return the loss of each row, shape (n,), for each metric that is a mean over rows; PRIMARY is one of them."""
     import numpy as np
 
     safe = np.clip(p, 1e-15, 1 - 1e-15)
@@ -20,7 +20,7 @@ def losses(y: np.ndarray, p: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def score(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> dict[str, float]:
-    """Every metric of HIGHER_IS_BETTER over all rows, each row counted `weight` times."""
+    """Return every metric of HIGHER_IS_BETTER over all rows; `weight`, shape (n,), says how often each row counts."""
     import numpy as np
     from sklearn.metrics import average_precision_score, roc_auc_score
 

@@ -1,4 +1,4 @@
-"""The model: hyperparameters to an unfitted scikit-learn pipeline."""
+"""Build an unfitted scikit-learn pipeline from hyperparameters, and predict with a fitted one."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Train(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def build(params: Train) -> Pipeline:
-    """An unfitted pipeline of two steps: `encode` (strings to numbers) and `model`.
+    """Return an unfitted pipeline of two steps: `encode` (strings to numbers) and `model`.
 
-    `encode` is an OrdinalEncoder over CATEGORIES, unknown and missing as NaN; what follows
-    sees numbers only and is what export turns into ONNX.
+    `encode` is an OrdinalEncoder over CATEGORIES, with unknown and missing values as NaN. `model`
+    sees only numbers; it is the part that `export` converts to ONNX.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.dummy import DummyClassifier
@@ -63,7 +63,7 @@ def build(params: Train) -> Pipeline:
             early_stopping=False,
             random_state=params.seed,
         )
-    elif params.model == "random_forest":  # the choice whose trees are grown all over a cluster, where there is one
+    elif params.model == "random_forest":  # the one model whose trees can grow in parallel on a cluster
         model = RandomForestClassifier(
             n_estimators=params.max_iter,
             max_leaf_nodes=params.max_leaf_nodes,
@@ -78,12 +78,12 @@ def build(params: Train) -> Pipeline:
 
 
 def predict(model: Pipeline, rows: pd.DataFrame | np.ndarray) -> np.ndarray:
-    """Probability of a late arrival per row, shape (n,)."""
+    """Return the probability of a late arrival of each row, shape (n,)."""
     return model.predict_proba(rows)[:, 1]
 
 
 def _one_hot():
-    """Category codes to indicators (unknown: none), numbers with missing values filled by the median."""
+    """Return a transformer of category codes to indicators (none if unknown), and missing numbers to the median."""
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline

@@ -1,7 +1,7 @@
-"""The data: raw tables, the request row that the service takes, and what each column means.
+"""Define the data: raw tables, the request that the service takes, and the role of each column.
 
 Every row is a msgspec struct. The data check, the request validation and the OpenAPI page are
-all derived from it, so that a range or a category is written down once.
+all derived from it, so that a range or a category is written only once.
 """
 
 from datetime import datetime
@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 from msgspec import Meta, Struct
 
 Airport = Literal["EWR", "JFK", "LGA"]
-# The lengths are there because a pattern's $ lets a line break at the end pass.
+# The lengths are needed because the $ of a pattern also matches before a line break at the end.
 Carrier = Annotated[str, Meta(pattern="^[0-9A-Z]{2}$", max_length=2, description="IATA code of the airline")]
 Destination = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="IATA code of the destination")]
 Clock = Annotated[int, Meta(ge=0, le=2400, description="local time as hhmm")]
@@ -50,7 +50,7 @@ class Weather(Struct, forbid_unknown_fields=True):
     dewp: Annotated[float, Meta(ge=-60, le=100)] | None = None
     humid: Annotated[float, Meta(ge=0, le=100)] | None = None
     wind_dir: Annotated[float, Meta(ge=0, le=360)] | None = None
-    # The source holds one gust of 1,048 mph; features.py takes it as missing.
+    # The source holds one gust of 1,048 mph; features.py treats it as missing.
     wind_speed: Annotated[float, Meta(ge=0, le=1100)] | None = None
     wind_gust: Annotated[float, Meta(ge=0, le=1300)] | None = None
     precip: Annotated[float, Meta(ge=0, le=20)] | None = None
@@ -71,11 +71,13 @@ class Plane(Struct, forbid_unknown_fields=True):
 
 
 class Table(NamedTuple):
+    """A raw table: its rows, its key, and how it can be read in parts."""
+
     row: type[Struct]
-    key: tuple[str, ...]  # no two rows share it
-    periodic: bool  # one file per period, or one file for all
-    day: tuple[str, ...] = ()  # the columns that say a row's day, by which a part can be read; none: only whole
-    back: int | None = None  # so many days before its own an example looks at; None: all of them
+    key: tuple[str, ...]  # columns that no two rows share
+    periodic: bool  # whether there is one file per period, or a single file
+    day: tuple[str, ...] = ()  # columns with a row's day, needed to read some days only; empty: read whole files
+    back: int | None = None  # days before its own that the features of an example look at; None: all of them
 
 
 DAY = ("year", "month", "day")
@@ -136,17 +138,17 @@ class Request(Struct, forbid_unknown_fields=True):
     ) = None
 
 
-KEY = ("time_hour", "carrier", "flight", "origin")  # names an example in every table of predictions
+KEY = ("time_hour", "carrier", "flight", "origin")  # identifies an example in every table of predictions
 LABEL = "late"  # 1.0 if the flight arrives 15 minutes late or more
-CLASSES = ("on time", "late")  # two: the probability of the second is predicted; none: a number; more: one for each
-BLOCK = "day"  # delays come in bad days: whole days are resampled, never single flights
-TIME = "scheduled"  # when a prediction is asked for; `prepare` looks back from it
+CLASSES = ("on time", "late")  # two: predict the probability of the second; none: a number; more: one probability each
+BLOCK = "day"  # resample whole days, not single flights, because delays cluster on bad days
+TIME = "scheduled"  # the time of a prediction; `prepare` hides later data to check for leaks
 PERIOD = "period"  # the month, as in the names of the files
-SEGMENTS = ("origin", "carrier")  # no value of these may get clearly worse
+SEGMENTS = ("origin", "carrier")  # columns for whose values no candidate may be clearly worse
 CATEGORIES = ("carrier", "origin", "dest")  # a value that training never saw counts as missing
-# Move with the calendar by nature: their drift is evidence, never an alarm.
+# Columns that change with the calendar: their drift is reported and never raises an alarm.
 SEASONAL = (
-    "month",  # no feature, but a column of two tables
+    "month",  # not a feature, but a column of two tables
     "day_of_week",
     "hour",
     "temp",

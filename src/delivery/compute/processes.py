@@ -1,4 +1,4 @@
-"""The same work for many parts, in several processes of this machine, or on the cluster that the engine is."""
+"""Do the same work for many parts, in several processes of this machine or on a cluster."""
 
 import multiprocessing
 import os
@@ -12,20 +12,20 @@ from typing import TypeVar
 from delivery.compute import engine
 from delivery.core.errors import Failure
 
-PROCESSES = 4  # at most: each holds a part of the data
+PROCESSES = 4  # at most, because each holds a part of the data in memory
 Part = TypeVar("Part")
 Done = TypeVar("Done")
 
 
-def each(work: Callable[[Part], Done], parts: Iterable[Part], where: str = "stream") -> Iterator[Done]:
-    """What `work` gives for each part, in their order: on a cluster if the engine is one, else in as many processes
-    as there are cores, up to PROCESSES.
+def each(work: Callable[[Part], Done], parts: Iterable[Part], engine_name: str = "stream") -> Iterator[Done]:
+    """Yield the result of `work` for each part, in their order.
 
-    No more is started than there are processes, so that finished work does not pile up. Raises Failure where `work`
-    does, or when one of the processes is ended from outside.
+    Run on a cluster if the engine is one, otherwise in as many processes as there are cores, up to PROCESSES. Start
+    no more parts than there are processes, so that finished results do not pile up. Raise `Failure` if `work` does, or
+    a process is killed from outside.
     """
-    if engine.cluster(where):
-        yield from engine.in_order(work, parts, where)
+    if engine.cluster(engine_name):
+        yield from engine.in_order(work, parts, engine_name)
         return
     parts = list(parts)
     number = min(engine.cores(), PROCESSES, len(parts))
@@ -43,13 +43,13 @@ def each(work: Callable[[Part], Done], parts: Iterable[Part], where: str = "stre
             yield from (done.result() for done in ahead)
     except BrokenProcessPool:
         raise Failure(
-            f"one of {number} processes was ended from outside, most likely for want of memory; run this where there is "
-            "more, or on fewer cores: taskset -c 0 ..."
+            f"one of {number} processes was killed, most likely for lack of memory; use a machine with more memory, or "
+            "fewer cores: taskset -c 0 ..."
         ) from None
 
 
 def _end_with_parent() -> None:
-    """A process that waits for work does not notice that who gives it was killed."""
+    """End this process when its parent ends: a worker that waits for work does not notice that the parent was killed."""
 
     def follow() -> None:
         parent = multiprocessing.parent_process()

@@ -1,4 +1,4 @@
-"""The exported model, loaded: rows of FEATURES in, one score per row out, or one for each of several classes."""
+"""Load the exported model and score rows of FEATURES: one score per row, or one per class with more than two classes."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -18,42 +18,44 @@ Score = Callable[[Sequence[tuple]], np.ndarray]
 
 
 class Manifest(Struct, frozen=True):
-    """manifest.json, as `export` writes it."""
+    """The contents of manifest.json, as `export` writes it."""
 
     features: list[str]
     columns: list[str]  # the order of the encoded inputs
-    categories: dict[str, dict[str, float]]  # the code of each value; any other value is NaN
+    categories: dict[str, dict[str, float]]  # the code of each known value; any other value becomes NaN
     runtime: Literal["onnx", "sklearn"]
     model: str
     sha256: str
     output: str = ""
     index: int = 0  # the column of the output that is the score, unless there are more than two classes
-    classes: list[str] = []  # none for a number; of two the score is the second one's probability
-    buckets: list[float] = []  # between which scores are counted
-    tolerance: float = 1e-6  # of a score, to what scikit-learn says
+    classes: list[str] = []  # empty if a number is predicted; with two the score is the probability of the second
+    buckets: list[float] = []  # bounds of the histogram of scores
+    tolerance: float = 1e-6  # largest difference of a score from scikit-learn's
     trained_on: list[str] = []
     libraries: dict[str, str] = {}
 
 
 class Model(NamedTuple):
-    """Rows are tuples in the order of FEATURES, None for missing.
+    """A loaded model. Rows are tuples in the order of FEATURES, with None for missing values.
 
-    `score` takes rows, (n, features) to (n,) or (n, classes). `one` takes a row and `many` takes rows: score or scores, and
-    the encoded inputs as bytes of `dtype`, (n, columns). Only one thread at a time may call `one`.
+    `score` returns the scores of n rows, shape (n,) or (n, classes). `one` takes a row and `many` takes rows; both
+    return score or scores, and the encoded inputs, shape (n, columns), as bytes of `dtype`. Only one thread at a time
+    may call `one`.
     """
 
     manifest: Manifest
     dtype: type
     one: Callable[[tuple], tuple[Any, bytes]]  # a float, or a list of them
     many: Callable[[Sequence[tuple]], tuple[np.ndarray, bytes]]
-    matrix: Callable[[np.ndarray], np.ndarray] | None = None  # encoded inputs to scores, where they suffice
+    matrix: Callable[[np.ndarray], np.ndarray] | None = None  # encoded inputs to scores; None if it needs the rows
 
     def score(self, rows: Sequence[tuple]) -> np.ndarray:
+        """Return the scores of the rows."""
         return self.many(rows)[0]
 
 
 def load(folder: Path) -> Model:
-    """Raises Failure when the folder is incomplete, altered, or made for other features than FEATURES."""
+    """Load the model in `folder`. Raise `Failure` if it is incomplete, altered, or exported for different features."""
     manifest = read_manifest(folder)
     path = folder / manifest.model
     try:
@@ -70,6 +72,7 @@ def load(folder: Path) -> Model:
 
 
 def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of the model in `folder`. Raise `Failure` if it is missing or invalid."""
     path = folder / "manifest.json"
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
@@ -80,19 +83,19 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def picker(manifest: Manifest) -> Callable[[tuple], tuple]:
-    """A row of FEATURES to the order of manifest.columns."""
-    places = [FEATURES.index(name) for name in manifest.columns]
-    return itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
+    """Return a function that reorders a row of FEATURES to manifest.columns."""
+    indices = [FEATURES.index(name) for name in manifest.columns]
+    return itemgetter(*indices) if len(indices) > 1 else lambda row: (row[indices[0]],)
 
 
 def encoder(manifest: Manifest, dtype: type = np.float64) -> Callable[[Sequence[tuple]], np.ndarray]:
-    """Rows of FEATURES to numbers in the order of manifest.columns, shape (n, columns)."""
+    """Return a function from rows of FEATURES to numbers in the order of manifest.columns, shape (n, columns)."""
     pick = picker(manifest)
     codes = [(place, manifest.categories.get(name)) for place, name in enumerate(manifest.columns)]
 
     def encode(rows: Sequence[tuple]) -> np.ndarray:
         out: np.ndarray = np.empty((len(rows), len(codes)), dtype)
-        # By column: a third of the time of one array made of all rows.
+        # Filling column by column takes a third of the time of building one array from all rows.
         for (place, code), column in zip(codes, zip(*map(pick, rows), strict=True), strict=True):
             out[:, place] = column if code is None else [code.get(value, NAN) for value in column]
         return out
@@ -101,7 +104,7 @@ def encoder(manifest: Manifest, dtype: type = np.float64) -> Callable[[Sequence[
 
 
 def _onnx(content: bytes, manifest: Manifest) -> Model:
-    """The graph in ONNX Runtime on one thread; what it computes in (float or double) is read off the graph."""
+    """Load the graph into ONNX Runtime on one thread, in the precision (float or double) of its input."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -109,7 +112,7 @@ def _onnx(content: bytes, manifest: Manifest) -> Model:
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has no common one
+    except Exception as error:  # the errors of onnxruntime have no common base class
         raise Failure(f"{manifest.model} cannot be used: {str(error).splitlines()[0]}; run `dvc repro`") from None
     if manifest.output not in [output.name for output in session.get_outputs()]:
         raise Failure(f"{manifest.model} cannot be used: it has no output {manifest.output!r}; run `dvc repro`")
@@ -119,14 +122,14 @@ def _onnx(content: bytes, manifest: Manifest) -> Model:
     several = len(manifest.classes) > 2
 
     def matrix(inputs: np.ndarray) -> np.ndarray:
-        found = session.run(outputs, {entry.name: inputs})[0]
-        return found if several else found[:, index]
+        scores = session.run(outputs, {entry.name: inputs})[0]
+        return scores if several else scores[:, index]
 
     def many(rows: Sequence[tuple]) -> tuple[np.ndarray, bytes]:
         inputs = encode(rows)
         return matrix(inputs), inputs.tobytes()
 
-    # One row is what most requests hold: fixed buffers, bound once, save a third of the call.
+    # Most requests hold one row: fixed buffers, bound once, save a third of the call.
     inputs = encode([(None,) * len(FEATURES)])
     result = np.ascontiguousarray(session.run(outputs, {entry.name: inputs})[0])
     binding = session.io_binding()
@@ -147,7 +150,7 @@ def _onnx(content: bytes, manifest: Manifest) -> Model:
 
 
 def _sklearn(path: Path, manifest: Manifest) -> Model:
-    """The whole pipeline in scikit-learn: for a model that has no ONNX form, at a hundredth of the speed."""
+    """Load the whole pipeline into scikit-learn: for a model without an ONNX form, at a hundredth of the speed."""
     import pandas as pd
 
     from delivery.model import skopsfile

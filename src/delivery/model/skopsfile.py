@@ -1,4 +1,4 @@
-"""Models as files: skops, made canonical so that the same model gives the same bytes."""
+"""Save models as skops files, made canonical so that the same model gives the same bytes."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from delivery.core.files import write
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-# Types that skops does not know by itself and that we have read. Never a list that comes with a file.
+# Types beyond those that skops trusts, whose source we have reviewed. Never take this list from a model file.
 TRUSTED = [
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
@@ -22,13 +22,14 @@ TRUSTED = [
 
 
 def dump(model: "Pipeline", path: Path) -> None:
+    """Write the model to `path`."""
     import skops.io
 
     write(path, canonical(skops.io.dumps(model)))
 
 
 def load(path: Path) -> "Pipeline":
-    """Raises Failure when the file is missing, is no skops file, or holds a type that is not TRUSTED."""
+    """Return the model in the file. Raise `Failure` if it is missing, no skops file, or holds a type not in TRUSTED."""
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
@@ -43,9 +44,9 @@ def load(path: Path) -> "Pipeline":
 
 
 def canonical(content: bytes) -> bytes:
-    """The same archive with object ids renumbered in order of appearance and fixed file times.
+    """Return the archive with object ids renumbered in order of appearance and fixed file times.
 
-    Equal texts and numbers are one object: whether they are in memory depends on where the model was fitted.
+    Give equal texts and numbers one id: whether they are one object in memory depends on where the model was fitted.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
@@ -54,7 +55,7 @@ def canonical(content: bytes) -> bytes:
     names: dict[str, str] = {}
     _renumber(schema, numbers, names)
     out = io.BytesIO()
-    # Stored, not deflated: zlib's bytes differ from one build of Python to the next, git packs them anyway.
+    # Store without compression: zlib's bytes differ from one build of Python to the next, and git compresses anyway.
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         packed = {names.get(name, name): data for name, data in files.items()}
         packed["schema.json"] = json.dumps(schema).encode()
@@ -64,7 +65,7 @@ def canonical(content: bytes) -> bytes:
 
 
 def _renumber(node: object, numbers: dict[int | str, int], names: dict[str, str]) -> None:
-    """Replaces each `__id__` and the file names made from ids, in place, depth first."""
+    """Replace each `__id__` and the file names made from ids, in place, depth first."""
     if isinstance(node, list):
         for part in node:
             _renumber(part, numbers, names)

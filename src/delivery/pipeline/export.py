@@ -120,7 +120,7 @@ def refuse_mismatch(folder: Path, rows: pd.DataFrame, expected: np.ndarray, tole
     if not difference[worst] <= tolerance:
         wrong = int((~(difference <= tolerance)).reshape(len(rows), -1).any(axis=1).sum())
         raise Failure(
-            f"the exported model differs from scikit-learn's: row {worst[0]} scores {got[worst]:.6f}, there "
+            f"the exported model differs from scikit-learn's: row {worst[0]} scores {got[worst]:.6f} instead of "
             f"{expected[worst]:.6f} (more than {tolerance:g} apart); {wrong:,} of {len(rows):,} rows differ; "
             "set export.runtime: sklearn"
         )

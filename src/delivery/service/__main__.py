@@ -1,4 +1,4 @@
-"""The image's entry point: the verb `serve` without the other verbs, which the image does not hold."""
+"""Run the verb `serve` as the image's entry point; the image does not contain the other verbs."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from delivery.service import serve
 
 
 def main() -> int:
+    """Serve until stopped; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m delivery.service", description=serve.__doc__)
     serve.arguments(parser)
     try:

@@ -1,4 +1,4 @@
-"""Who may ask: bearer tokens from the environment and from a file that is read again when it changes."""
+"""Check bearer tokens, from the environment and from a file that is read again when it changes."""
 
 import hashlib
 import hmac
@@ -9,40 +9,40 @@ from pathlib import Path
 
 from delivery.core.errors import Failure
 
-AGAIN = 1.0  # seconds between two looks at the token file
+AGAIN = 1.0  # seconds between two checks of the token file for changes
 logger = logging.getLogger(__name__)
 
 
 class Tokens:
-    """The accepted tokens, as digests; none at all means that anybody may ask."""
+    """The accepted tokens, as digests. Without any, every request is allowed."""
 
     def __init__(self, given: str = "", file: Path | None = None):
-        """`given`: tokens separated by commas or blanks; `file`: one a line, `#` starts a comment."""
+        """Read the tokens. `given`: separated by commas or blanks; `file`: one per line, `#` starts a comment."""
         self.fixed = _digests(given.replace(",", " ").split())
         self.file, self.stamp, self.looked = file, (0, 0, 0), 0.0
         self.filed: list[bytes] = []
         if file:
             self._reload()
             if not self.filed:
-                raise Failure(f"{file} holds no token; write one a line, or leave the file out")
+                raise Failure(f"{file} holds no token; write one per line, or do not give the file")
 
     def __bool__(self) -> bool:
         return bool(self.fixed or self.filed)
 
     def allow(self, authorization: bytes | None) -> bool:
-        """True when the header carries an accepted token, or when no token is asked for."""
+        """Return whether the header carries an accepted token, or no token is needed."""
         if self.file and time.monotonic() - self.looked > AGAIN:
             self._reload()
         if not self:
             return True
         scheme, _, token = (authorization or b"").partition(b" ")
         presented = hashlib.sha256(token.strip()).digest()
-        # Every digest is compared, so that the time says nothing about which one matched.
+        # Compare every digest, so that the time does not reveal which one matched.
         matches = [hmac.compare_digest(presented, known) for known in (*self.fixed, *self.filed)]
         return scheme.lower() == b"bearer" and any(matches)
 
     def _reload(self) -> None:
-        """An unreadable or empty file keeps the tokens that were: rotation never opens the service."""
+        """Read the file if it changed. Keep the old tokens if it is unreadable or empty: rotation never opens the service."""
         assert self.file
         self.looked = time.monotonic()
         try:
@@ -53,18 +53,18 @@ class Tokens:
             lines = self.file.read_text().splitlines()
         except OSError as error:
             if not self.filed:
-                raise Failure(f"{self.file}: {error.strerror}; it must hold the tokens, one a line") from None
+                raise Failure(f"{self.file}: {error.strerror}; it must hold the tokens, one per line") from None
             logger.warning("token file cannot be read, the old tokens stay: %s", error)
             return
-        found = _digests([word for line in lines if (word := line.partition("#")[0].strip())])
-        if found:
-            self.filed, self.stamp = found, stamp
+        digests = _digests([word for line in lines if (word := line.partition("#")[0].strip())])
+        if digests:
+            self.filed, self.stamp = digests, stamp
         elif self.filed:
             logger.warning("token file is empty, the old tokens stay")
 
 
 def refuse_open(tokens: Tokens, host: str, declared_open: bool) -> None:
-    """Raises Failure for a service that strangers could reach and that asks for no token."""
+    """Raise `Failure` if the service could be reached from outside and needs no token, unless declared open."""
     if tokens or declared_open or _is_loopback(host):
         return
     raise Failure(

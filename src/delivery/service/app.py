@@ -1,4 +1,4 @@
-"""The application: /predict in front, and FastAPI for health, version, metrics and documentation."""
+"""Build the application: its own endpoint for /predict, FastAPI for health, version, metrics and documentation."""
 
 import asyncio
 import gc
@@ -27,18 +27,18 @@ from problem import FEATURES
 
 
 class About(Struct, frozen=True):
-    """What is served, as it was told at the start; the model's own facts come from its manifest."""
+    """What is served, as given at the start; the rest of /version comes from the model's manifest."""
 
-    version: str = ""  # of the model in the registry; the model file's digest when there is none
+    version: str = ""  # of the model in the registry; if empty, the start of the model file's digest is used
     commit: str = ""
     data: str = ""  # digest of the data
 
 
 class App:
-    """The ASGI application; `predict` and `recorder` are there for the server and the tests."""
+    """The ASGI application; the server and the tests use `predict` and `recorder`."""
 
     def __init__(self, folder: Path, about: About, limits: Limits, tokens: Tokens, log_folder: Path | None = None):
-        """Loads the model and answers one row with it, so that the first request finds it warm."""
+        """Load the model and score one row, so that the first request finds it warm."""
         model = runtime.load(folder)
         manifest = model.manifest
         version = about.version or manifest.sha256[:12]
@@ -67,16 +67,17 @@ class App:
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        """Run the recorder while the application runs."""
         self.recorder.start()
         gc.collect()
-        gc.freeze()  # what is alive now stays alive: the collector need not look at it again,
-        gc.set_threshold(50_000, 20, 20)  # nor at requests that are merely waiting for the recorder
+        gc.freeze()  # objects alive now stay alive, so that the collector need not visit them again,
+        gc.set_threshold(50_000, 20, 20)  # nor run often because of requests that wait for the recorder
         yield
         await asyncio.to_thread(self.recorder.stop)
 
 
 def _api(app: App, limits: Limits, tokens: Tokens) -> FastAPI:
-    """Everything but /predict, which is only described here."""
+    """Return the FastAPI application of everything but /predict, which it only describes."""
     api = FastAPI(title="Predictions", version=str(app.about["version"]), lifespan=app.lifespan)
     registry = CollectorRegistry()
     for collector in (app.recorder.metrics, ProcessCollector(registry=None), PlatformCollector(registry=None)):
@@ -130,7 +131,7 @@ def _describe_predict(api: FastAPI, limits: Limits, *, guarded: bool) -> None:
 
 
 def _answer_problems(app: App, api: FastAPI) -> None:
-    """Every refusal of the FastAPI part takes the same form as /predict's."""
+    """Give every error of the FastAPI part the same form as those of /predict."""
 
     def respond(problem: Problem) -> Response:
         headers = problem.headers | {"content-type": CONTENT_TYPE.decode()}

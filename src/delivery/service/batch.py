@@ -1,7 +1,7 @@
-"""Rows of several requests scored in one call.
+"""Score the rows of several requests in one call.
 
-At 64 connections most of a lone row's time goes into fetching the trees into the processor's caches again.
-Nobody waits for company: a batch is what one turn of the event loop brings.
+At 64 connections, most of the time for a single row goes into loading the trees into the processor's caches again.
+No request waits for a batch to fill: a batch holds the rows that arrive in one turn of the event loop.
 """
 
 import asyncio
@@ -9,17 +9,18 @@ from typing import Any
 
 from delivery.model.runtime import Model
 
-Scored = tuple[Any, bytes]  # the score (of several classes a list) and the encoded row
+Scored = tuple[Any, bytes]  # the score (a list with more than two classes) and the encoded row
 
 
 class Batch:
-    """`score` on the event loop's thread; the future is done one turn later."""
+    """Collect rows and score them together. Use it on the event loop's thread only."""
 
     def __init__(self, model: Model):
         self.model = model
         self.waiting: list[tuple[tuple, asyncio.Future[Scored]]] = []
 
     def score(self, row: tuple) -> asyncio.Future[Scored]:
+        """Return a future of the row's score, which is done one turn of the event loop later."""
         loop = asyncio.get_running_loop()
         if not self.waiting:
             loop.call_soon(self._score)
@@ -37,7 +38,7 @@ class Batch:
                     future.set_exception(error)
             return
         for (_, future), result in zip(waiting, results, strict=True):
-            if not future.done():  # it is when its request was cancelled
+            if not future.done():  # a future is done if its request was cancelled
                 future.set_result(result)
 
     def _results(self, rows: list[tuple]) -> list[Scored]:

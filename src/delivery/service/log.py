@@ -1,4 +1,4 @@
-"""The prediction log: JSON lines in rotating files, one line per answered request."""
+"""Write and read the prediction log: JSON lines in rotating files, one line per answered request."""
 
 import logging
 import os
@@ -16,20 +16,20 @@ MEGABYTE = 1 << 20
 
 
 class Event(NamedTuple):
-    """One answered request, as the endpoint hands it on."""
+    """One answered request, as the endpoint passes it to the recorder."""
 
-    start: float  # of the request, on time.perf_counter's clock
-    seconds: float  # until its answer
+    start: float  # when the request began, on time.perf_counter's clock
+    seconds: float  # from start to answer
     request_id: bytes
-    body: bytes  # the request as it came: valid JSON, an object or an array of objects
-    answer: bytes  # the array of scores, JSON
+    body: bytes  # the request as received: valid JSON, an object or an array of objects
+    answer: bytes  # the array of scores, as JSON
     rows: list[tuple]
-    scores: list  # floats, or of several classes lists of them
+    scores: list  # floats, or lists of floats with more than two classes
     inputs: bytes  # the encoded rows
 
 
 class Line(msgspec.Struct):
-    """One line of a log file, as `read` gives it back."""
+    """One line of a log file, as `read` returns it."""
 
     time: float
     id: str
@@ -39,10 +39,10 @@ class Line(msgspec.Struct):
 
 
 class Log:
-    """Appends to one file at a time in `folder`; only the recorder's thread writes."""
+    """A log that appends to one file at a time in `folder`; only the recorder's thread writes."""
 
     def __init__(self, folder: Path, version: str, file_bytes: int = 64 * MEGABYTE, files: int = 16):
-        """At most `files` files of about `file_bytes` each are kept: the oldest goes."""
+        """Open the log. Keep at most `files` files of about `file_bytes` each, and delete the oldest ones beyond that."""
         self.folder, self.file_bytes, self.files = folder, file_bytes, files
         named = msgspec.json.encode(version).replace(b"%", b"%%")
         self.form = b'{"time":%%.6f,"id":"%%b","version":%b,"rows":%%b,"scores":%%b}\n' % named
@@ -56,7 +56,7 @@ class Log:
             raise Failure(f"the prediction log cannot be written to {folder}: {error.strerror}") from None
 
     def write(self, events: list[Event]) -> None:
-        """Never raises: what the disk does not take is counted in `dropped` and said once a minute."""
+        """Append the events. Never raise: lines that cannot be written count in `dropped` and are logged once a minute."""
         if not events:
             return
         clock = time.time() - time.perf_counter()
@@ -71,26 +71,28 @@ class Log:
             self.written += len(events)
 
     def drop(self, count: int, why: str) -> None:
+        """Count lines that are not written, and log the reason at most once a minute."""
         self.dropped += count
         if time.monotonic() - self.complained >= 60:
             self.complained = time.monotonic()
             logger.error("prediction log: %d lines dropped so far (%s); requests are answered", self.dropped, why)
 
     def close(self) -> None:
+        """Close the current file."""
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None
 
     def _line(self, event: Event, clock: float) -> bytes:
         body = event.body
-        if b"\n" in body or b"\r" in body:  # in valid JSON these are only ever blank space between tokens
+        if b"\n" in body or b"\r" in body:  # in valid JSON these occur only between tokens
             body = body.translate(None, b"\r\n")
         if body[:1] != b"[" and body.lstrip()[:1] != b"[":
             body = b"[%b]" % body
         return self.form % (event.start + clock, event.request_id, body, event.answer)
 
     def _append(self, block: bytes) -> None:
-        """All of the block or none of it: half a line would spoil the next one."""
+        """Write all of the block or none of it: a partly written line would corrupt the next one."""
         assert self.descriptor is not None
         view = memoryview(block)
         try:
@@ -113,7 +115,7 @@ class Log:
 
 
 def read(folder: Path) -> Iterator[Line]:
-    """Every line of every file, oldest first; a last line cut off by a kill is passed over."""
+    """Yield every line of every file, oldest first. Skip a last line that was truncated by a kill."""
     decoder = msgspec.json.Decoder(Line)
     for path in sorted(folder.glob("predictions-*.jsonl")):
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What Prometheus sees: counted in bulk beside the requests, not within them."""
+"""Count what Prometheus scrapes, in bulk on the recorder's thread instead of within requests."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ ROWS = (1, 2, 5, 10, 50, 100, 500, 1000, 5000)
 
 
 class Histogram:
-    """Counts per bucket, filled with many values at once."""
+    """A histogram that takes many values at once."""
 
     def __init__(self, bounds: tuple[float, ...]):
         self.bounds = np.array(bounds)
@@ -24,18 +24,20 @@ class Histogram:
         self.total = 0.0
 
     def add(self, values: list[float]) -> None:
-        places = np.searchsorted(self.bounds, values, side="left")  # a bound belongs to its bucket
-        self.counts += np.bincount(places, minlength=len(self.counts))
+        """Count the values."""
+        buckets = np.searchsorted(self.bounds, values, side="left")  # a value equal to a bound counts below it
+        self.counts += np.bincount(buckets, minlength=len(self.counts))
         self.total += float(np.sum(values))
 
     def family(self, name: str, text: str) -> HistogramMetricFamily:
+        """Return the histogram as a Prometheus metric with `text` as its help."""
         labels = [f"{bound:g}" for bound in self.bounds] + ["+Inf"]
         buckets = list(zip(labels, np.cumsum(self.counts).astype(float).tolist(), strict=True))
         return HistogramMetricFamily(name, text, buckets=buckets, sum_value=self.total)
 
 
 class Metrics(Collector):
-    """`add` is called by the recorder, `refused` by the endpoint, `collect` by a scrape."""
+    """The service's metrics. The recorder calls `add`, the endpoint counts in `refused`, a scrape calls `collect`."""
 
     def __init__(self, info: dict[str, str], model: Model, log: Log | None):
         self.info, self.log = info, log
@@ -52,6 +54,7 @@ class Metrics(Collector):
         self.unknown = dict.fromkeys(self.categories, 0)
 
     def add(self, events: list[Event]) -> None:
+        """Count answered requests, their scores, and their missing and unknown values."""
         if not events:
             return
         self.answered += len(events)
@@ -68,12 +71,13 @@ class Metrics(Collector):
                 self.unknown[name] += unknown
 
     def _unknown(self, name: str, events: list[Event]) -> int:
-        """How many values were given that are no category: encoded they cannot be told from missing ones."""
-        place, codes = FEATURES.index(name), self.categories[name]
-        values = [row[place] for event in events for row in event.rows]
+        """Return how many values are not a known category; once encoded they look like missing ones."""
+        index, codes = FEATURES.index(name), self.categories[name]
+        values = [row[index] for event in events for row in event.rows]
         return sum(value is not None and value not in codes for value in values)
 
     def collect(self) -> Iterator[Metric]:
+        """Yield all metrics for a scrape."""
         requests = CounterMetricFamily("predict_requests", "requests to /predict by status", labels=["status"])
         for status, count in sorted(({200: self.answered} | self.refused).items()):
             requests.add_metric([str(status)], count)

@@ -1,4 +1,4 @@
-"""The OpenAPI page: /predict described from the one definition of a request in `problem`."""
+"""Describe /predict for the OpenAPI page, from the one definition of a request in `problem`."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ REFUSALS = {"400", "401", "408", "413", "415", "422", "500", "503"}
 
 
 def with_predict(document: dict[str, Any], limits: Limits, guarded: bool) -> dict[str, Any]:
-    """FastAPI's document and the description of /predict."""
+    """Return FastAPI's document with the description of /predict added."""
     schemas = described(Request, ProblemDocument)
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(schemas)
@@ -41,7 +41,7 @@ def with_predict(document: dict[str, Any], limits: Limits, guarded: bool) -> dic
 
 
 def described(*structs: type[Struct]) -> dict[str, Any]:
-    """As msgspec describes them, and the form of a moment without zone, which it leaves open."""
+    """Return msgspec's schemas of the structs, with the format of times without a zone, which msgspec leaves out."""
     from msgspec import inspect  # only when the page is asked for
 
     def local(kind: Any) -> bool:
@@ -63,18 +63,18 @@ def described(*structs: type[Struct]) -> dict[str, Any]:
 
 
 def example() -> dict[str, Any]:
-    """One request made of the examples in `problem.schema`, missing where a field has none."""
+    """Return a request of the examples in `problem.schema`, without the fields that have no example."""
     out = {}
     for name, schema in described(Request)["Request"]["properties"].items():
         choices = [schema, *schema.get("anyOf", [])]
-        found = [choice["examples"][0] for choice in choices if choice.get("examples")]
-        if found:
-            out[name] = found[0]
+        values = [choice["examples"][0] for choice in choices if choice.get("examples")]
+        if values:
+            out[name] = values[0]
     return out
 
 
 def prediction() -> tuple[dict[str, Any], Any]:
-    """The schema of one prediction, and an example."""
+    """Return the schema of one prediction, and an example."""
     if len(CLASSES) > 2:
         text = f"the probability of each of {', '.join(CLASSES)}, in this order"
         size = {"minItems": len(CLASSES), "maxItems": len(CLASSES)}
@@ -113,7 +113,7 @@ def _predictions() -> dict[str, Any]:
 
 
 def _json(one: dict[str, Any], many: dict[str, Any], of_one: Any, of_many: Any) -> dict[str, Any]:
-    """A body that is for one row or for many, with an example of each."""
+    """Return the description of a body for one row or many, with an example of each."""
     examples = {"one row": {"value": of_one}, "many rows": {"value": of_many}}
     return {"application/json": {"schema": {"anyOf": [one, many]}, "examples": examples}}
 

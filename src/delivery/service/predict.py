@@ -1,4 +1,4 @@
-"""POST /predict: bytes in, validated rows, one scoring call, bytes out."""
+"""Answer POST /predict: decode and validate rows, score them in one call, encode the answer."""
 
 import asyncio
 import logging
@@ -30,25 +30,25 @@ logger = logging.getLogger(__name__)
 encode = msgspec.json.Encoder().encode
 
 JSON = b"application/json"
-PLAIN_ID = re.compile(rb"[!#-\[\]-~]{1,128}")  # what can stand in a header and in JSON as it is
+PLAIN_ID = re.compile(rb"[!#-\[\]-~]{1,128}")  # characters that need no escaping in a header or in JSON
 NO_TOKEN = {"www-authenticate": "Bearer"}
-CLOSE = {"connection": "close"}  # what was not read of a body must not be taken for the next request
+CLOSE = {"connection": "close"}  # the unread rest of a body must not be taken for the next request
 AGAIN = {"retry-after": "1"}
-DISCARDED = 10  # times max_bytes are read of a body that is refused
+DISCARDED = 10  # times max_bytes to read at most of a rejected body
 
 
 class Limits(Struct, frozen=True):
-    """What one request, and all requests together, may take."""
+    """Limits of one request, and of all requests together."""
 
     max_rows: int = 1000
     max_bytes: int = 1_000_000
     body_seconds: float = 10.0  # to receive the whole body
     max_waiting: int = 128  # requests whose body is still on its way
-    max_turn: float = 0.5  # seconds of scoring arrays that may queue up before newcomers are sent away
+    max_turn: float = 0.5  # seconds of scoring arrays that may queue up before new requests get 503
 
 
 class Predict:
-    """The ASGI endpoint; created once, called for every request on the event loop's thread."""
+    """The ASGI endpoint, created once and called for every request on the event loop's thread."""
 
     def __init__(self, model: Model, version: str, limits: Limits, tokens: Tokens, recorder: Recorder):
         self.model, self.limits, self.recorder = model, limits, recorder
@@ -57,7 +57,7 @@ class Predict:
         self.decode = msgspec.json.Decoder(Request | batch).decode
         self.version = (b"x-model-version", version.encode())
         self.prefix, self.serial = secrets.token_hex(6).encode(), count()
-        self.under_way: Collection[object] = ()  # the server's running requests, where it tells
+        self.under_way: Collection[object] = ()  # the server's running requests; set by the server
         self.waiting = 0
         self.turn: float | None = None  # seconds spent in this turn of the event loop
         self.draining = False
@@ -87,7 +87,7 @@ class Predict:
             await self._send(send, 200, JSON, request_id, [timing], content)
 
     def _admit(self, method: str, headers: dict[bytes, bytes]) -> None:
-        """Refusals that need no body."""
+        """Raise `Problem` for a request that can be rejected before its body is read."""
         if method != "POST":
             raise Problem(
                 405, f"{method} is not for /predict; POST a row or an array of rows", {"allow": "POST"}, unread=True
@@ -99,8 +99,8 @@ class Predict:
             raise Problem(415, "the content type must be application/json", unread=True)
         if int(headers.get(b"content-length", 0)) > self.limits.max_bytes:
             raise self._too_large()
-        # Arrays are scored on the loop, so requests queue up as tasks of one turn of it. What is refused
-        # here would have waited too long; the first of a turn is always taken.
+        # Arrays are scored on the event loop, so that requests queue up as tasks of one turn of it. Reject those that
+        # would wait too long; the first of a turn is always accepted.
         if self.turn is None:
             self.turn = 0.0
             asyncio.get_running_loop().call_soon(self._next_turn)
@@ -111,7 +111,7 @@ class Predict:
         self.turn = None
 
     async def _rest(self, body: bytes, receive: Receive) -> bytes:
-        """The whole of a body that comes in parts, within limits of size, time and company."""
+        """Return the whole of a body that arrives in parts. Raise `Problem` over the limits of size, time and number."""
         if self.waiting >= self.limits.max_waiting:
             raise Problem(503, "too many slow requests; come back later", AGAIN | CLOSE)
         self.waiting += 1
@@ -135,7 +135,7 @@ class Predict:
             self.waiting -= 1
 
     async def _discard(self, receive: Receive) -> bool:
-        """Reads the rest of a refused body, so that the client sees the refusal and not a reset; False if it cannot."""
+        """Read the rest of a rejected body, so that the client gets the answer and no reset. Return whether it was read."""
         if self.waiting >= self.limits.max_waiting:
             return False
         self.waiting += 1
@@ -153,7 +153,7 @@ class Predict:
         return not more
 
     async def _answer(self, body: bytes, request_id: bytes, start: float) -> tuple[float, bytes]:
-        """Seconds since `start`, and the response's body."""
+        """Return the seconds since `start` and the response's body. Raise `Problem` for an invalid body."""
         try:
             request = self.decode(body)
         except msgspec.ValidationError as error:
@@ -202,6 +202,7 @@ class Predict:
         await send({"type": "http.response.body", "body": content})
 
     def new_id(self) -> bytes:
+        """Return a new request id."""
         return b"%b-%x" % (self.prefix, next(self.serial))
 
     def _too_large(self) -> Problem:

@@ -1,4 +1,4 @@
-"""Refusals in the form of RFC 9457 (problem+json), with the row and the field where there is one."""
+"""Report errors in the form of RFC 9457 (problem+json), with row and field if they are known."""
 
 import re
 from http import HTTPStatus
@@ -12,7 +12,7 @@ NAMED = re.compile(r"(?:missing required|contains unknown) field `(?P<field>[^`]
 
 
 class Problem(Exception):
-    """Raised anywhere in a request, answered as problem+json. `unread`: before its body was read."""
+    """An error of a request, answered as problem+json. `unread`: whether it was raised before the body was read."""
 
     def __init__(
         self,
@@ -28,6 +28,7 @@ class Problem(Exception):
         self.headers, self.unread = headers or {}, unread
 
     def body(self, request_id: str) -> bytes:
+        """Return the problem+json document."""
         document = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -40,16 +41,16 @@ class Problem(Exception):
 
 
 def invalid(error: msgspec.ValidationError) -> Problem:
-    """A value that breaks the schema: 422, naming row (from 0) and field as far as msgspec knows them."""
+    """Return a problem 422 for a value that breaks the schema, with row (from 0) and field if msgspec names them."""
     text = str(error)
-    found = PLACE.search(text)
-    what = text[: found.start()] if found else text
+    path = PLACE.search(text)
+    cause = text[: path.start()] if path else text
     members: dict[str, Any] = {}
-    if found and found["row"]:
-        members["row"] = int(found["row"])
+    if path and path["row"]:
+        members["row"] = int(path["row"])
     named = NAMED.search(text)
-    field = named["field"] if named else found["path"].lstrip(".") if found else ""
+    field = named["field"] if named else path["path"].lstrip(".") if path else ""
     if field:
         members["field"] = field
-    where = ", ".join(f"{name} {value}" for name, value in members.items())
-    return Problem(422, f"{where}: {what}" if where else what, **members)
+    position = ", ".join(f"{name} {value}" for name, value in members.items())
+    return Problem(422, f"{position}: {cause}" if position else cause, **members)

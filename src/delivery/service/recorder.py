@@ -1,4 +1,4 @@
-"""What happens to a prediction after it was answered: metrics and log, in bulk, on a thread of its own."""
+"""Record predictions after they were answered: update metrics and log, in bulk, on a separate thread."""
 
 import logging
 import threading
@@ -6,29 +6,32 @@ import threading
 from delivery.service.log import Event, Log
 from delivery.service.metrics import Metrics
 
-EVERY = 0.05  # seconds: a kill -9 loses no more; five times longer doubles p99, as each batch then stalls the loop
-WAITING_BYTES = 64 << 20  # of request bodies that wait for the disk; beyond it they are dropped and counted
+EVERY = (
+    0.05  # seconds; the most a kill -9 loses. Five times longer doubles p99, because each batch then stalls the loop
+)
+WAITING_BYTES = 64 << 20  # of request bodies that wait for the disk; more are dropped and counted
 logger = logging.getLogger(__name__)
 
 
 class Recorder:
-    """`add` costs the request an append; all else is the thread's."""
+    """A queue of answered requests. `add` costs a request one append; the thread does the rest."""
 
     def __init__(self, metrics: Metrics, log: Log | None):
         self.metrics, self.log = metrics, log
         self.waiting: list[Event] = []
         self.waiting_bytes = 0
-        self.lock = threading.Lock()  # between the thread and a scrape, never taken by a request
+        self.lock = threading.Lock()  # held by the thread or a scrape, never by a request
         self.stopping = threading.Event()
         self.thread: threading.Thread | None = None
 
     def start(self) -> None:
+        """Start the thread."""
         self.stopping.clear()
         self.thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self.thread.start()
 
     def stop(self) -> None:
-        """Everything that was answered is on disk when this returns."""
+        """Stop the thread and write all answered requests to disk."""
         self.stopping.set()
         if self.thread:
             self.thread.join()
@@ -37,6 +40,7 @@ class Recorder:
             self.log.close()
 
     def add(self, event: Event) -> None:
+        """Queue an answered request; only count it if the disk is too slow."""
         self.waiting_bytes += len(event.body)
         if self.waiting_bytes > WAITING_BYTES:
             self.metrics.answered += 1
@@ -46,6 +50,7 @@ class Recorder:
         self.waiting.append(event)
 
     def flush(self) -> None:
+        """Count and log all queued requests."""
         with self.lock:
             events, self.waiting = self.waiting, []
             self.waiting_bytes = 0
@@ -57,5 +62,5 @@ class Recorder:
         while not self.stopping.wait(EVERY):
             try:
                 self.flush()
-            except Exception:  # the thread outlives whatever one batch did to it
+            except Exception:  # one failing batch must not end the thread
                 logger.exception("recorder")

@@ -1,4 +1,4 @@
-"""Verb `serve`: answer requests with a model, here and now, or as the image's entry point."""
+"""Verb `serve`: answer prediction requests over HTTP, on this machine or as the image's entry point."""
 
 import argparse
 import os
@@ -14,50 +14,60 @@ YES = {"1", "yes", "true", "on"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Each option has a name in the environment too: that is how a container is told."""
-    told = os.environ.get
+    """Add the options. Each can also be set by an environment variable, for containers."""
+    environment = os.environ.get
     parser.add_argument(
         "--model",
         type=Path,
-        default=told("SERVE_MODEL", "artifacts/export"),
+        default=environment("SERVE_MODEL", "artifacts/export"),
         metavar="DIR",
-        help="an exported model (SERVE_MODEL)",
+        help="folder of the exported model (SERVE_MODEL)",
     )
     parser.add_argument(
-        "--host", default=told("SERVE_HOST", "127.0.0.1"), help="beyond loopback see --open (SERVE_HOST)"
+        "--host",
+        default=environment("SERVE_HOST", "127.0.0.1"),
+        help="address to listen on; other than loopback needs tokens or --open (SERVE_HOST)",
     )
-    parser.add_argument("--port", type=int, default=told("SERVE_PORT", "8000"), help="0 takes a free one (SERVE_PORT)")
-    parser.add_argument("--version", default=told("SERVE_VERSION", ""), help="the version's number (SERVE_VERSION)")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=environment("SERVE_PORT", "8000"),
+        help="port to listen on, 0 for any free one (SERVE_PORT)",
+    )
+    parser.add_argument(
+        "--version", default=environment("SERVE_VERSION", ""), help="model version to report (SERVE_VERSION)"
+    )
     parser.add_argument(
         "--log",
         type=Path,
-        default=told("SERVE_LOG") or None,
+        default=environment("SERVE_LOG") or None,
         metavar="DIR",
-        help="keep every prediction here (SERVE_LOG)",
+        help="folder to log every prediction to (SERVE_LOG)",
     )
     parser.add_argument(
         "--tokens-file",
         type=Path,
-        default=told("SERVE_TOKENS_FILE") or None,
+        default=environment("SERVE_TOKENS_FILE") or None,
         metavar="FILE",
-        help="bearer tokens, one a line, read again when it changes (SERVE_TOKENS_FILE); SERVE_TOKENS holds them itself",
+        help="file of bearer tokens, one per line, read again when it changes (SERVE_TOKENS_FILE); or set SERVE_TOKENS",
     )
     parser.add_argument(
         "--open",
         action="store_true",
-        default=told("SERVE_OPEN", "").lower() in YES,
-        help="answer anybody, on any host, without a token (SERVE_OPEN=yes)",
+        default=environment("SERVE_OPEN", "").lower() in YES,
+        help="answer every client without a token, on any address (SERVE_OPEN=yes)",
     )
     parser.add_argument(
         "--drain",
         type=float,
-        default=told("SERVE_DRAIN", "1"),
+        default=environment("SERVE_DRAIN", "1"),
         metavar="S",
-        help="seconds to answer on when told to stop",
+        help="seconds to keep answering after a stop signal (SERVE_DRAIN)",
     )
 
 
 def main(options: argparse.Namespace) -> None:
+    """Serve the model until stopped."""
     limits = params.load().serve
     serve(
         options.model,
@@ -65,7 +75,9 @@ def main(options: argparse.Namespace) -> None:
         options.port,
         about=About(options.version, os.environ.get("SERVE_COMMIT", ""), os.environ.get("SERVE_DATA", "")),
         limits=Limits(max_rows=limits.max_rows, max_bytes=limits.max_bytes),
-        tokens=Tokens(os.environ.get("SERVE_TOKENS", ""), options.tokens_file),  # no argument: `ps` shows those
+        tokens=Tokens(
+            os.environ.get("SERVE_TOKENS", ""), options.tokens_file
+        ),  # not an option, because `ps` shows options
         declared_open=options.open,
         log_folder=options.log,
         drain_seconds=options.drain,

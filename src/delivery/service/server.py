@@ -1,4 +1,4 @@
-"""The server: uvicorn on one event loop, with a stop that loses no request."""
+"""Run uvicorn on one event loop, and stop without losing a request."""
 
 import logging
 import logging.config
@@ -16,7 +16,7 @@ from delivery.service.access import Tokens, refuse_open
 from delivery.service.app import About, App
 from delivery.service.predict import Limits
 
-STOP_SECONDS = 10  # for requests under way, after the drain
+STOP_SECONDS = 10  # to wait for running requests after the drain
 logger = logging.getLogger(__name__)
 
 
@@ -32,14 +32,14 @@ def serve(
     log_folder: Path | None = None,
     drain_seconds: float = 1.0,
 ) -> None:
-    """Answers until SIGTERM or SIGINT. Port 0 takes a free one; the address is the first line on stdout.
+    """Serve until SIGTERM or SIGINT. Port 0 takes a free port; the first line on stdout has the address.
 
-    Raises Failure for a broken model, a port that is taken, or an open door nobody asked for.
+    Raise `Failure` if the model is broken, the port is taken, or the service would be open without being declared so.
     """
     tokens = tokens or Tokens()
     refuse_open(tokens, host, declared_open)
     logging.config.dictConfig(LOGGING)
-    sys.setswitchinterval(0.0005)  # seconds: the recorder's thread may not keep requests waiting for 5 ms
+    sys.setswitchinterval(0.0005)  # seconds; with the default, 5 ms, the recorder's thread delays requests
     app = App(model, about, limits, tokens, log_folder)
     listener = listen(host, port)
     config = uvicorn.Config(
@@ -58,9 +58,9 @@ def serve(
 
 
 class Server(uvicorn.Server):
-    """On the first signal it drains: still answers, closes each connection it has answered on, is not ready.
+    """A server that drains on the first signal: it is not ready, still answers, and closes each connection afterwards.
 
-    A client that reuses connections so learns of the stop by a header, not by a reset in mid-request.
+    A client that reuses connections thus learns of the stop from a header, not from a reset during a request.
     """
 
     def __init__(self, config: uvicorn.Config, app: App, drain_seconds: float):
@@ -70,7 +70,7 @@ class Server(uvicorn.Server):
         self.ticks_left: int | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """The second signal ends the drain, the third does not even wait for requests under way."""
+        """Drain on the first signal, end the drain on the second, do not wait for running requests on the third."""
         if self.ticks_left is None:
             logger.info("draining for %g s", self.drain_seconds)
             self.app.predict.draining = True
@@ -81,7 +81,7 @@ class Server(uvicorn.Server):
             self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Called by uvicorn ten times a second."""
+        """Count down the drain; uvicorn calls this ten times per second."""
         if self.ticks_left is not None:
             self.ticks_left -= 1
             self.should_exit = self.should_exit or self.ticks_left < 0
@@ -89,6 +89,7 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raise `Failure` if the address is not available."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
@@ -97,7 +98,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object per record."""
+    """Format each log record as one JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {

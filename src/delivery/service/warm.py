@@ -1,6 +1,6 @@
-"""A start without a server, for the image's build: it proves that the model loads, and leaves the bytecode of all it used.
+"""Start without a server, when the image is built: check that the model loads, and compile every module it uses.
 
-The base image comes without bytecode, and the running container cannot write any.
+The base image has no bytecode, and the running container cannot write any.
 """
 
 import importlib
@@ -19,6 +19,7 @@ LATE = ("uvicorn.loops.uvloop", "uvicorn.protocols.http.httptools_impl", "uvicor
 
 
 def main() -> int:
+    """Load the application and compile its modules; return the exit code."""
     try:
         app = App(Path(os.environ.get("SERVE_MODEL", "artifacts/export")), About(), Limits(), Tokens())
     except Failure as failure:
@@ -29,7 +30,7 @@ def main() -> int:
         importlib.import_module(name)
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     for file in sorted(file for file in files if file and file.endswith(".py")):
-        # By content, never looked at again: the same source gives the same bytes, whatever its date.
+        # Unchecked hashes: the same source gives the same bytes whatever its date, and Python never checks the source.
         py_compile.compile(file, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
     return 0
 

@@ -21,5 +21,5 @@ def test_what_comes_back_is_in_order_and_a_refusal_comes_through() -> None:
 
 
 def test_a_process_that_is_ended_from_outside_is_a_failure_that_says_so() -> None:
-    with pytest.raises(Failure, match="one of 2 processes was ended from outside, most likely for want of memory"):
+    with pytest.raises(Failure, match="one of 2 processes was killed, most likely for lack of memory"):
         list(processes.each(os._exit, [9, 9, 9]))

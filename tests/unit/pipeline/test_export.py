@@ -35,7 +35,7 @@ def test_another_model_than_the_fitted_one_is_refused(model, rows, settings: Par
     other = train.fit(rows[0], adjusted(settings.train, learning_rate=0.9))
     made.written(other, rows, settings, tmp_path)
     with pytest.raises(
-        Failure, match=r"differs from scikit-learn's: row \d+ scores [-\d.]+, there [-\d.]+ .*rows differ"
+        Failure, match=r"differs from scikit-learn's: row \d+ scores [-\d.]+ instead of [-\d.]+ .*rows differ"
     ):
         made.checked(model, rows, tmp_path)
 
@@ -45,7 +45,7 @@ def test_a_prediction_that_is_no_number_is_a_mismatch(model, rows, settings: Par
     test = rows[1].head(5)
     expected = predict(model, test[list(FEATURES)])
     expected[2] = np.nan
-    with pytest.raises(Failure, match=r"row 2 scores .*, there nan"):
+    with pytest.raises(Failure, match=r"row 2 scores .* instead of nan"):
         export.refuse_mismatch(tmp_path, test, expected, 1e-6)
 
 
