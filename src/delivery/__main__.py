@@ -120,10 +120,10 @@ ROOMS = (
             "promote": "deliver a measured model to the environment of its branch",
             "models": "list the model folders that a change touches, in a repository of several models",
             "runner": "choose the runner of a pull request by its labels",
+            "comment": "post a run's report as one comment on its pull request",
             "suite": "run one folder of tests/ and summarise its outcome",
         },
     ),
-    Room("", "pull_requests", {"comment": "post a run's report as one comment on its pull request"}),
     Room("", "drift", {"retrain": "open a retraining pull request if drift found it worthwhile"}),
 )
 MODULES = {verb: ".".join(filter(None, ("delivery", room.package, verb))) for room in ROOMS for verb in room.verbs}

@@ -43,7 +43,7 @@ def main(options: argparse.Namespace) -> int:
         facts |= {"verdict": verdict, "metrics": metrics(), "report": str(workspace.REPORT)}
         print(f"report: {verdict}")
     if decision.verdict == "fail":
-        print(workspace.GATE_PAGE.read_text())
+        print(markdown.plain(workspace.GATE_PAGE.read_text()))
         summary(facts, seconds)
         raise Failure(f"the gate failed, so nothing was registered or served; {workspace.REPORT} says why")
     with step("register", seconds):

@@ -128,3 +128,10 @@ def test_importing_does_nothing(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert not [word for word in done.stdout.split() if not word.startswith(("KMP_", "LOGURU"))]
+
+
+def test_the_trusted_comment_needs_no_problem() -> None:
+    """It runs where a repository of several models has none, and words of a pull request's problem come as data."""
+    code = "import sys; sys.modules['problem'] = None; import delivery.ci.comment"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,5 +1,7 @@
 """A pull request from somebody who means harm: their workflow file, their artifact, their names. Ours stays ours."""
 
+import subprocess
+
 import edits
 from harness.world import World, run
 
@@ -24,8 +26,7 @@ jobs:
           name: review
           path: forged
 """
-PAGE = r"""
-# Merge me @acme/owners @ada
+TEXT = r"""# Merge me @acme/owners @ada
 ![](https://evil.example/pixel.png) ![x][y] <img src="https://evil.example/t.png"> <img src="plots/ok.png" alt="ok" width="400">
 <a href="https://evil.example">click</a> [click](https://evil.example) https://evil.example www.evil.example &#64;ada &commat;ada
 [y]: https://evil.example/ref.png
@@ -39,22 +40,53 @@ flowchart TD
 """
 # What of it GitHub would act on.
 LIVE = ("@ada", "@acme", "![](https://evil", "![x][y]", '<img src="https://evil', "<a ", "<script", "<!--", "https://evil",
-        "](https://evil", "www.evil", "&#64;", "&commat;", "#1,", "repo#2", "GH-3", "```mermaid")  # fmt: skip
+        "](https://evil", "www.evil", "&#64;", "&commat;", "#1,", "repo#2", "GH-3", "```mermaid\nflowchart TD\n  a")  # fmt: skip
+# A document of the right form with that text in every place that takes one; its images are real, hostile and absent.
 FORGE = """
-import json, os, pathlib, subprocess, urllib.request
+import json, os, pathlib, struct, subprocess, zlib
 folder = pathlib.Path("forged/plots"); folder.mkdir(parents=True)
 head = subprocess.check_output(["git", "rev-parse", "HEAD"], text=True).strip()
-pathlib.Path("forged/review.json").write_text(json.dumps({claim}))
-pathlib.Path("forged/page.md").write_text({page!r} + "x" * {padding})
-(folder / "ok.png").write_bytes(b"\\x89PNG\\r\\n\\x1a\\n" + bytes(8) + (9).to_bytes(4) + (9).to_bytes(4))
+text = {text!r}
+name = text[:200]
+row = dict(segment=name, rows=9, value=0.5, low=0.1, high=0.9)
+metric = dict(metric=name, higher_is_better=True, champion=0.5, candidate=0.5, difference=0.0, low=-0.1, high=0.1, verdict="better")
+change = dict(segment=name, rows=9, blocks=3, difference=0.0, low=-0.1, high=0.1, p_worse=0.5, judged=True)
+compared = dict(rows=9, blocks=3, block=name, confidence=0.95, primary=name, metrics=[metric], segments=[change],
+                calibration=dict(champion=0.0, candidate=0.0))
+report = dict(
+    terms=dict(primary=name, block=name, higher_is_better={name: True}, calibration=text), confidence=0.95,
+    evaluation=dict(rows=9, blocks=3, periods=[name], problem=dict(label=[name], classes=[name], key=[name]), level=[0.5],
+                    metrics={name: dict(value=0.5, low=0.1, high=0.9)}, calibration=dict(gap=0.1, bins=[]),
+                    segments=[row] * {rows}, importance=[]),
+    compared=dict(against=name, commit=head, reason=text, comparison=compared),
+    gate=dict(verdict="pass", model=name, against=name, rules=[dict(name=name, verdict="warn", evidence=text)], latency_us=1.0),
+    changes=dict(base=head, parameters=[dict(name=name, before=text, now=text)], data_before="a", data_now="b",
+                 code=[dict(path=text, added=1, removed=1)]),
+    plots=["ok", "huge", "page", "bomb", "absent"], graph=dict(nodes=["train"], edges=[]),
+    times=[dict(stage=name, seconds=1.0, started=name, executor=name)],
+    lineage=dict(commit=head, uncommitted=False, data="a", outputs={name: "a"}, executor=name),
+)
+whole = dict(verdict="pass", stale=[name], pushed=False, report=report)
+pathlib.Path("forged/review.json").write_text(json.dumps(dict(whole, **{claim})) + " " * {padding})
+pathlib.Path("forged/page.md").write_text(text)
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+def png(side, pixels):
+    parts = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)), chunk(b"tEXt", b"Comment\\0<script>evil</script>")
+    return b"\\x89PNG\\r\\n\\x1a\\n" + b"".join(parts) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+(folder / "ok.png").write_bytes(png(9, (b"\\0" + b"abc" * 9) * 9))
+(folder / "bomb.png").write_bytes(png(50_000, bytes(99_999)))
 (folder / "$(touch pwned).png").write_bytes(b"x")
 (folder / "huge.png").write_bytes(b"\\x89PNG\\r\\n\\x1a\\n" + bytes(9_000_000))
 (folder / "page.png").write_text("<svg onload=alert(1)>")
 """
 
 
-def forged(claim: str, padding: int = 0) -> edits.Edit:
-    script = FORGE.replace("{claim}", claim).replace("{page!r}", repr(PAGE)).replace("{padding}", str(padding))
+def forged(claim: str, rows: int = 1, padding: int = 0) -> edits.Edit:
+    values = {"{claim}": claim, "{text!r}": repr(TEXT), "{rows}": str(rows), "{padding}": str(padding)}
+    script = FORGE
+    for name, value in values.items():
+        script = script.replace(name, value)
     return edits.both(
         edits.written(".github/workflows/report.yml", FORGED),
         edits.written("forge.py", script),
@@ -62,11 +94,11 @@ def forged(claim: str, padding: int = 0) -> edits.Edit:
     )
 
 
-def hostile(settled: World, claim: str, padding: int = 0) -> int:
+def hostile(settled: World, claim: str, rows: int = 1, padding: int = 0) -> int:
     settled.router.disabled = ("ci.yml",)
     title = '"; touch pwned; echo "$(id)` ${{ secrets.GITHUB_TOKEN }} @ada'
     branch = "x$(touch${IFS}pwned)`id`"
-    return settled.propose(branch, forged(claim, padding), title=title, login="mallory", fork=True)
+    return settled.propose(branch, forged(claim, rows, padding), title=title, login="mallory", fork=True)
 
 
 def test_a_report_for_another_pull_request_is_not_posted(settled):
@@ -92,20 +124,50 @@ def test_a_claim_that_is_no_claim_is_not_posted(settled):
     assert settled.comments(number) == []
 
 
-def test_a_hostile_page_becomes_harmless_text(settled):
-    before = settled.repo.sha("main")
-    number = hostile(settled, '{"number": int(os.environ["GITHUB_REF"].split("/")[2]), "sha": head}', 5_000_000)
+def test_a_report_of_another_form_or_size_is_not_posted(settled):
+    claim = '{"number": int(os.environ["GITHUB_REF"].split("/")[2]), "sha": head}'
+    number = hostile(settled, claim, padding=2_000_000)
+    settled.settle()
+    assert settled.comments(number) == []
+    assert "review.json has 2," in run(settled, "comment").log
+    assert "more than 2,000,000; nothing is posted" in run(settled, "comment").log
+
+
+def test_a_long_report_is_cut(settled):
+    claim = '{"number": int(os.environ["GITHUB_REF"].split("/")[2]), "sha": head}'
+    number = hostile(settled, claim, rows=400)
     settled.settle()
     (comment,) = settled.comments(number)
     assert len(comment) < 65_536
     assert "longer than a comment may be" in comment
+    assert not [live for live in LIVE if live in comment]
+
+
+def test_a_hostile_report_becomes_harmless_text(settled):
+    before = settled.repo.sha("main")
+    claim = '{"number": int(os.environ["GITHUB_REF"].split("/")[2]), "sha": head}'
+    number = hostile(settled, claim)
+    settled.settle()
+    (comment,) = settled.comments(number)
+    assert "longer than a comment may be" not in comment
     for live in LIVE:
         assert live not in comment, live
+    for name, reason in (
+        ("huge", "it has more than 400,000 bytes"),
+        ("page", "it is no PNG"),
+        ("bomb", "it has more than 8,000,000 pixels"),
+        ("absent", "it is not among the plots"),
+    ):
+        assert f"The image {name} is left out: {reason}." in comment
     assert comment.count("![](https://cml.dev/watermark.png#") == 1  # ours, at the end
     assert comment.count("<img ") == 1  # its one real and small PNG, from the store
     assert f"{settled.hub.url}/acme/demo/blob/" in comment
     sha = settled.head(number)
     assert [path for path in settled.stored() if path.startswith("plots/")] == [f"plots/{sha}/ok.png"]
+    show = ["git", "-C", str(settled.repo.path), "show", f"store:plots/{sha}/ok.png"]
+    image = subprocess.run(show, capture_output=True, check=True).stdout
+    assert image.startswith(b"\x89PNG")
+    assert b"script" not in image
     assert settled.repo.sha("main") == before
     assert not list(settled.hub.folder.rglob("pwned"))
     assert not list(settled.router.machine.work.rglob("pwned"))

@@ -6,6 +6,7 @@ With --locked only the hashes of dvc.lock are good enough: what is delivered is 
 import argparse
 
 from delivery.adapters import dvc, git
+from delivery.ci.advice import REPRODUCE
 from delivery.core import params, workspace
 from delivery.core.errors import Failure
 from delivery.data.fetch import into
@@ -25,11 +26,7 @@ def main(options: argparse.Namespace) -> None:
 def refuse(changed: list[str]) -> None:
     """Raises Failure when a committed result has come out different."""
     if changed:
-        raise Failure(f"code, params and data give another {', '.join(changed)} than this commit says; {advice()}")
-
-
-def advice() -> str:
-    return "run `delivery reproduce`, commit what it changes and push"
+        raise Failure(f"code, params and data give another {', '.join(changed)} than this commit says; {REPRODUCE}")
 
 
 def run() -> list[str]:

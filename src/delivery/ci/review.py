@@ -1,76 +1,72 @@
-"""Verb `review`: what a reviewer of a pull request sees. Reproduces, compares, judges, and puts the page together.
+"""Verb `review`: what a reviewer of a pull request sees. Reproduces, compares, judges, and hands over the report.
 
-Writes reports/review/: page.md, review.json (which pull request and commit, so that who posts it can check)
-and plots/. With something changed that git or the store should keep, results/ beside it.
+Writes reports/review/: review.json (which pull request and commit, and everything that the page shows), plots/, and
+page.md for this run's own summary. Changed results that git or the store should keep go to reports/results/.
 """
 
 import argparse
 import json
 import shutil
-from pathlib import Path
-from typing import Any
+
+from msgspec.structs import replace
 
 from delivery.adapters import git, github
 from delivery.ci import reproduce, results
+from delivery.ci.advice import stale_advice
 from delivery.core import files, params, workspace
 from delivery.core.errors import Failure
 from delivery.decision import compare, gate, report
-from delivery.render import markdown
+from delivery.render import markdown, review
+from delivery.render.page import review_page
+from delivery.render.review import Review
 
-PAGE, CLAIM = workspace.REVIEW / "page.md", workspace.REVIEW / "review.json"
-SENTENCES = {
-    "pushed": "The right ones are being committed to this branch; the checks of that commit decide.",
-    "by hand": f"Please {reproduce.advice()}: `git commit -m 'Results' {' '.join(workspace.RESULTS)}`.",
-}
+PAGE, DOCUMENT = workspace.REVIEW / "page.md", workspace.REVIEW / "review.json"
+ERROR = 20_000  # characters of an error that are kept
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--base", default="origin/main", metavar="REV", help="what to compare with")
-    parser.add_argument("--number", type=int, default=0, metavar="N", help="of the pull request")
+    """Add the options of the verb."""
+    parser.add_argument("--base", default="origin/main", metavar="REV", help="revision to compare with")
+    parser.add_argument("--number", type=int, default=0, metavar="N", help="number of the pull request; 0 for none")
     parser.add_argument("--pushes", action=argparse.BooleanOptionalAction, help="a later job commits changed results")
 
 
 def main(options: argparse.Namespace) -> int:
+    """Write the review, show its page in the summary, and return 1 if the gate failed or results are stale."""
     github.output(suffix=git.suffix())
-    found = run(options.base, options.number, pushes=options.pushes)
-    github.output(stale=json.dumps(bool(found["stale"])), verdict=found["verdict"])
-    github.summary(PAGE.read_text())
-    print(markdown.plain(PAGE.read_text()))
-    return 0 if found["verdict"] != "fail" and not found["stale"] else 1
+    reviewed = run(options.base, options.number, pushes=options.pushes)
+    github.output(stale=json.dumps(bool(reviewed.stale)), verdict=reviewed.verdict)
+    page = PAGE.read_text()
+    github.summary(page)
+    print(markdown.plain(page))
+    return 0 if reviewed.verdict != "fail" and not reviewed.stale else 1
 
 
-def run(base: str, number: int, *, pushes: bool) -> dict:
-    """The claim: pull request, commit, verdict, and which committed results are stale. Writes FOLDER."""
+def run(base: str, number: int, *, pushes: bool) -> Review:
+    """Return the review, and write reports/review/ and, with stale results, reports/results/."""
     shutil.rmtree(workspace.REVIEW, ignore_errors=True)
-    claim: dict[str, Any] = {
-        "number": number,
-        "sha": git.head(),
-        "suffix": git.suffix(),
-        "verdict": "fail",
-        "stale": [],
-    }
+    reviewed = Review(number=number, sha=git.head() or "", suffix=git.suffix(), pushed=bool(pushes))
     try:
-        claim["stale"] = reproduce.run()
+        reviewed = replace(reviewed, stale=tuple(reproduce.run()))
         compare.run(params.load().compare, base)
-        claim["verdict"] = gate.run(params.load()).verdict
-        page = report.run()
+        judged = gate.run(params.load())
+        collected = report.collect()
+        report.write(collected)
+        reviewed = replace(reviewed, verdict=judged.verdict, report=collected)
+        review.write(DOCUMENT, reviewed)
     except Failure as failure:
-        page = f"**❌ The pipeline stopped: {failure}**\n"
-    if claim["stale"]:
-        page = stale(claim["stale"], pushes=pushes) + page
-        results.collect(workspace.REVIEW.parent / "results")
+        reviewed = replace(reviewed, verdict="fail", report=None, error=str(failure)[:ERROR])
+        review.write(DOCUMENT, reviewed)
+    if reviewed.stale:
+        results.collect(workspace.RESULTS_FOLDER)
+    names = reviewed.report.plots if reviewed.report else ()
+    copy_plots(names)
+    page = review_page(reviewed, {name: f"plots/{name}.png" for name in names}, stale_advice(pushed=reviewed.pushed))
     files.write(PAGE, page)
-    files.write_json(CLAIM, claim)
-    if workspace.PLOTS.is_dir():
-        shutil.copytree(
-            workspace.PLOTS,
-            workspace.REVIEW / "plots",
-            ignore=lambda _, names: [n for n in names if Path(n).suffix != ".png"],
-        )
-    return claim
+    return reviewed
 
 
-def stale(changed: list[str], *, pushes: bool) -> str:
-    names = ", ".join(f"`{name}`" for name in changed)
-    what = f"**⚠️ {names} of this commit are not what its code, params and data give.**"
-    return f"{what} {SENTENCES['pushed' if pushes else 'by hand']}\n\n"
+def copy_plots(names: tuple[str, ...]) -> None:
+    """Put the plots that the page shows beside it."""
+    for name in names:
+        files.write(workspace.REVIEW / "plots" / f"{name}.png", (workspace.PLOTS / f"{name}.png").read_bytes())

@@ -9,7 +9,7 @@ import numpy as np
 
 from delivery.core import documents, files, params, workspace
 from delivery.core.params import Gate, Params
-from delivery.render.markdown import signed_interval
+from delivery.render.markdown import plain, rule_table, signed_interval
 from delivery.stats import task
 from delivery.stats.bootstrap import holm
 from delivery.stats.evaluation import Evaluation, Metric
@@ -17,7 +17,6 @@ from delivery.stats.shift import Validation
 from delivery.stats.verdicts import Comparison, ComparisonResult, GateResult, Rule, Verdict
 from problem import HIGHER_IS_BETTER
 
-SIGN = {"pass": "✅", "warn": "⚠️", "fail": "❌"}
 LATENCY_CALLS = 300
 
 
@@ -27,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     result = run(params.load())
-    print(workspace.GATE.read_text() if options.json else workspace.GATE_PAGE.read_text())
+    print(workspace.GATE.read_text() if options.json else plain(workspace.GATE_PAGE.read_text()))
     return 1 if result.verdict == "fail" else 0
 
 
@@ -49,7 +48,7 @@ def run(settings: Params) -> GateResult:
     ]
     judged = GateResult(worst(rules), files.digest(workspace.EXPORT), result.against, tuple(rules), microseconds)
     documents.write(workspace.GATE, judged)
-    files.write(workspace.GATE_PAGE, markdown(rules))
+    files.write(workspace.GATE_PAGE, rule_table(rules))
     return judged
 
 
@@ -176,10 +175,3 @@ def latency_us(folder: Path, calls: int = LATENCY_CALLS) -> float:
         scorer.score([row(requests[call % len(requests)])])
         spent.append(time.perf_counter() - start)
     return float(np.median(spent) * 1e6)
-
-
-def markdown(rules: list[Rule]) -> str:
-    lines = [
-        f"| {SIGN[rule.verdict]} {rule.verdict} | {rule.name} | {rule.evidence.replace('|', '/')} |" for rule in rules
-    ]
-    return "\n".join(["| verdict | rule | evidence |", "|---|---|---|", *lines]) + "\n"

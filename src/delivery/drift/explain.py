@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from delivery.core.params import Compare
+from delivery.render.markdown import escaped
 from delivery.stats import shift, task
 from delivery.stats.bootstrap import blocks, interval, means
 from delivery.stats.shift import Bins
@@ -109,7 +110,9 @@ def sentences(found: dict[str, Any], before: pd.DataFrame, now: pd.DataFrame) ->
         )
         if found["segments"]:
             top = found["segments"][0]
-            said.append(f"The largest part falls to {top['segment']}: {top['rise']:+.4f} on {top['rows']:,} rows.")
+            said.append(
+                f"The largest part falls to {escaped(top['segment'])}: {top['rise']:+.4f} on {top['rows']:,} rows."
+            )
     moved = [f"`{row.column}`" for row in found["shift"] if row.alarm]
     seasonal = [f"`{row.column}`" for row in found["shift"] if row.seasonal and row.psi > found["psi_alarm"]]
     said.append(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from delivery.render.markdown import escaped
 from problem import BLOCK, PRIMARY
 
 WORDS = {
@@ -18,7 +19,7 @@ WORST = 3
 def markdown(result: dict[str, Any]) -> str:
     found = result["found"]
     trained = result["champion_trained_on"]
-    lines = [f"**{_word(result)} for {result['month']}: {result['why']}.**", ""]
+    lines = [f"**{_word(result)} for {result['month']}: {escaped(result['why'])}.**", ""]
     lines += [f"- {sentence}" for sentence in found["sentences"]]
     lines += [
         "",
@@ -116,7 +117,7 @@ def _days(now: dict[str, Any]) -> list[str]:
     ]
     for row in worst:
         lines.append(
-            f"| {row[BLOCK]} | {row['rows']:,} | {row['loss']:.3f} | {row['predicted']:.3f} | {row['observed']:.3f} |"
+            f"| {escaped(str(row[BLOCK]))} | {row['rows']:,} | {row['loss']:.3f} | {row['predicted']:.3f} | {row['observed']:.3f} |"
         )
     return lines
 
@@ -136,4 +137,6 @@ def _before(history: list[dict]) -> list[str]:
     if not history:
         return []
     lines = ["", "| checked before | month | decision | why |", "|---|---|---|---|"]
-    return lines + [f"| {row['date'][:10]} | {row['month']} | {row['verdict']} | {row['why']} |" for row in history]
+    return lines + [
+        f"| {row['date'][:10]} | {row['month']} | {row['verdict']} | {escaped(row['why'])} |" for row in history
+    ]

@@ -10,10 +10,12 @@ from delivery.adapters import dvc, github, store
 from delivery.core import files, params, workspace
 from delivery.core.params_file import edited
 from delivery.data import fetch
-from delivery.pull_requests import images, page, proposal
+from delivery.pull_requests import images, proposal
 from delivery.pull_requests.proposal import RETRAINING
+from delivery.render.page import shortened
 
-PLOTS = {"drift.gains.png": "What a challenger would have gained", "drift.shift.png": "Drift per column"}
+PLOTS = {"drift.gains": "What a challenger would have gained", "drift.shift": "Drift per column"}
+LIMIT = 60_000  # of GitHub's 65,536 characters
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,9 +79,10 @@ def until(month: str) -> None:
 
 
 def body(month: str) -> str:
-    """The evidence page with its plots, safe to show: values come from the source."""
-    shown = [(workspace.REPORTS / name, words) for name, words in PLOTS.items() if (workspace.REPORTS / name).exists()]
-    addresses = images.publish([path for path, _ in shown], f"retrain-{month}")
-    lines = [f'<img src="plots/{path.name}" alt="{words}" width="400">' for path, words in shown]
+    """Return the evidence page with its plots; what comes from the source is escaped where the page is made."""
+    shown, _ = images.reencoded(workspace.REPORTS, PLOTS, images.Budget())
+    addresses = images.publish(shown, f"retrain-{month}")
+    lines = [f'<img src="{address}" alt="{PLOTS[name]}" width="400">' for name, address in addresses.items()]
+    page = shortened(workspace.DRIFT_PAGE.read_text(), LIMIT, "")
     last = f"Made by [this run]({github.run_url()}). Later checks bring it up to date or close it; push to its branch, and it is yours."
-    return page.safe(f"{workspace.DRIFT_PAGE.read_text()}\n" + "\n".join(lines), addresses, "") + f"\n\n{last}\n"
+    return f"{page}\n" + "\n".join(lines) + f"\n\n{last}\n"

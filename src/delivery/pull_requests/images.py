@@ -1,40 +1,96 @@
-"""Pictures that a comment or a pull request shows: kept in the store, linked by commit."""
+"""Images that a comment or a pull request shows: encoded anew, kept in the store, linked by commit."""
 
+import io
 import re
-import shutil
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from delivery.adapters import github, store
 from delivery.core import workspace
 
-MOST, BYTES, SIDE = 12, 400_000, 4000
-PNG = b"\x89PNG\r\n\x1a\n"
+FILE_BYTES = 400_000
+PIXELS = 8_000_000  # before anything is decoded: 32 MB of memory
+NAME = re.compile(r"[a-z0-9_.]{1,40}")
 
 
-def publish(pictures: Iterable[Path], place: str) -> dict[str, str]:
-    """To the store's folder `plots/<place>`; returns file name to address, which only readers of the repository can open."""
-    found = {path.name: path for path in [path for path in pictures if fit(path)][:MOST]}
-    if not found:
+class TooLarge(Exception):
+    """An image has more pixels than are decoded."""
+
+
+@dataclass
+class Budget:
+    """What one run of the verb may still publish."""
+
+    count: int = 60
+    size: int = 2_000_000  # bytes
+
+
+def reencoded(folder: Path, names: Iterable[str], budget: Budget) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Return the plots `folder/<name>.png` as this program encodes them, and those left out with the reason."""
+    kept: dict[str, bytes] = {}
+    left_out: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        try:
+            if budget.count <= 0:
+                raise ValueError("there are too many")
+            content = reencode(read(folder, name))
+            if len(content) > budget.size:
+                raise ValueError("the images of a run have 2 MB in all")
+        except ValueError as reason:
+            left_out[name] = str(reason)
+        else:
+            kept[name] = content
+            budget.size -= len(content)
+            budget.count -= 1
+    return kept, left_out
+
+
+def read(folder: Path, name: str) -> bytes:
+    """Return the bytes of a plot. Raise ValueError if it is no regular file of a sensible name and size."""
+    path = folder / f"{name}.png"
+    if not NAME.fullmatch(name) or folder.is_symlink() or path.is_symlink() or not path.is_file():
+        raise ValueError("it is not among the plots")
+    if path.stat().st_size > FILE_BYTES:
+        raise ValueError(f"it has more than {FILE_BYTES:,} bytes")
+    return path.read_bytes()
+
+
+def reencode(content: bytes) -> bytes:
+    """Return the pixels of a PNG as a new PNG: nothing else of it is left. Raise ValueError if it is none."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+                width, height = image.size
+                if width * height > PIXELS:
+                    raise TooLarge
+                pixels = image.convert("RGBA")
+            clean = Image.frombytes("RGBA", pixels.size, pixels.tobytes()).quantize()
+            clean.save(buffer := io.BytesIO(), format="png", optimize=True)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, TooLarge):
+        raise ValueError(f"it has more than {PIXELS:,} pixels") from None
+    except Exception:  # whatever a decoder makes of hostile bytes: the image is left out
+        raise ValueError("it is no PNG") from None
+    return buffer.getvalue()
+
+
+def publish(images: Mapping[str, bytes], key: str) -> dict[str, str]:
+    """Write images to the store's folder `plots/<key>` and return their addresses, which only readers of it can open."""
+    if not images:
         return {}
 
-    def copy() -> None:
-        target = workspace.STORE / "plots" / place
-        target.mkdir(parents=True, exist_ok=True)
-        for name, path in found.items():
-            shutil.copyfile(path, target / name)
+    def write() -> None:
+        folder = workspace.STORE / "plots" / key
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in images.items():
+            (folder / f"{name}.png").write_bytes(content)
 
-    copy()
-    store.push(f"Plots of {place[:16]}", redo=copy)
+    write()
+    store.push(f"Plots of {key[:16]}", redo=write)
     at = store.git("rev-parse", "HEAD", cwd=workspace.STORE)
-    address = f"{github.server()}/{github.repository()}/blob/{at}/plots/{place}"
-    return {name: f"{address}/{name}?raw=true" for name in found}
-
-
-def fit(path: Path) -> bool:
-    """A real PNG of a sensible size with a plain name."""
-    if path.is_symlink() or not re.fullmatch(r"[a-z0-9_.]{1,40}\.png", path.name) or path.stat().st_size > BYTES:
-        return False
-    head = path.read_bytes()[:24]
-    wide, high = int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
-    return head.startswith(PNG) and 0 < wide <= SIDE and 0 < high <= SIDE
+    address = f"{github.server()}/{github.repository()}/blob/{at}/plots/{key}"
+    return {name: f"{address}/{name}.png?raw=true" for name in images}

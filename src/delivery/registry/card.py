@@ -10,7 +10,8 @@ from delivery.core import documents, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import CARD_SECTIONS
 from delivery.registry import registry
-from delivery.render.markdown import metric_table, segment_table
+from delivery.render.page import metric_table, segment_table
+from delivery.render.terms import problem_terms
 from delivery.stats.evaluation import Evaluation
 from delivery.stats.shift import Validation
 from delivery.stats.verdicts import GateResult
@@ -48,15 +49,15 @@ def markdown(folder: Path, tags: Mapping[str, str]) -> str:
     """
     evaluation = documents.read(folder / "metrics.json", Evaluation, "run")
     settings = yaml.safe_load((folder / "params.yaml").read_text())
-    said = settings["card"]
+    said, terms = settings["card"], problem_terms(evaluation.level)
     if absent := [name for name in CARD_SECTIONS if not said.get(name, "").strip()]:
         raise Failure(f"`card` in params.yaml does not say: {', '.join(absent)}; write a sentence for each")
     parts = [
         f"# Model card\n\nModel `{tags[registry.DIGEST][:12]}` of commit `{tags['git.commit'][:12]}`.",
         *(_section(name, text) for name, text in said.items() if name not in CARD_SECTIONS[1:]),
         _section("Data", data(folder, tags, evaluation)),
-        _section("Metrics", metric_table(evaluation, None, settings["compare"]["confidence"])),
-        _section("By segment", segment_table(evaluation, None)),
+        _section("Metrics", metric_table(evaluation, None, settings["compare"]["confidence"], terms)),
+        _section("By segment", segment_table(evaluation, None, terms)),
         _section("Limits", f"{said['Limits']}\n\n{measured_limits(folder, evaluation, settings)}"),
         _section("Who let it through", approval(tags)),
         _section("Lineage", _listed({name: f"`{tags[name]}`" for name in LINEAGE if tags.get(name)})),

@@ -1,14 +1,30 @@
-"""Markdown for people: tables of metrics and segments, folded sections, a page for the terminal."""
+"""Markdown for people: tables, folded sections, a page for the terminal.
 
+Text that code of a pull request may have chosen goes through `escaped`: GitHub renders images from anywhere,
+mentions that send mail, references that appear on other pages and links that mislead.
+"""
+
+import html
 import re
+import unicodedata
+from collections.abc import Sequence
 from typing import Protocol
 
-from delivery.stats import task
-from delivery.stats.evaluation import Evaluation
-from delivery.stats.verdicts import Comparison, ComparisonResult
-from problem import BLOCK, HIGHER_IS_BETTER, PRIMARY
+from delivery.stats.verdicts import ComparisonResult, Rule
 
 SAME = 1e-6  # of the primary metric: the last bits differ between two ways to compute it
+SIGN = {"pass": "✅", "warn": "⚠️", "fail": "❌"}
+BREAK = "\u200b"  # an invisible space, at which no mention, reference or address goes on
+LIVE = (
+    (re.compile(r"@"), "@" + BREAK),
+    (re.compile(r"#(?=\d)"), "#" + BREAK),
+    (re.compile(r"(?i)\bGH-(?=\d)"), "GH-" + BREAK),
+    (re.compile(r"(?i):(?=//)|(?<=mailto):|(?<=xmpp):"), BREAK + ":"),
+    (re.compile(r"(?i)(?<=www)\."), BREAK + "."),
+    (re.compile(r"\](?=[(\[:])"), "]" + BREAK),  # links; without a definition, which needs this too, brackets are text
+)
+COMMIT = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{7,40}(?![0-9A-Za-z])")  # GitHub takes seven digits for one
+MARKUP = re.compile(r"[\\`*~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 
 class Bounded(Protocol):
@@ -19,6 +35,24 @@ class Bounded(Protocol):
 
     @property
     def high(self) -> float: ...
+
+
+def escaped(text: str) -> str:
+    """Return the text as one line that shows its characters and does nothing else, in a table too.
+
+    Control characters, those that are invisible or turn the direction of the text, are removed.
+    """
+    text = " ".join(re.split(r"[\s\u2028\u2029]+", text)).replace("|", "/")
+    text = "".join(character for character in text if not unicodedata.category(character).startswith("C"))
+    for pattern, replacement in LIVE:
+        text = pattern.sub(replacement, text)
+    text = COMMIT.sub(lambda match: BREAK.join(re.findall(r".{1,6}", match[0])), text)
+    return MARKUP.sub(r"\\\g<0>", html.escape(text, quote=False)).replace("$", "&#36;")  # formulas
+
+
+def code(text: str) -> str:
+    """Return the text as code if nothing in it needs to be escaped."""
+    return f"`{text}`" if text and escaped(text) == text == text.strip() else escaped(text)
 
 
 def interval(row: Bounded) -> str:
@@ -35,10 +69,11 @@ def sentence(result: ComparisonResult) -> str:
     """Return the outcome in plain words: the primary metric's difference, its interval, the rows."""
     comparison = result.comparison
     if comparison is None:
-        return f"Nothing to compare with: {result.reason}"
+        return f"Nothing to compare with: {escaped(result.reason)}"
     row = comparison.primary_row()
-    difference = f"{signed_interval(row)} {comparison.primary.replace('_', ' ')}"
-    rows = f"on the same {comparison.rows:,} rows ({comparison.blocks} {comparison.block}s) as {result.against}"
+    difference = f"{signed_interval(row)} {escaped(comparison.primary.replace('_', ' '))}"
+    rows = f"on the same {comparison.rows:,} rows ({comparison.blocks} {escaped(comparison.block)}s)"
+    rows += f" as {escaped(result.against or '')}"
     if max(abs(row.low), abs(row.high)) < SAME:
         return f"The same predictions {rows}"
     if row.verdict == "within noise":
@@ -46,50 +81,24 @@ def sentence(result: ComparisonResult) -> str:
     return f"{row.verdict.capitalize()} by {abs(row.difference):.4f} {difference} {rows}"
 
 
-def metric_table(evaluation: Evaluation, comparison: Comparison | None, confidence: float) -> str:
-    """Return the metrics with intervals, and those of the baseline if there is one; positive differences are better."""
-    scope = (
-        f"{evaluation.rows:,} rows of {', '.join(evaluation.periods)}, {evaluation.blocks} {BLOCK}s resampled, "
-        f"{confidence:.0%} intervals"
-    )
-    if comparison is None:
-        head = ["| metric | value | interval | better is |", "|---|---:|---:|---|"]
-        rows = [
-            f"| {name}{' (leads)' if name == PRIMARY else ''} | {row.value:.4f} | {interval(row)} "
-            f"| {'higher' if HIGHER_IS_BETTER[name] else 'lower'} |"
-            for name, row in evaluation.metrics.items()
-        ]
-    else:
-        head = ["| metric | before | now | difference (+ is better) | interval | |", "|---|---:|---:|---:|---:|---|"]
-        rows = [
-            f"| {row.metric}{' (leads)' if row.metric == PRIMARY else ''} | {row.champion:.4f} | {row.candidate:.4f} "
-            f"| {row.difference:+.4f} | {signed_interval(row)} | {row.verdict} |"
-            for row in comparison.metrics
-        ]
-    gap = f"Calibration gap {evaluation.calibration.gap:+.4f} ({task.TASK.gap}; {task.worded(evaluation.level)})."
-    return "\n".join([*head, *rows, "", scope + ". " + gap])
-
-
-def segment_table(evaluation: Evaluation, comparison: Comparison | None) -> str:
-    """Return the primary metric of every segment, and its difference from the baseline's if there is one."""
-    differences = {row.segment: row for row in comparison.segments} if comparison else {}
-    head = f"| segment | rows | {PRIMARY} | interval | difference (+ is better) | interval |"
-    lines = [head, "|---|---:|---:|---:|---:|---:|"]
-    for row in evaluation.segments:
-        name = row.segment.replace("|", "/")
-        change = differences.get(row.segment)
-        more = f"{change.difference:+.4f} | {signed_interval(change)}" if change else "|"
-        lines.append(f"| {name} | {row.rows:,} | {row.value:.4f} | {interval(row)} | {more} |")
-    return "\n".join(lines)
+def rule_table(rules: Sequence[Rule]) -> str:
+    """Return the rules of the gate, each with its verdict and evidence."""
+    lines = [
+        f"| {SIGN[rule.verdict]} {rule.verdict} | {escaped(rule.name)} | {escaped(rule.evidence)} |" for rule in rules
+    ]
+    return "\n".join(["| verdict | rule | evidence |", "|---|---|---|", *lines]) + "\n"
 
 
 def folded(title: str, body: str) -> str:
+    """Return a section that a click unfolds."""
     return f"<details><summary><b>{title}</b></summary>\n\n{body}\n\n</details>"
 
 
 def plain(page: str) -> str:
-    """The page for a terminal: without HTML and pictures."""
+    """Return the page for a terminal: without HTML, images and escapes."""
     page = re.sub(r"```mermaid.*?```", "", page, flags=re.DOTALL)
     page = re.sub(r"</?details>|<img[^>]*>|</?b>|\*\*", "", page)
     page = re.sub(r"<summary>(.*?)</summary>", r"## \1", page)
+    page = re.sub(r"\\([\\`*~_])", r"\1", page)
+    page = html.unescape(page).replace(BREAK, "")
     return re.sub(r"\n{3,}", "\n\n", page).strip()

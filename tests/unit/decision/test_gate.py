@@ -16,6 +16,7 @@ from delivery.core import documents, files, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Params
 from delivery.decision import gate
+from delivery.render.markdown import rule_table
 from delivery.stats import comparison, task
 from delivery.stats.evaluation import Metric
 from delivery.stats.shift import ShiftRow, Validation
@@ -322,7 +323,7 @@ def test_the_worst_rule_decides() -> None:
 
 def test_evidence_cannot_break_the_table() -> None:
     rules = [gate.Rule("data", "warn", "a | b"), gate.Rule("size", "pass", "0.1 MB"), gate.Rule("parity", "fail", "")]
-    assert gate.markdown(rules) == (
+    assert rule_table(rules) == (
         "| verdict | rule | evidence |\n|---|---|---|\n"
         "| ⚠️ warn | data | a / b |\n| ✅ pass | size | 0.1 MB |\n| ❌ fail | parity |  |\n"
     )
@@ -342,7 +343,7 @@ def test_all_rules_are_judged_and_written(project: Path, settings: Params) -> No
     assert result.model == files.digest(workspace.EXPORT)
     assert json.loads(workspace.GATE.read_text()) == documents.as_builtins(result)
     assert evidence["latency"].startswith(f"{result.latency_us:.0f} µs per prediction, ")
-    assert workspace.GATE_PAGE.read_text() == gate.markdown(list(result.rules))
+    assert workspace.GATE_PAGE.read_text() == rule_table(result.rules)
 
 
 def test_a_comparison_on_disk_is_judged(project: Path, settings: Params) -> None:

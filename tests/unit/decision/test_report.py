@@ -15,7 +15,10 @@ from delivery.core.errors import Failure
 from delivery.core.params import Params
 from delivery.core.params_file import edited
 from delivery.decision import gate, report
-from delivery.render import markdown
+from delivery.render import page
+from delivery.render.markdown import escaped
+from delivery.render.review import Graph
+from delivery.render.terms import problem_terms
 from delivery.stats import comparison, task
 from delivery.stats.evaluation import Evaluation
 from delivery.stats.verdicts import ComparisonResult
@@ -26,7 +29,7 @@ from problem import BLOCK, PRIMARY, SEGMENTS
 def no_graph(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """DVC takes seconds to draw."""
     if "graph" not in request.node.name:
-        monkeypatch.setattr(report, "graph", lambda: "```mermaid\nflowchart TD\n```")
+        monkeypatch.setattr(report, "graph", lambda: Graph(("train",), ()))
 
 
 def against(candidate: pd.DataFrame, settings: Params, champion: pd.DataFrame) -> str:
@@ -35,6 +38,11 @@ def against(candidate: pd.DataFrame, settings: Params, champion: pd.DataFrame) -
     documents.write(workspace.COMPARISON, ComparisonResult("version 3", None, "", found))
     gate.run(settings)
     return report.run()
+
+
+def shown(base: str) -> list[str]:
+    """What the page says of the changes since a commit."""
+    return page.changes(report.changes(base)).splitlines()
 
 
 def noisy(rows: pd.DataFrame) -> pd.DataFrame:
@@ -53,17 +61,17 @@ def noisy(rows: pd.DataFrame) -> pd.DataFrame:
 def test_the_first_line_says_what_was_found(by: float, first_line: str, project: Path, settings: Params) -> None:
     champion = made.predictions()
     candidate = made.worse(champion, by) if by else noisy(champion)
-    page = against(candidate, made.changed(settings, gate__margin=0.02), champion)
-    assert re.match(first_line, page.splitlines()[0])
+    text = against(candidate, made.changed(settings, gate__margin=0.02), champion)
+    assert re.match(first_line, text.splitlines()[0])
 
 
 def test_the_first_run_has_nothing_to_compare_with(project: Path) -> None:
-    first, *_ = (page := report.run()).splitlines()
+    first, *_ = (text := report.run()).splitlines()
     assert first.startswith("**✅ Nothing to compare with: there is no commit yet; ")
     assert first.endswith("µs per prediction; safe to merge.**")
-    assert "## What changed\n\nNothing to compare with." in page
-    assert "- compared with nothing" in page
-    assert workspace.REPORT.read_text() == page
+    assert "## What changed\n\nNothing to compare with." in text
+    assert "- compared with nothing" in text
+    assert workspace.REPORT.read_text() == text
 
 
 def test_the_rules_that_did_not_pass_follow_the_verdict(project: Path, settings: Params) -> None:
@@ -73,21 +81,21 @@ def test_the_rules_that_did_not_pass_follow_the_verdict(project: Path, settings:
     gate.run(settings)
     lines = report.run().splitlines()
     assert lines[0].endswith(f"; failed: floor {PRIMARY}; do not merge.**")
-    assert lines[2] == f"- **floor {PRIMARY}** fail: 2000000.0000, must be at most 1000000.0"
+    assert lines[2] == f"- **floor {PRIMARY}** fail: {escaped('2000000.0000, must be at most 1000000.0')}"
 
 
 def test_the_page_shows_every_metric_segment_plot_and_digest(project: Path, settings: Params) -> None:
     champion = made.predictions()
-    page = against(made.worse(champion, -0.03), settings, champion)
-    assert f"| {PRIMARY} (leads) | " in page
-    assert f" {BLOCK}s resampled, 95% intervals." in page
-    assert page.count("<img ") == 3 + len(task.TASK.pictures)
+    text = against(made.worse(champion, -0.03), settings, champion)
+    assert f"| {PRIMARY} (leads) | " in text
+    assert f" {BLOCK}s resampled, 95% intervals." in text
+    assert text.count("<img ") == 3 + len(task.TASK.pictures)
     assert all(
-        f'src="plots/{name}.png"' in page for name in (*task.TASK.pictures, "loss_curve", "segments", "importance")
+        f'src="plots/{name}.png"' in text for name in (*task.TASK.pictures, "loss_curve", "segments", "importance")
     )
-    assert f"| {SEGMENTS[0]}=" in page
-    assert "- artifacts/train `1000" in page
-    assert page.count("<details>") == page.count("</details>") == 3
+    assert f"| {SEGMENTS[0]}=" in text
+    assert "- artifacts/train `1000" in text
+    assert text.count("<details>") == text.count("</details>") == 3
 
 
 def many_segments(count: int, metrics: dict) -> None:
@@ -110,7 +118,8 @@ def test_a_page_that_is_too_long_is_refused_in_words(project: Path) -> None:
 def test_a_segment_s_name_cannot_break_the_table(project: Path) -> None:
     metrics = json.loads(workspace.METRICS.read_text())
     metrics["segments"][0]["segment"] = "route=A|B"
-    assert "| route=A/B |" in markdown.segment_table(msgspec.convert(metrics, Evaluation), None)
+    evaluation = msgspec.convert(metrics, Evaluation)
+    assert "| route=A/B |" in page.segment_table(evaluation, None, problem_terms(evaluation.level))
 
 
 def test_in_a_terminal_there_is_no_markup(project: Path, capsys) -> None:
@@ -137,20 +146,20 @@ def test_changes_name_parameters_data_and_code(project: Path) -> None:
     Path("data.dvc").write_text("outs:\n- md5: 22222222222222222222222222222222.dir\n  path: data\n")
     Path("src/old name/features.py").write_text("a = 2\n")
     Path("src/added.py").write_text("b = 1\n")
-    said = report.changes(base).splitlines()
+    said = shown(base)
     assert said[:4] == [
         f"Against `{base[:8]}`:",
         f"- parameter `evaluate.importance_repeats`: {repeats} → 17",
         "- parameter `serve.most`: absent → 5",
         "- data: 11111111 → 22222222",
     ]
-    assert said[4].startswith("- code: `src/old name/features.py | 2 +-")
-    assert "- code: `src/added.py | new`" in said, "what git does not know yet is a change too"
+    assert "- code: `src/old name/features.py` +1 −1" in said
+    assert "- code: `src/added.py` new" in said, "what git does not know yet is a change too"
 
 
 def test_no_change_is_said(project: Path) -> None:
     head = made.git("rev-parse", "HEAD")
-    assert report.changes(head).splitlines()[1:] == ["- data: the same", "- code: the same"]
+    assert shown(head)[1:] == ["- data: the same", "- code: the same"]
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n"])
@@ -159,7 +168,7 @@ def test_a_base_without_parameters_is_no_obstacle(text: str, project: Path) -> N
     Path("params.yaml").write_text(text)
     base = made.commit()
     Path("params.yaml").write_text(now)
-    assert f"- parameter `fetch.until`: absent → {params.load().fetch.until}" in report.changes(base)
+    assert f"- parameter `fetch.until`: absent → {params.load().fetch.until}" in shown(base)
 
 
 def test_a_base_without_data(project: Path) -> None:
@@ -167,23 +176,23 @@ def test_a_base_without_data(project: Path) -> None:
     Path("data.dvc").unlink()
     base = made.commit()
     Path("data.dvc").write_text(now)
-    assert "- data: none → 11111111" in report.changes(base)
+    assert "- data: none → 11111111" in shown(base)
 
 
 def test_lineage_says_whether_all_is_committed(project: Path) -> None:
     head = made.git("rev-parse", "HEAD")
-    assert report.lineage(None).splitlines()[0] == f"- commit `{head}`"
+    assert page.lineage(report.lineage(), None).splitlines()[0] == f"- commit `{head}`"
     Path("params.yaml").write_text("changed: 1\n")
-    assert report.lineage(None).splitlines()[0] == f"- commit `{head}` with uncommitted changes"
+    assert page.lineage(report.lineage(), None).splitlines()[0] == f"- commit `{head}` with uncommitted changes"
 
 
 def test_without_records_the_times_are_the_cache_s(folder: Path) -> None:
-    assert report.times() == "Every stage came from DVC's cache."
+    assert page.times(report.times()) == "Every stage came from DVC's cache."
 
 
 def test_a_graph_that_cannot_be_drawn_is_no_obstacle(folder: Path) -> None:
-    assert report.graph() == "The pipeline cannot be drawn."
+    assert page.graph(report.graph()) == "The pipeline cannot be drawn."
 
 
 def test_without_plots_the_page_says_so(folder: Path) -> None:
-    assert report.plots() == "None."
+    assert page.plots(report.plots(), {}) == "None."
