@@ -1,4 +1,4 @@
-"""What a model is compared with: the model of a commit, or a version of the registry."""
+"""The baseline that a model is compared with: the model of a commit, or a version of the registry."""
 
 import shutil
 import sys
@@ -35,9 +35,9 @@ class Baseline:
 
 
 def choose(base: str | None) -> tuple[Baseline | None, str]:
-    """The baseline that is asked for, or the one that makes sense, or None and the reason.
+    """Return the baseline `base`, or None and the reason why there is none.
 
-    Without a wish: the last commit's model if ours is another one, else the registry's champion.
+    Without `base` it is the last commit's model if the one on disk differs, else the registry's champion.
     """
     if base is not None:
         return comparable(of_version(base)) if base.isdigit() or base in registry.ENVIRONMENTS else at(base, base)
@@ -47,7 +47,7 @@ def choose(base: str | None) -> tuple[Baseline | None, str]:
 
 
 def at(revision: str, name: str) -> tuple[Baseline | None, str]:
-    """The model of a commit, which is not made again to find that it is of another problem."""
+    """Return the model of a commit; one of another problem is recognised before anything is reproduced."""
     problem = msgspec.json.decode(git.show(revision, str(workspace.METRICS)) or "{}", type=Described).problem
     if problem is not None and problem != describe():
         return None, f"{name} has another problem: it predicts {' '.join(problem.label)}"
@@ -56,7 +56,7 @@ def at(revision: str, name: str) -> tuple[Baseline | None, str]:
 
 
 def comparable(chosen: Baseline) -> tuple[Baseline | None, str]:
-    """None and the reason where the two have no columns in common: whoever replaced the problem begins anew."""
+    """Return the baseline, or None and the reason if its predictions lack the columns of this problem."""
     if absent := [name for name in (*KEY, LABEL) if name not in chosen.predictions]:
         return None, f"{chosen.name} has another problem: its predictions know no {', '.join(absent)}"
     return chosen, ""
@@ -74,7 +74,7 @@ def of_champion() -> tuple[Baseline | None, str]:
 
 
 def of_version(which: str) -> Baseline:
-    """The files of a registered version, by number or alias."""
+    """Return a registered version as a baseline, by number or alias."""
     client = registry.connect()
     version = registry.find(client, which)
     folder = registry.download(client, version, workspace.CACHE / "versions" / str(version.version))
@@ -83,7 +83,7 @@ def of_version(which: str) -> Baseline:
 
 
 def same(revision: str) -> bool:
-    """Whether the model and the predictions on disk are those of the revision."""
+    """Return whether the model and the predictions on disk are those of the revision."""
     theirs = git.show(revision, str(workspace.DVC_LOCK))
     ours = workspace.DVC_LOCK.read_text() if workspace.DVC_LOCK.exists() else ""
     paths = ("artifacts/train", "artifacts/evaluate")
@@ -91,9 +91,9 @@ def same(revision: str) -> bool:
 
 
 def of_commit(revision: str) -> Baseline | None:
-    """The model that a commit's dvc.lock names: from the cache, the store, or made again.
+    """Return the model that a commit's dvc.lock names: from the cache, the store, or reproduced.
 
-    None when the commit has no dvc.lock yet.
+    Return None if the commit has no dvc.lock yet.
     """
     commit = git.resolve(revision)
     if git.show(commit, str(workspace.DVC_LOCK)) is None:
@@ -115,7 +115,7 @@ def _made(folder: Path) -> Path:
 
 
 def _from_cache(commit: str, to: Path) -> bool:
-    """The outputs of a commit through DVC, its cache first, then its remote."""
+    """Copy the outputs of a commit from DVC's cache or its remote, and return whether all of them are there."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc_data.index.index import DataIndexError
@@ -134,7 +134,7 @@ def _from_cache(commit: str, to: Path) -> bool:
 
 
 def _reproduce(commit: str, to: Path) -> None:
-    """`dvc repro` with the commit's own code, in a worktree that shares this machine's DVC cache."""
+    """Run `dvc repro` with the commit's own code, in a worktree that shares this machine's DVC cache."""
     root = to.parent / "tree"  # goes with the temporary folder, should this process be killed
     git.git("worktree", "prune")
     try:
@@ -166,10 +166,10 @@ def _share(folder: Path, copy: Path) -> None:
 
 
 def on(baseline: Baseline, rows: pd.DataFrame) -> pd.DataFrame:
-    """The baseline's predictions on these prepared rows.
+    """Return the baseline's predictions on these prepared rows.
 
-    Its own when they cover the rows; else its model is asked, which must not have seen them in
-    training and must know their columns. Raises Failure when it does not.
+    Its own predictions are used if they cover the rows, else its model predicts. Raise Failure if the model has seen
+    the rows in training or does not know their columns.
     """
     keys = rows[list(KEY)]
     mine = keys.merge(baseline.predictions[[*KEY, PREDICTION]], on=list(KEY), how="inner")

@@ -17,15 +17,17 @@ from delivery.stats.verdicts import ComparisonResult
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the verb."""
     parser.add_argument(
         "--base",
         metavar="REV",
-        help="a commit, a version or an alias; without it the last commit, or the champion if nothing has changed",
+        help="commit, version or alias to compare with (default: the last commit, or the champion if nothing has changed)",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def main(options: argparse.Namespace) -> None:
+    """Compare, and print the outcome."""
     result = run(params.load().compare, options.base)
     print(json.dumps(documents.as_builtins(result), indent=1) if options.json else sentence(result))
 

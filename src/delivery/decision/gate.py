@@ -21,10 +21,12 @@ LATENCY_CALLS = 300
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the verb."""
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def main(options: argparse.Namespace) -> int:
+    """Judge the model, print the rules, and return 1 if one failed."""
     result = run(params.load())
     print(workspace.GATE.read_text() if options.json else plain(workspace.GATE_PAGE.read_text()))
     return 1 if result.verdict == "fail" else 0
@@ -65,7 +67,7 @@ def passed_if(condition: bool) -> Verdict:
 
 
 def data_is_valid(validation: Validation, settings: Params) -> Rule:
-    """The pipeline stops on broken data; here that the report is of these data, and what moved."""
+    """Check that the validation is of these data (broken data stop the pipeline), and name the columns that moved."""
     if validation.until != settings.fetch.until:
         return Rule(
             "data",
@@ -74,7 +76,7 @@ def data_is_valid(validation: Validation, settings: Params) -> Rule:
         )
     moved = [f"{table}.{row.column}" for table, rows in validation.skew.items() for row in rows if row.alarm]
     if moved:
-        return Rule("data", "warn", f"schema valid; shifted in the newest month: {', '.join(moved)}")
+        return Rule("data", "warn", f"schema valid; shifted in the newest period: {', '.join(moved)}")
     return Rule("data", "pass", f"schema valid, {sum(validation.rows.values()):,} rows")
 
 
@@ -95,6 +97,7 @@ def floors(metrics: dict[str, Metric], gate: Gate) -> list[Rule]:
 
 
 def calibrated(gap: float, gate: Gate) -> Rule:
+    """Check the calibration gap against `gate.calibration_gap`."""
     verdict = passed_if(abs(gap) <= gate.calibration_gap)
     return Rule("calibration", verdict, f"{task.TASK.gap} {gap:+.4f}, limit ±{gate.calibration_gap}")
 
@@ -108,7 +111,7 @@ def versus_champion(result: ComparisonResult, settings: Params) -> list[Rule]:
 
 
 def not_inferior(comparison: Comparison, gate: Gate) -> Rule:
-    """The interval's worse end may not lie beyond the margin; clearly worse within it is a warning."""
+    """Fail if the interval's lower end lies beyond the margin; warn if the model is clearly worse within it."""
     row = comparison.primary_row()
     text = (
         f"{comparison.primary} {row.difference:+.4f} {signed_interval(row)} (positive is better) "
@@ -120,7 +123,7 @@ def not_inferior(comparison: Comparison, gate: Gate) -> Rule:
 
 
 def segments(comparison: Comparison, gate: Gate, resamples: int) -> Rule:
-    """No segment with enough rows clearly worse, Holm-corrected over the segments that are judged."""
+    """Fail if a segment with enough rows is clearly worse, Holm-corrected over the segments that are judged."""
     judged = [row for row in comparison.segments if row.judged]
     adjusted = holm([row.p_worse for row in judged])
     worse = [(row, p) for row, p in zip(judged, adjusted, strict=True) if p < gate.segment_alpha]
@@ -141,7 +144,7 @@ def segments(comparison: Comparison, gate: Gate, resamples: int) -> Rule:
 
 
 def parity(manifest: dict) -> Rule:
-    """The stage `export` refuses a mismatch; here that the file is the one that it proved."""
+    """Check that the model file is the one that `export` verified against scikit-learn."""
     if files.digest(workspace.EXPORT / manifest["model"]) != manifest["sha256"]:
         return Rule("parity", "fail", f"{manifest['model']} is not the file that export checked; run `dvc repro`")
     worst = manifest["parity"]
@@ -150,17 +153,19 @@ def parity(manifest: dict) -> Rule:
 
 
 def size(folder: Path, gate: Gate) -> Rule:
+    """Check the size of the exported files against `gate.model_mb`."""
     megabytes = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     return Rule("size", passed_if(megabytes <= gate.model_mb), f"{megabytes:.1f} MB, budget {gate.model_mb} MB")
 
 
 def latency(microseconds: float, gate: Gate) -> Rule:
+    """Check the median time of one prediction against `gate.latency_us`."""
     verdict = passed_if(microseconds <= gate.latency_us)
     return Rule("latency", verdict, f"{microseconds:.0f} µs per prediction, budget {gate.latency_us:.0f} µs")
 
 
 def latency_us(folder: Path, calls: int = LATENCY_CALLS) -> float:
-    """Median time of one row, from request to score, over the model's own examples in turn."""
+    """Return the median time of one prediction in microseconds, from request to score, over the model's examples."""
     import msgspec
 
     from delivery.model import runtime

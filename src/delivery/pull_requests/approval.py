@@ -1,4 +1,4 @@
-"""Approval: the pull request that brought a commit, who approved it and who merged it, as GitHub knows them."""
+"""The approval of a commit: its pull request, who approved it and who merged it, as GitHub records them."""
 
 from delivery.adapters import github
 from delivery.core.errors import Failure
@@ -7,9 +7,9 @@ DECIDED = ("APPROVED", "CHANGES_REQUESTED", "DISMISSED")  # a later comment take
 
 
 def of(commit: str) -> dict[str, str]:
-    """The tags of a version; none outside a workflow, and none for what was pushed without a pull request.
+    """Return the tags of a version; none outside a workflow or for a commit pushed without a pull request.
 
-    An answer that GitHub refuses is written down as that: a record with a gap stops no delivery.
+    If GitHub refuses an answer, the tag says so: a gap in the record stops no delivery.
     """
     if not github.inside():
         return {}
@@ -28,4 +28,5 @@ def of(commit: str) -> dict[str, str]:
 
 
 def login(user: dict | None) -> str:
+    """Return the name of an account."""
     return user["login"] if user else "ghost"  # as GitHub shows an account that is gone

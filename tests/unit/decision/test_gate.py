@@ -281,12 +281,12 @@ def moved(column: str, alarm: bool = True) -> ShiftRow:
         (
             {"skew": {"flights": (moved("distance"), moved("day", alarm=False))}},
             "warn",
-            "schema valid; shifted in the newest month: flights.distance",
+            "schema valid; shifted in the newest period: flights.distance",
         ),
         (
             {"skew": {name: (moved("c"),) for name in "ab"}},
             "warn",
-            "schema valid; shifted in the newest month: a.c, b.c",
+            "schema valid; shifted in the newest period: a.c, b.c",
         ),
         ({"rows": {"flights": 1200, "weather": 34}}, "pass", "schema valid, 1,234 rows"),
     ],
