@@ -227,6 +227,13 @@ def test_months_that_are_certain_agree_only_if_they_are_equal(older: float, agre
     assert len(policy.agreeing(windows, strict.compare)) == 1 + agrees
 
 
+@pytest.mark.parametrize(("apart", "agree"), [(0.0135, True), (0.02, False)])
+def test_months_agree_within_an_interval_of_80_percent(apart: float, agree: bool, strict: Params) -> None:
+    """The difference has a standard error of 0.013: 60 % would part the first two, 95 % would pool the others."""
+    windows = [window(0.01 + apart, 0.05, 6), window(0.01, 0.05, 7)]
+    assert (len(policy.agreeing(windows, strict.compare)) == 2) is agree
+
+
 def test_the_calibration_gap_of_a_single_prediction(strict: Params) -> None:
     one = gains(0.0, 0.0, 0.0, rows=10.0, gaps=np.array([0.1, 0.2, 0.3]), remains=np.array([0.03, 0.0, 0.03]))
     found = policy.calibration(one, strict.compare)
