@@ -15,6 +15,7 @@ from delivery.core.errors import Failure
 from delivery.core.params_file import edited
 
 SHOWN = 5
+CHANGELOG = "CHANGELOG.md"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +49,16 @@ def run(source: str, branch: str) -> str:
     except BaseException:
         git.run("merge", "--abort")
         raise
-    return f"upgrade: merged {theirs[:8]}; now `make run`, commit what it changes, and push"
+    news = changelog(git.show("HEAD~1", CHANGELOG) or "", git.show("HEAD", CHANGELOG) or "")
+    done = f"upgrade: merged {theirs[:8]}; now `make run`, commit what it changes, and push"
+    return f"{news}\n\n{done}" if news else done
+
+
+def changelog(before: str, after: str) -> str:
+    """Return the sections of the changelog `after` that `before` has not, or has with another text."""
+    known = set(before.split("\n## ")[1:])
+    sections = [section for section in after.split("\n## ")[1:] if section not in known]
+    return "\n\n".join(f"## {section.strip()}" for section in sections)
 
 
 def joined(theirs: str) -> str:

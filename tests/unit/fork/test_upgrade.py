@@ -78,6 +78,18 @@ def begun_anew(template: Path) -> None:
     theirs(template, **{"src/problem/model.py": "new\n", "src/delivery/decision/gate.py": "new machinery\n"})
 
 
+def test_an_upgrade_says_what_it_brings(fork: Path) -> None:
+    first = "# Changelog\n\n## [0.1.0] - 2026-01-01\n\n### Added\n- The first thing.\n"
+    theirs(fork, **{"CHANGELOG.md": first})
+    assert upgrade.run("upstream", "main").startswith(
+        "## [0.1.0] - 2026-01-01\n\n### Added\n- The first thing.\n\nupgrade: "
+    )
+    theirs(fork, **{"CHANGELOG.md": first.replace("## [0.1.0]", "## [0.2.0] - 2026-02-02\n\n- A fix.\n\n## [0.1.0]")})
+    said = upgrade.run("upstream", "main")
+    assert said.startswith("## [0.2.0] - 2026-02-02\n\n- A fix.\n\nupgrade: merged ")
+    assert "first thing" not in said
+
+
 def test_a_copy_without_the_template_s_history_is_joined_to_it(fork: Path) -> None:
     begun_anew(fork)
     assert upgrade.run("upstream", "main").startswith("upgrade: merged ")
