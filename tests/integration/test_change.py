@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 import sample
 
+from delivery.render import markdown
+
 
 def comparison(project: Path) -> dict:
     return json.loads((project / "reports" / "compare.json").read_text())
@@ -19,7 +21,7 @@ def test_a_change_is_better_worse_or_within_noise_with_an_interval(faster) -> No
     line = (faster.project / "reports" / "report.md").read_text().splitlines()[0]
     number = r"[+-]?0\.\d{4}"
     assert re.search(rf"(Better by|Worse by|Within noise:) {number} \[{number}, {number}\] log loss on the same", line)
-    assert f"as commit {head}" in line
+    assert f"as commit {head}" in markdown.plain(line), "the page breaks what GitHub would link"
 
 
 def test_the_report_names_the_change_and_nothing_else(faster) -> None:

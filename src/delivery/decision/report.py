@@ -75,7 +75,8 @@ def changes(base: str | None) -> Changes | None:
     names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
     data_file = git.show(base, str(workspace.DATA_FILE))
     return Changes(
-        base=git.resolve(base),
+        # A shallow checkout does not hold the champion's commit; its name is full already.
+        base=git.git("rev-parse", "--verify", "--quiet", f"{base}^{{commit}}", check=False) or base,
         parameters=tuple(
             ParameterChange(name, str(old.get(name, "absent")), str(new.get(name, "absent"))) for name in names
         ),
