@@ -49,10 +49,10 @@ class Gate(Struct, frozen=True, forbid_unknown_fields=True):
     floors: dict[str, float]
     """Metric to the worst value that any model may have, whatever it is compared with; `{}` sets no such limit."""
     margin: Positive = 0.005
-    """How much worse than the champion's the primary metric may be, in its own unit, at the worse end of the
-    interval."""
+    """How much worse than the champion's the primary metric may be, in its own unit: the lower bound of the
+    interval decides."""
     segment_alpha: Share = 0.05
-    """Family-wise error rate (Holm) at which a segment counts as clearly worse."""
+    """Error rate over all segments (Holm) at which one of them counts as clearly worse."""
     calibration_gap: Positive = 0.10
     """Largest distance between mean prediction and mean label on the test rows, in the label's unit."""
     model_mb: Positive = 20.0

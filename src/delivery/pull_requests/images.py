@@ -35,7 +35,7 @@ def reencoded(folder: Path, names: Iterable[str], budget: Budget) -> tuple[dict[
         try:
             if budget.count <= 0:
                 raise ValueError("there are too many")
-            content = reencode(read(folder, name))
+            content = re_encode(read(folder, name))
             if len(content) > budget.size:
                 raise ValueError("the images of a run have 2 MB in all")
         except ValueError as reason:
@@ -57,7 +57,7 @@ def read(folder: Path, name: str) -> bytes:
     return path.read_bytes()
 
 
-def reencode(content: bytes) -> bytes:
+def re_encode(content: bytes) -> bytes:
     """Return the pixels of a PNG as a new PNG: nothing else of it is left. Raise ValueError if it is none."""
     from PIL import Image
 

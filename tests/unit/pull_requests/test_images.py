@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from delivery.pull_requests import images
-from delivery.pull_requests.images import Budget, reencode, reencoded
+from delivery.pull_requests.images import Budget, re_encode, reencoded
 
 
 def png(size: tuple[int, int] = (20, 10), colour: str = "#2477e8", text: str = "") -> bytes:
@@ -41,7 +41,7 @@ def pixel(content: bytes) -> tuple[int, ...]:
 
 def test_the_pixels_are_the_same_and_nothing_else_is_left() -> None:
     content = png(text="<script>evil</script>") + b"<svg onload=alert(1)>"
-    made = reencode(content)
+    made = re_encode(content)
     assert b"script" not in made
     assert b"svg" not in made
     assert pixel(made) == pixel(content) == (0x24, 0x77, 0xE8, 255)
@@ -63,13 +63,13 @@ def test_the_pixels_are_the_same_and_nothing_else_is_left() -> None:
 )
 def test_what_is_no_small_png_is_refused(content: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=f"^{reason}$"):
-        reencode(content)
+        re_encode(content)
 
 
 def test_another_format_under_the_name_of_a_png_is_refused() -> None:
     Image.new("RGB", (9, 9)).save(buffer := io.BytesIO(), format="gif")
     with pytest.raises(ValueError, match="^it is no PNG$"):
-        reencode(buffer.getvalue())
+        re_encode(buffer.getvalue())
 
 
 def test_what_is_left_out_is_named_with_the_reason(folder: Path) -> None:
@@ -94,7 +94,7 @@ def test_what_is_left_out_is_named_with_the_reason(folder: Path) -> None:
 def test_all_reports_of_a_run_share_one_budget(folder: Path) -> None:
     for name in ("a", "b", "c"):
         Path(f"{name}.png").write_bytes(png())
-    size = len(reencode(png()))
+    size = len(re_encode(png()))
     budget = Budget(count=9, size=2 * size)
     assert list(reencoded(Path(), ["a"], budget)[0]) == ["a"]
     kept, left_out = reencoded(Path(), ["b", "c"], budget)
