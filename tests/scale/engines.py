@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import optional
-
 from delivery.deploy.targets.slots import free_port
 
 USERS = ("postgres", "nobody")  # PostgreSQL refuses to run as root
@@ -23,6 +21,8 @@ KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAU
 @contextmanager
 def postgresql() -> Iterator[str]:
     """The system's PostgreSQL in a temporary folder as an unprivileged user; its address for SQLAlchemy."""
+    import optional  # not at the top: a Dask worker imports this module, and has only its folder on the path
+
     bin_ = optional.postgresql()
     assert bin_
     person: dict[str, Any] = {}
