@@ -5,7 +5,8 @@
 #
 # Behind a mirror add --build-arg PIP_INDEX_URL=...; without a network put the wheels of requirements/serve.txt
 # (or sklearn.txt) into wheels/ and add --build-arg PIP_NO_INDEX=1 --build-arg PIP_FIND_LINKS=/build.
-ARG BASE_IMAGE=python:3.11.15-slim@sha256:90744cff8f32887f075c47d747a173ff333e9e98801667af93c357fa9f5e28ff
+# `delivery bump` raises the digest to the newest one of the tag.
+ARG BASE_IMAGE=python:3.11-slim@sha256:90744cff8f32887f075c47d747a173ff333e9e98801667af93c357fa9f5e28ff
 
 # The model says which libraries load it: ONNX Runtime's, or scikit-learn (export.runtime: sklearn). A stage
 # of its own, so that another model of the same kind leaves the layer of the libraries as it is.

@@ -34,6 +34,7 @@ def phrases() -> list[tuple[re.Pattern[str], str]]:
 
 
 def blank(text: str) -> str:
+    """Return the text with everything but line breaks replaced by `_`."""
     return re.sub(r"[^\n]", "_", text)
 
 

@@ -60,10 +60,10 @@ def main() -> None:
 
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, list[tuple[float, list[Answer]]]]:
     """Return for each phase its rounds: the answers, and the seconds until all came from the wanted version."""
-    from delivery.deploy.targets import proxy, slots
+    from delivery.deploy.targets import loopback, process, proxy, slots
 
     project, home = folder / "project", folder / "state"
-    port = slots.free_port()
+    port = loopback.free_port()
     prepare(project, home, port)
     phases: dict[str, list[tuple[float, list[Answer]]]] = {}
     try:
@@ -77,7 +77,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, list[tuple[f
                         time.sleep(options.seconds)
                     elif phase == "rollback, cold":
                         kept = json.loads((home / NAME / "state.json").read_text())["warm"]["name"]
-                        slots.end(str(slots.model(home / NAME, kept)))
+                        process.end(str(slots.model(home / NAME, kept)))
                         begun = time.time()
                     if words:
                         verb(project, *words)
@@ -106,21 +106,27 @@ PHASES: tuple[tuple[str, tuple[str, ...], str], ...] = (
 def prepare(project: Path, home: Path, port: int) -> None:
     """Set up a registry with two versions of the model on disk, and an environment on this machine."""
     from delivery.core import files
-    from delivery.registry import registry
+    from delivery.registry import registry, release
+    from delivery.registry.version import Lineage
 
     project.mkdir()
     settings = yaml.safe_load((ROOT / "params.yaml").read_text())
     place = {"target": "process", "port": port, "folder": str(home)}
     canary = {"steps": [50], "requests": 200, "slower_ms": 20.0}
-    settings["deploy"] = {"environments": {NAME: place}, "canary": canary}
+    settings["deploy"] = {"environments": {NAME: place}, "canary": canary, "bake_minutes": 0}
     (project / "params.yaml").write_text(yaml.safe_dump(settings))
+    for name in ("requirements/serve.txt", "requirements/sklearn.txt", "Dockerfile"):
+        files.write(project / name, (ROOT / name).read_bytes())
     os.chdir(project)
-    client = registry.connect()
     for number in ("1", "2"):
         version = project / "models" / number
         shutil.copytree(ROOT / "artifacts" / "export", version / "export")
         (version / "export" / "note.txt").write_text(number)
-        registry.add(client, version, {registry.DIGEST: files.digest(version / "export"), "git.commit": "c0ffee"}, {})
+        release.collect(version / "export", version / "release")
+        lineage = Lineage(
+            release=release.digest(version), digest=files.digest(version / "export"), commit=f"c0ffee{number}"
+        )
+        registry.add(version, lineage, {})
 
 
 def verb(project: Path, *words: str) -> None:

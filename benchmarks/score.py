@@ -25,14 +25,14 @@ import pyarrow.parquet as pq
 
 from delivery.core import workspace
 from delivery.model import runtime
-from delivery.scoring import score
+from delivery.scoring import encoding, score
 from problem import FEATURES, KEY
 
 GROUP = 500_000
 SCORE = """
 import json, sys
 from pathlib import Path
-from delivery.scoring import score
+from delivery.scoring import encoding, score
 about = score.run(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
 peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
 print(json.dumps({"rows": about["rows"], "seconds": about["seconds"], "mb": peak}))
@@ -57,7 +57,7 @@ def plain(source: Path) -> float:
         str(workspace.EXPORT / manifest.model), options, providers=["CPUExecutionProvider"]
     )
     entry = session.get_inputs()[0]
-    encode = score.encoder(manifest, np.float64 if entry.type == "tensor(double)" else np.float32)
+    encode = encoding.encoder(manifest, np.float64 if entry.type == "tensor(double)" else np.float32)
     inputs = [encode(batch) for batch in pq.ParquetFile(source).iter_batches(score.BATCH, [0])]
     began = time.perf_counter()
     for batch in inputs:

@@ -42,9 +42,9 @@ def main() -> None:
     settings = params.load()
     level = policy.decisive(settings.compare, settings.drift)
     rules = {
-        "policy": lambda windows: policy.judge(windows, settings.compare, settings.drift)["verdict"] == "retrain",
-        "newest month alone": lambda windows: policy.pool(windows[-1:], level)["low"] > 0,
-        "all months pooled": lambda windows: policy.pool(windows, level)["low"] > 0,
+        "policy": lambda windows: policy.judge(windows, settings.compare, settings.drift).verdict == "retrain",
+        "newest month alone": lambda windows: policy.pool(windows[-1:], level).low > 0,
+        "all months pooled": lambda windows: policy.pool(windows, level).low > 0,
     }
     start = time.monotonic()
     print("| stream | rule | false alarms, streams | checks | missed, streams | checks | months late |")

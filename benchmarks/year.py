@@ -18,14 +18,13 @@ from problem import periods
 BATCH = """
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from delivery import __main__
 from delivery.registry import registry
+from delivery.registry.version import Version
 if __name__ == "__main__":
-    registry.connect = lambda: None
-    registry.champion = lambda client: SimpleNamespace(version="0", tags={registry.DIGEST: ""})
-    registry.download = lambda client, version, to: Path(sys.argv[1])
-    sys.exit(__main__.main(["batch", "--month", sys.argv[2]]))
+    registry.champion = lambda: Version(number="0")
+    registry.download = lambda version, to: Path(sys.argv[1])
+    sys.exit(__main__.main(["batch", "--period", sys.argv[2]]))
 """
 
 

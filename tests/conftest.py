@@ -4,6 +4,8 @@ import os
 
 # As the command line does, and before numpy is imported: two threads fit another model than one.
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+# Where a test has no .dvc/config that says so: each start would ask the network.
+os.environ["DVC_NO_ANALYTICS"] = "true"
 
 import shutil
 from collections.abc import Iterator
@@ -19,7 +21,12 @@ from sample import once
 from delivery.data import tables
 from problem import fetch
 
-SCENARIOS = ("integration", "workflows", "deploy")
+# Services are installed by uv in homes that the tests make; what it has downloaded once is enough.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+os.environ.setdefault("UV_CACHE_DIR", str(CACHE / "uv"))
+
+SCENARIOS = ("integration", "workflows", "deploy", "simulation")
+REPLACED = not getattr(sample.small, "SCENARIOS", False)  # the sample problem, by a fork's own
 REAL = sample.ROOT / ".cache" / "source"
 
 
@@ -29,18 +36,27 @@ def suite(item: pytest.Item) -> str:
     return item.path.relative_to(tests).parts[0] if item.path.is_relative_to(tests) else ""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Require the coverage that is possible here.
+
+    Where the sample problem was replaced nothing is required: much of the machinery is tested on it alone.
+    """
+    floor = 0 if REPLACED else optional.coverage_floor()
+    if floor is not None and (plugin := config.pluginmanager.getplugin("_cov")):
+        plugin.options.cov_fail_under = floor
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip tests whose programs are missing, and the sample problem's scenarios where it was replaced.
 
     Scenarios come first: they are the longest tests, and one that started last would leave the other workers idle.
     """
     items.sort(key=lambda item: suite(item) not in SCENARIOS)
-    replaced = not getattr(sample.small, "SCENARIOS", False)
     for item in items:
         for name in getattr(item, "fixturenames", ()):
             if name.startswith("needs_") and (reason := optional.missing(name.removeprefix("needs_"))):
                 item.add_marker(pytest.mark.skip(reason=reason))
-        if replaced and suite(item) in SCENARIOS:
+        if REPLACED and suite(item) in SCENARIOS:
             item.add_marker(pytest.mark.skip(reason="a scenario of the sample problem, which was replaced"))
 
 
@@ -87,6 +103,14 @@ def fonts(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["MPLCONFIGDIR"] = str(once(tmp_path_factory, "fonts", Path.exists))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the libraries with which registered versions are started are installed, once for all homes."""
+    folder = once(tmp_path_factory, "libraries", Path.exists)
+    os.environ["TESTS_LIBRARIES"] = str(folder)
+    return folder
+
+
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing of the person's or the workflow's own: no settings of git, no registry, no token."""
@@ -94,7 +118,7 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
         if name.startswith(("GITHUB_", "GIT_", "MLFLOW_", "DELIVERY_", "DVC_", "SERVE_")):
             monkeypatch.delenv(name)
     home = tmp_path_factory.getbasetemp() / "home"
-    home.mkdir(exist_ok=True)
+    sample.link(home, Path(os.environ["TESTS_LIBRARIES"]))
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(home / "dvc"))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")

@@ -6,7 +6,7 @@ import pandas as pd
 
 def rows(count: int = 1500, seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
-    when = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.sort(rng.integers(0, 200 * 24 * 60, count)), unit="min")
+    when = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.sort(rng.integers(0, 213 * 24 * 60, count)), unit="min")
     region, x = rng.choice(["Nord", "Süd", 'West "1"', "it's"], count, p=[0.4, 0.3, 0.2, 0.1]), rng.normal(size=count)
     price = rng.normal(100, 20, count).round(2)
     price[rng.random(count) < 0.1] = np.nan

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_type_hints
@@ -17,6 +18,7 @@ from filelock import FileLock
 from msgspec.structs import replace
 
 from delivery.core.ownership import MACHINERY
+from delivery.registry import bundle
 from problem import Train, periods
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +49,7 @@ SMALL: dict[str, Any] = {
     "compare.score_resamples": 50,
     "gate.latency_us": 100_000,  # the machine is shared: what is tested is not its speed
     "loadtest.users": 2,
-    "loadtest.seconds": 2,
+    "loadtest.seconds": 1,
     "loadtest.max_p95_ms": 5000,
     "loadtest.min_rps": 1,
 } | (small.PARAMS if small else {})
@@ -119,16 +121,22 @@ def clone(project: Path, to: Path) -> Path:
 
 def git(folder: Path, *words: str) -> str:
     done = subprocess.run(
-        ["git", *words], cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
+        ["git", *words], cwd=folder, env=_variables(folder), capture_output=True, text=True, check=False
     )
     assert not done.returncode, f"git {' '.join(words)}: {done.stderr}"
     return done.stdout.strip()
 
 
 def environment(project: Path) -> dict[str, str]:
-    """Nothing of the person's own but the programs: a home that is empty, no git settings but a name."""
-    home = project.parent / f"{project.name}.home"
-    home.mkdir(exist_ok=True)
+    """What runs in a project sees: a home of its own, which is made, with the shared libraries of registered versions."""
+    variables = _variables(project)
+    link(Path(variables["HOME"]), Path(os.environ["TESTS_LIBRARIES"]))
+    return variables
+
+
+def _variables(folder: Path) -> dict[str, str]:
+    """Nothing of the person's own but the programs: no home that is theirs, no git settings but a name."""
+    home = folder.parent / f"{folder.name}.home"
     kept = {name: os.environ[name] for name in ("MPLCONFIGDIR", "TMPDIR", "LANG") if name in os.environ}
     kept |= {f"GIT_{who}_{what}": "tester" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     return kept | {
@@ -136,8 +144,16 @@ def environment(project: Path) -> dict[str, str]:
         "HOME": str(home),
         "DVC_SITE_CACHE_DIR": str(home / "dvc"),
         "GIT_CONFIG_NOSYSTEM": "1",
-        "PYTHONPATH": str(project / "src"),
+        "PYTHONPATH": str(folder / "src"),
     }
+
+
+def link(home: Path, libraries: Path) -> None:
+    """Have what runs with this home start registered versions with shared libraries, which take seconds to install."""
+    place = home / bundle.HOME.relative_to("~")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):  # another worker may have been quicker
+        place.symlink_to(libraries)
 
 
 def run(

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 from sample import ROOT, adjusted
 
@@ -24,4 +25,6 @@ def write(model: Any, rows: pd.DataFrame, folder: Path, settings: params.Export 
     about = {"buckets": task.buckets(expected)} | export.write_model(model, settings, folder)
     write_json(folder / "manifest.json", export.describe(model, rows) | about)
     export.refuse_mismatch(folder, some, expected, settings.tolerance)
-    write_json(folder / "examples.json", export.examples(some, expected, settings.examples), exact=True)
+    write_json(
+        folder / "examples.json", msgspec.to_builtins(export.examples(some, expected, settings.examples)), exact=True
+    )

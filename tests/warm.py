@@ -43,7 +43,7 @@ MODULES = (
     "uvicorn.protocols.http.httptools_impl",
 )  # fmt: skip
 _open = contextlib.ExitStack()
-COLD = ("locust", "pip", "venv")  # these change the interpreter when they are imported
+COLD = ("locust", "pip", "uv", "venv")  # these change the interpreter when they are imported
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "MPLBACKEND": "agg"}
 # What stands in for .venv/bin/python: hands its arguments, folder, environment and files over, and waits.
 CLIENT = """#!{python} -IS

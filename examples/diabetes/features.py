@@ -1,4 +1,4 @@
-"""Features: the raw table to one row per patient offline, one request to one row online."""
+"""Compute features: from the raw table one row per patient (offline), from a request one row (online)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ FEATURES = Request.__struct_fields__  # the model's columns, in this order
 
 
 def row(request: Request) -> tuple:
-    """One request as the model's columns, in the order of FEATURES."""
+    """Return a request as the model's columns, in the order of FEATURES."""
     return astuple(request)
 
 
 def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per patient: KEY, TIME, BLOCK, PERIOD, FEATURES and LABEL (NaN until known)."""
+    """Return one row per patient: KEY, TIME, BLOCK, PERIOD, FEATURES and LABEL (NaN until known)."""
     patients = tables["patients"]
     visited = patients["visited"].dt.tz_localize(None)
     out = patients[[*KEY, *FEATURES]].assign(**{TIME: visited})
@@ -33,7 +33,7 @@ def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def known(tables: Mapping[str, pd.DataFrame], when: datetime) -> dict[str, pd.DataFrame]:
-    """The table as it stood at `when`: nobody's progression is known on the day of the visit."""
+    """Return the table as it stood at `when`: nobody's progression is known on the day of the visit."""
     patients = tables["patients"]
     until = patients[patients["visited"].dt.tz_localize(None) <= when]
     return {"patients": until.assign(progression=float("nan"))}

@@ -1,4 +1,4 @@
-"""The model: hyperparameters to an unfitted scikit-learn pipeline."""
+"""Build an unfitted scikit-learn pipeline from hyperparameters, and predict with a fitted one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Train(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def build(params: Train) -> Pipeline:
-    """An unfitted pipeline of two steps: `encode` (strings to numbers) and `model`."""
+    """Return an unfitted pipeline of two steps: `encode` (strings to numbers) and `model`."""
     from sklearn.compose import ColumnTransformer
     from sklearn.dummy import DummyRegressor
     from sklearn.ensemble import HistGradientBoostingRegressor
@@ -65,5 +65,5 @@ def build(params: Train) -> Pipeline:
 
 
 def predict(model: Pipeline, rows: pd.DataFrame | np.ndarray) -> np.ndarray:
-    """The progression per row, shape (n,)."""
+    """Return the progression of each row, shape (n,)."""
     return model.predict(rows)

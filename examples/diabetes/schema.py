@@ -1,4 +1,4 @@
-"""The data: the raw table, the request row that the service takes, and what each column means."""
+"""Define the data: the raw table, the request that the service takes, and what each column means."""
 
 from datetime import datetime
 from typing import Annotated, Literal, NamedTuple
@@ -24,6 +24,8 @@ class Request(Struct, forbid_unknown_fields=True):
 
 
 class Patient(Struct, forbid_unknown_fields=True):
+    """A row of the raw table: a patient and the progression a year later."""
+
     patient: Annotated[int, Meta(ge=0)]
     visited: Annotated[datetime, Meta(tz=True)]
     age: Annotated[float, Meta(ge=0, le=120)]
@@ -40,6 +42,8 @@ class Patient(Struct, forbid_unknown_fields=True):
 
 
 class Table(NamedTuple):
+    """How a raw table is stored and read."""
+
     row: type[Struct]
     key: tuple[str, ...]  # no two rows share it
     periodic: bool  # one file per period, or one file for all

@@ -1,4 +1,4 @@
-"""The source: the 442 patients of Efron et al. (2004) that come with scikit-learn, given dates in the order of the file.
+"""Fetch the data: the 442 patients of Efron et al. (2004) that come with scikit-learn, given dates in the order of the file.
 
 The study has no dates. Here eight patients come on a day, so that weeks can be split, compared and watched for drift.
 """
@@ -23,7 +23,7 @@ COLUMNS = (
 
 
 def periods() -> list[str]:
-    """The whole weeks that the source has, oldest first."""
+    """Return the whole weeks that the source has, oldest first."""
     return [f"2024-W{week:02d}" for week in range(1, 8)]
 
 

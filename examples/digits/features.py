@@ -1,4 +1,4 @@
-"""Features: the raw table to one row per digit offline, one request to one row online."""
+"""Compute features: from the raw table one row per digit (offline), from a request one row (online)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ FEATURES = (*PIXELS, "ink_above")  # the model's columns, in this order
 
 
 def row(request: Request) -> tuple:
-    """One request as the model's columns, in the order of FEATURES."""
+    """Return a request as the model's columns, in the order of FEATURES."""
     pixels = astuple(request)
     return (*pixels, sum(pixels[:8]))
 
 
 def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per digit: KEY, TIME, BLOCK, PERIOD, SEGMENTS, FEATURES and LABEL (NaN until known)."""
+    """Return one row per digit: KEY, TIME, BLOCK, PERIOD, SEGMENTS, FEATURES and LABEL (NaN until known)."""
     digits = tables["digits"]
     written = digits["written"].dt.tz_localize(None)
     out = digits[[*KEY, *PIXELS]].assign(**{TIME: written})
@@ -36,7 +36,7 @@ def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def known(tables: Mapping[str, pd.DataFrame], when: datetime) -> dict[str, pd.DataFrame]:
-    """The table as it stood at `when`: which digit it is, is not known when it is scanned."""
+    """Return the table as it stood at `when`: which digit it is, is not known when it is scanned."""
     digits = tables["digits"]
     until = digits[digits["written"].dt.tz_localize(None) <= when]
     return {"digits": until.assign(digit=float("nan"))}

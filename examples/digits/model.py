@@ -1,4 +1,4 @@
-"""The model: hyperparameters to an unfitted scikit-learn pipeline."""
+"""Build an unfitted scikit-learn pipeline from hyperparameters, and predict with a fitted one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Train(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def build(params: Train) -> Pipeline:
-    """An unfitted pipeline of two steps: `encode` (nothing to encode here) and `model`."""
+    """Return an unfitted pipeline of two steps: `encode` (nothing to encode here) and `model`."""
     from sklearn.compose import ColumnTransformer
     from sklearn.dummy import DummyClassifier
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -60,5 +60,5 @@ def build(params: Train) -> Pipeline:
 
 
 def predict(model: Pipeline, rows: pd.DataFrame | np.ndarray) -> np.ndarray:
-    """Probability of each digit per row, shape (n, 10)."""
+    """Return the probability of each digit, shape (n, 10)."""
     return model.predict_proba(rows)

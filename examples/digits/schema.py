@@ -1,4 +1,4 @@
-"""The data: the raw table, the request row that the service takes, and what each column means."""
+"""Define the data: the raw table, the request that the service takes, and what each column means."""
 
 from datetime import datetime
 from typing import Annotated, NamedTuple
@@ -33,12 +33,16 @@ PIXELS = Request.__struct_fields__
 
 
 class Digit(Request, kw_only=True):
+    """A row of the raw table: a scan and the digit that it shows."""
+
     number: Annotated[int, Meta(ge=0)]
     written: Annotated[datetime, Meta(tz=True)]
     digit: Annotated[int, Meta(ge=0, le=9)]
 
 
 class Table(NamedTuple):
+    """How a raw table is stored and read."""
+
     row: type[Struct]
     key: tuple[str, ...]  # no two rows share it
     periodic: bool  # one file per period, or one file for all

@@ -1,4 +1,4 @@
-"""The source: the 1,797 handwritten digits that come with scikit-learn, at 4 x 4 pixels, dated in the order of the file.
+"""Fetch the data: the 1,797 handwritten digits that come with scikit-learn, at 4 x 4 pixels, dated in the order of the file.
 
 The digits have no dates. Here ten are written on a day, so that months can be split, compared and watched for drift.
 """
@@ -13,7 +13,7 @@ A_DAY = 10  # digits
 
 
 def periods() -> list[str]:
-    """The months that the source has, oldest first."""
+    """Return the months that the source has, oldest first."""
     return [f"2024-{month:02d}" for month in range(1, 7)]
 
 

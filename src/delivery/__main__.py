@@ -26,12 +26,17 @@ class Room(NamedTuple):
 
 # What people type comes first, what only workflows call comes last.
 ROOMS = (
-    Room("The whole loop", "", {"run": "run everything: data, pipeline, report, gate, registry, service, load, drift"}),
+    Room(
+        "The whole loop",
+        "",
+        {"run": "run the whole loop: data, pipeline, report, gate, registration, service, load test, drift check"},
+    ),
     Room(
         "Is the model better?",
         "decision",
         {
             "compare": "compare the model with another one on the same rows",
+            "compatibility": "compare what clients see with the versions that serve; exit 1 if something breaks",
             "gate": "check every rule a model must pass; exit 1 if one fails",
             "report": "write the page: verdict, metrics, segments, changes, plots, lineage",
         },
@@ -42,6 +47,11 @@ ROOMS = (
         {
             "deploy": "deploy a version to an environment",
             "rollback": "return an environment to its previous good version",
+            "bake": "watch a version after its deployment; `deploy` starts it",
+            "steer": "widen or end a canary that another command runs",
+            "repair": "bring an environment back after a reboot, a kill or a damaged file",
+            "drill": "prove that each environment could be rolled back",
+            "retire": "take an environment out of service",
             "status": "show what each environment serves, since when and by whom",
             "rehearse": "serve a model on this machine, check and load-test it, then stop",
         },
@@ -53,9 +63,10 @@ ROOMS = (
             "register": "register the model as a version",
             "card": "print a version's model card: purpose, metrics, limits, approvals",
             "lineage": "trace a version to its commit, data and metrics",
-            "history": "list what each environment has served, and the four delivery metrics",
-            "audit": "list every promotion, deployment and rollback with who, when and why",
+            "history": "list what each environment has served, and its four DORA metrics",
+            "audit": "list every promotion, deployment and rollback: who, when and why",
             "prune": "delete files of old versions from the store; their records stay",
+            "compact": "remove from the store what nobody needs any more, and its history",
             "migrate": "copy the store's contents to a registry server or another DVC remote",
         },
     ),
@@ -63,16 +74,16 @@ ROOMS = (
         "Has the world changed?",
         "drift",
         {
-            "drift": "check whether a model retrained on the next period would be better",
+            "drift": "check whether a challenger trained on newer data beats the champion on a later period",
             "backtest": "replay the drift policy over all periods: what it opens and gains",
         },
     ),
-    Room("Better settings", "search", {"search": "search better settings on the training rows"}),
+    Room("Better settings", "search", {"search": "search for better hyperparameters, on training rows only"}),
     Room(
         "Scoring in bulk",
         "scoring",
         {
-            "batch": "score a period with the version that serves",
+            "batch": "score a period with the version that serves in production",
             "score": "score feature rows in Parquet files with the exported model",
         },
     ),
@@ -81,7 +92,7 @@ ROOMS = (
         "A running service, from outside",
         "probe",
         {
-            "contract": "check known rows and error answers of a running service",
+            "contract": "send known rows and invalid requests to a running service, and check its answers",
             "loadtest": "measure a running service: requests per second, latency, errors",
         },
     ),
@@ -90,9 +101,9 @@ ROOMS = (
         "Your fork",
         "fork",
         {
-            "adopt": "replace the sample problem with another one",
-            "upgrade": "merge improvements of the template without touching what your fork owns",
-            "doctor": "check what is set up, and how to fix what is not",
+            "adopt": "replace the sample machine-learning problem with the one in a folder",
+            "upgrade": "merge a newer version of the template; files that your fork owns stay",
+            "doctor": "check the set-up, and say how to fix what is missing",
         },
     ),
     Room("Parameters", "core", {"params": "print the parameters in force, and which of them params.yaml sets"}),
@@ -104,27 +115,39 @@ ROOMS = (
             "validate": "check the raw tables against their schema",
             "prepare": "build training and test rows, split by time",
             "train": "fit the model",
-            "export": "export the model for serving and verify it against scikit-learn",
+            "export": "export the model for serving, and verify that it predicts what scikit-learn predicts",
             "evaluate": "measure the exported model: metrics with intervals, segments, importance, plots",
         },
     ),
     Room("Machines and stores", "adapters", {"store": "pull or push the store branch"}),
-    Room("", "compute", {"engine": "show where work is done, this machine or a Dask cluster, and whether it answers"}),
+    Room(
+        "",
+        "compute",
+        {"engine": "show whether work runs on this machine or on a Dask cluster, and whether the cluster answers"},
+    ),
     Room(
         "Called by workflows",
         "ci",
         {
+            "scope": "decide by the changed files which jobs of ci have something to do",
             "reproduce": "reproduce the model of this commit from the store or by running the pipeline",
-            "review": "reproduce, compare, gate and report for a pull request",
+            "review": "reproduce a pull request's model, compare it with the baseline, apply the gate and write the report",
             "results": "push a pipeline run's results to the store and its branch",
             "promote": "deliver a measured model to the environment of its branch",
-            "models": "list the model folders that a change touches, in a repository of several models",
-            "runner": "choose the runner of a pull request by its labels",
+            "bump": "propose the newer versions in the locks, and the newest base image, in one pull request",
+            "scan": "look for known vulnerabilities in the locks and in images; exit 1 if a severe one has a fix",
+            "models": "list the models that a change touches, in a repository with several models",
+            "runner": "choose the runner for a pull request from the labels of the pull request",
             "comment": "post a run's report as one comment on its pull request",
-            "suite": "run one folder of tests/ and summarise its outcome",
+            "command": "carry out `/results`, which a maintainer wrote as a comment of a pull request",
+            "refresh": "bring pull requests up to date that a push to their base has put into conflict",
+            "unblock": "cancel runs that hold up a rollback while they wait for an approval",
+            "suite": "run folders of tests/ and summarise their outcomes",
         },
     ),
-    Room("", "drift", {"retrain": "open a retraining pull request if drift found it worthwhile"}),
+    Room(
+        "", "drift", {"retrain": "open, update or close the retraining pull request, as the last drift check decided"}
+    ),
 )
 MODULES = {verb: ".".join(filter(None, ("delivery", room.package, verb))) for room in ROOMS for verb in room.verbs}
 WIDTH = max(map(len, MODULES)) + 2

@@ -6,7 +6,7 @@ Use only what is known an hour before departure; `prepare` checks it with `known
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import astuple
 
@@ -33,7 +33,7 @@ def calendar(when: datetime) -> tuple[int, int]:
     return when.weekday(), when.hour
 
 
-def row(request: Request) -> tuple:
+def row(request: Request) -> tuple[float | str | None, ...]:
     """Return a request as the model's columns, in the order of FEATURES."""
     scheduled, *rest = astuple(request)
     return (*calendar(scheduled), *rest)
@@ -48,7 +48,7 @@ def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     import pandas as pd
 
     flights = tables["flights"]
-    out: dict = {name: flights[name] for name in KEY}
+    out: dict[str, Any] = {name: flights[name] for name in KEY}
     place, days = _distinct(flights, ["year", "month", "day"])
     date = pd.to_datetime(days)
     for name, form in ((BLOCK, "%Y-%m-%d"), (PERIOD, "%Y-%m")):
@@ -108,7 +108,7 @@ def _minutes(clock: pd.Series) -> pd.Series:
     return clock // 100 * 60 + clock % 100
 
 
-def _distinct(rows: pd.DataFrame | dict, names: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
+def _distinct(rows: pd.DataFrame | Mapping[str, Any], names: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
     """Return each row's index among the distinct values of these columns, and those values in order of appearance."""
     import numpy as np
     import pandas as pd

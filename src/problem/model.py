@@ -12,6 +12,7 @@ from problem.schema import CATEGORIES
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
 
 
@@ -79,10 +80,11 @@ def build(params: Train) -> Pipeline:
 
 def predict(model: Pipeline, rows: pd.DataFrame | np.ndarray) -> np.ndarray:
     """Return the probability of a late arrival of each row, shape (n,)."""
-    return model.predict_proba(rows)[:, 1]
+    probabilities: np.ndarray = model.predict_proba(rows)[:, 1]
+    return probabilities
 
 
-def _one_hot():
+def _one_hot() -> ColumnTransformer:
     """Return a transformer of category codes to indicators (none if unknown), and missing numbers to the median."""
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer

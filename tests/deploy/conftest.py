@@ -13,7 +13,8 @@ from host import Site
 from sample import ROOT, change, once
 
 from delivery.core import files
-from delivery.registry import registry
+from delivery.registry import bundle, registry, release
+from delivery.registry.version import Lineage
 from problem import FEATURES, LABEL, build, table
 
 
@@ -39,13 +40,13 @@ def registered(tmp_path_factory: pytest.TempPathFactory, exported: Path) -> Path
     """A project whose registry has versions 1 and 2, which are good, and 3, which does not say what it was seen to say."""
 
     def make(folder: Path) -> None:
-        shutil.copy(ROOT / "params.yaml", folder)
-        settings = {"ready_seconds": 20, "watch_seconds": 0.3, "drain_seconds": 5}
+        for name in ("params.yaml", "Dockerfile", "requirements/serve.txt", "requirements/sklearn.txt"):
+            files.write(folder / name, (ROOT / name).read_bytes())
+        settings = {"ready_seconds": 60, "watch_seconds": 0.3, "bake_minutes": 0, "drain_seconds": 5}
         change(folder, {f"deploy.{name}": value for name, value in settings.items()})
         before = Path.cwd()
         os.chdir(folder)
         try:
-            client = registry.connect()
             for number in ("1", "2", "3"):
                 version = Path("models") / number
                 shutil.copytree(exported, version / "export")
@@ -54,8 +55,11 @@ def registered(tmp_path_factory: pytest.TempPathFactory, exported: Path) -> Path
                     wrong = files.read_json(version / "export" / "examples.json", "export")
                     wrong[0]["prediction"] += 0.01
                     files.write_json(version / "export" / "examples.json", wrong, exact=True)
-                tags = {registry.DIGEST: files.digest(version / "export"), "git.commit": f"c0ffee{number}"}
-                assert registry.add(client, version, tags, {})[0] == number
+                release.collect(version / "export", version / "release")
+                lineage = Lineage(
+                    release=release.digest(version), digest=files.digest(version / "export"), commit=f"c0ffee{number}"
+                )
+                assert registry.add(version, lineage, {})[0] == number
         finally:
             os.chdir(before)
 
@@ -89,9 +93,16 @@ def one(shared: Site, at_home: None, monkeypatch: pytest.MonkeyPatch) -> Site:
 
 @pytest.fixture
 def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a service of this environment is started with."""
+    """What a service of this environment is started with: its own environment, and what spoils it."""
     monkeypatch.setenv("FAULTS", "{}")
-    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent / 'faults'}{os.pathsep}{ROOT / 'src'}")
+    real = bundle.environment
+
+    def spoiled(code: Path) -> dict[str, str]:
+        given = dict(real(code))
+        path = f"{Path(__file__).parent / 'faults'}{os.pathsep}{given['PYTHONPATH']}"
+        return given | {"FAULTS": os.environ["FAULTS"], "PYTHONPATH": path}
+
+    monkeypatch.setattr(bundle, "environment", spoiled)
 
 
 @contextmanager

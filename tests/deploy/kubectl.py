@@ -37,6 +37,8 @@ def act(words: list[str], state: dict) -> str:  # noqa: PLR0912  one case for ea
             import yaml
 
             for one in yaml.safe_load_all(sys.stdin.read()):
+                if one["kind"] == "ConfigMap":
+                    state[f"configmap {one['metadata']['name']}"] = one
                 if one["kind"] == "Deployment":
                     history = state.get(one["metadata"]["name"], {}).get("history", [])
                     state[one["metadata"]["name"]] = {"history": [*history, one]}
@@ -47,6 +49,10 @@ def act(words: list[str], state: dict) -> str:  # noqa: PLR0912  one case for ea
             pods = one["spec"].get("replicas", 2)
             status = {"updatedReplicas": pods, "availableReplicas": pods, "observedGeneration": 1}
             return json.dumps(one | {"spec": one["spec"] | {"replicas": pods}, "status": status})
+        case ["get", "configmap", name, "--ignore-not-found", "--output", "json"]:
+            return json.dumps(state[f"configmap {name}"]) if f"configmap {name}" in state else ""
+        case ["delete", "configmap", name, "--ignore-not-found"]:
+            state.pop(f"configmap {name}", None)
         case ["rollout", "status", name, _]:
             if name.partition("/")[2] not in state:
                 sys.exit(f"error: {name} not found")

@@ -5,17 +5,21 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from host import NAME, Site, asked
+from host import EQUAL, NAME, Site, after, asked
+from mlflow import MlflowClient
 from sample import ROOT, change
 
-from delivery.deploy.targets import slots
+from delivery.core import workspace
+from delivery.deploy import owed
+from delivery.deploy.targets import kubernetes, loopback, slots
 from delivery.deploy.targets.state import Slot
 from delivery.registry import registry
+from delivery.registry.version import rolled_back, tag_key
 
 pytestmark = pytest.mark.xdist_group("registry")
 IMAGE = "ghcr.io/acme/demo@sha256:" + "0" * 63 + "{}"
@@ -29,8 +33,8 @@ def services(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     os.chdir(registered)
     try:
         for number in ("1", "2", "3"):
-            slot = Slot(number, slots.free_port(), number, "")
-            slots.start(folder, slot, registered / "models" / number / "export", 30)
+            slot = Slot(number, loopback.free_port(), number, "")
+            slots.start(folder, slot, registered / "models" / number, 30)
             (folder / f"{number}.port").write_text(str(slot.port))
         yield folder
     finally:
@@ -50,7 +54,7 @@ class Cluster(Site):
 
     def deployments(self) -> dict[str, Any]:
         state = json.loads((self.cluster / "state.json").read_text())
-        return {name: one["history"][-1] for name, one in state.items()}
+        return {name: one["history"][-1] for name, one in state.items() if "history" in one}
 
     def fails(self, call: str, why: str) -> None:
         (self.cluster / "fail").write_text(f"{call}: {why}")
@@ -90,9 +94,8 @@ def there(needs_kubectl: None, shared: Cluster, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("KUBECTL", real)
     monkeypatch.setenv("CLUSTER", str(shared.cluster))
     monkeypatch.chdir(shared.folder)
-    client = registry.connect()
     for number in ("1", "2", "3"):
-        registry.tag(client, number, {"image.digest": IMAGE.format(number)})
+        registry.record_image(number, IMAGE.format(number))
     assert shared.deploy("1") == 0
     (shared.cluster / "calls").unlink()
     shared.stands("1")
@@ -100,7 +103,7 @@ def there(needs_kubectl: None, shared: Cluster, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_canary_a_promotion_and_the_way_back(there: Cluster, capsys) -> None:
-    there.canary()
+    there.canary(**EQUAL)
     stop = threading.Event()
     ports = [int((there.cluster / number).read_text()) for number in ("1", "2")]
     clients = [threading.Thread(target=asked, args=(port, there.rows, stop)) for port in ports]
@@ -115,18 +118,18 @@ def test_a_canary_a_promotion_and_the_way_back(there: Cluster, capsys) -> None:
     there.stands("2")
     made = [call for call in there.calls() if call.startswith(("apply", "scale", "label", "delete", "rollout"))]
     begun = len(made) - made[::-1].index("scale deployment/delivery-canary --replicas=1") - 1
-    assert made[begun - 2 :][:2] == ["apply --filename -", "rollout status deployment/delivery-canary --timeout=20s"]
+    assert made[begun - 2 :][:2] == ["apply --filename -", "rollout status deployment/delivery-canary --timeout=60s"]
     assert made[-3:] == [
         "apply --filename -",
-        "rollout status deployment/delivery --timeout=20s",
+        "rollout status deployment/delivery --timeout=60s",
         "delete deployment delivery-canary --ignore-not-found",
     ]
     assert "canary at 50 %: " in capsys.readouterr().out
     assert there.deploy("2") == 0
-    assert "already; nothing has changed" in capsys.readouterr().out
+    assert "serves `staging` already in namespace `staging`; nothing has changed" in capsys.readouterr().out
     assert there.rollback("--reason", "worse") == 0
     there.stands("1")
-    assert "worse" in registry.find(registry.connect(), "2").tags["staging.rolled_back"]
+    assert "worse" in rolled_back(registry.find("2"), "staging")
     assert there.run("status") == 0
 
 
@@ -146,7 +149,7 @@ def test_what_goes_wrong_leaves_the_old_one(fault: str, there: Cluster, capsys) 
     assert there.deploy(version) == 1
     said = capsys.readouterr().err
     assert why in said
-    assert "; version 1 goes on serving staging" in said
+    assert "; version 1 still serves staging" in said
     there.stands("1")
     assert ("rollout undo deployment/delivery" in there.calls()) == (fault == "ready alone, not in its place")
 
@@ -164,8 +167,74 @@ def test_what_a_killed_command_has_left_is_put_right(there: Cluster) -> None:
     there.stands("1")
 
 
+def test_a_rollback_of_a_cluster_that_serves_the_version_already_is_recorded(there: Cluster, capsys) -> None:
+    """A command was killed after the pods were replaced, or somebody used kubectl: the alias is still on version 2."""
+    assert there.deploy("2") == 0
+    state = json.loads((there.cluster / "state.json").read_text())
+    state["delivery"]["history"].pop()
+    (there.cluster / "state.json").write_text(json.dumps(state))
+    (there.cluster / "calls").unlink()
+    assert there.rollback("--reason", "worse", "--to", "1") == 0
+    there.stands("1")
+    assert json.loads((there.cluster / "state.json").read_text())["delivery"] == state["delivery"]
+    assert "worse" in rolled_back(registry.find("2"), "staging")
+    assert "`staging` is back to version 1; version 2 is marked as rolled back." in capsys.readouterr().out
+
+
+def test_a_rollback_is_final_without_the_registry(there: Cluster, capsys) -> None:
+    """Its record is kept in the cluster until the registry is there again."""
+    assert there.deploy("2") == 0
+    aside = workspace.STORE.rename(workspace.STORE.with_name(".aside"))
+    assert there.rollback("--to", "1", "--reason", "worse") == 1
+    assert "there is no registry" in capsys.readouterr().err
+    (one,) = there.deployments().values()
+    assert one["metadata"]["annotations"]["delivery/version"] == "2"
+    aside.rename(workspace.STORE)
+    take_over = kubernetes.Cluster.take_over
+
+    def gone(*words: Any) -> None:
+        take_over(*words)
+        workspace.STORE.rename(aside)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kubernetes.Cluster, "take_over", gone)
+        assert there.rollback("--to", "1", "--reason", "worse") == 1
+    aside.rename(workspace.STORE)
+    assert "version 1 serves staging again, but the registry has no record of it yet" in capsys.readouterr().err
+    assert there.alias() == "2"
+    assert there.rollback() == 0
+    assert "That was done before; it is recorded now." in capsys.readouterr().out
+    there.stands("1")
+    assert "worse" in rolled_back(registry.find("2"), "staging")
+    assert "delete configmap delivery-owed --ignore-not-found" in there.calls()
+
+
+@pytest.mark.parametrize(
+    "step", [after(kubernetes.Cluster, "start"), after(kubernetes.Cluster, "take_over"), after(owed, "keep")]
+)
+def test_a_rollback_that_is_killed_and_run_again(step: Callable[[], None], there: Cluster) -> None:
+    assert there.deploy("2") == 0
+    assert there.killed(step, "rollback", "staging", "--to", "1", "--reason", "worse")
+    assert there.rollback("--to", "1", "--reason", "worse") == 0
+    there.stands("1")
+    assert "worse" in rolled_back(registry.find("2"), "staging")
+
+
+def test_a_rollback_that_fails_is_in_the_history(there: Cluster, capsys) -> None:
+    assert there.deploy("2") == 0
+    there.fails("rollout status deployment/delivery-canary", "timed out waiting for the condition")
+    assert there.rollback("--to", "1") == 1
+    there.stands("2")
+    capsys.readouterr()
+    assert there.run("history", "--json") == 0
+    event = json.loads(capsys.readouterr().out)["events"][-1]
+    assert (event["version"], event["how"], event["outcome"]) == ("1", "rollback", "failed")
+    assert there.deploy("1") == 0
+
+
 def test_a_version_without_an_image_is_refused(there: Cluster, capsys) -> None:
-    registry.connect().delete_model_version_tag(registry.MODEL, "2", "image.digest")
+    address = registry.sqlite(workspace.REGISTRY_DATABASE)
+    MlflowClient(address, address).delete_model_version_tag(registry.MODEL, "2", tag_key("image"))
     assert there.deploy("2") == 1
     assert "version 2 has no image by digest" in capsys.readouterr().err
     there.stands("1")

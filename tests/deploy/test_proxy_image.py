@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from host import NAME, Site, failures
+from host import NAME, Site, failures, wait_for
 from sample import change
 
-from delivery.deploy.targets import proxy, slots
+from delivery.deploy.targets import process, proxy
 
 pytestmark = pytest.mark.xdist_group("registry")
 
@@ -47,11 +47,15 @@ def test_deploy_and_roll_back_under_load(image: str, site: Site, capsys) -> None
     assert {"1", "2"} <= set(seen)
     assert site.serving() == site.alias() == "1"
     assert site.run("status") == 0
+    subprocess.run(["docker", "kill", proxy._name(site.home)], check=True, capture_output=True)
+    wait_for(lambda: not proxy.running(site.home))
+    wait_for(lambda: proxy.running(site.home))
+    assert site.serving() == "1", "it is back"
     proxy.stop(site.home)
     assert not proxy.contained(site.home)
-    assert slots.having(str(site.home / "haproxy.cfg")) == []
+    assert process.having(str(site.home / "haproxy.cfg")) == []
     assert site.run("status") == 1
-    assert "the proxy is down; deploy 1 again" in capsys.readouterr().out
+    assert "the proxy is down, so nothing answers; `delivery repair staging` starts it" in capsys.readouterr().out
     assert site.deploy("1") == 0
     assert site.serving() == "1"
 

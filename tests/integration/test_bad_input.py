@@ -23,9 +23,9 @@ def refused(project: Path, line: str) -> None:
 def test_predictions_that_are_no_numbers_stop_the_pipeline_and_undoing_it_mends_it(project: Path) -> None:
     module = project / "src" / "problem" / "model.py"
     text = module.read_text()
-    module.write_text(
-        text.replace("return model.predict_proba(rows)[:, 1]", "return model.predict_proba(rows)[:, 1] * float('nan')")
-    )
+    broken = text.replace("model.predict_proba(rows)[:, 1]", "model.predict_proba(rows)[:, 1] * float('nan')")
+    assert broken != text
+    module.write_text(broken)
     refused(project, "error: 3487 of 3487 predictions are NaN or infinite, first at test row 0")
     module.write_text(text)
     assert "Running stage" not in sample.repro(project).stdout, "it comes back from the cache"

@@ -21,13 +21,14 @@ def test_a_change_is_better_worse_or_within_noise_with_an_interval(faster) -> No
     line = (faster.project / "reports" / "report.md").read_text().splitlines()[0]
     number = r"[+-]?0\.\d{4}"
     assert re.search(rf"(Better by|Worse by|Within noise:) {number} \[{number}, {number}\] log loss on the same", line)
-    assert f"as commit {head}" in markdown.plain(line), "the page breaks what GitHub would link"
+    assert f"as commit {head}" in markdown.terminal_text(line), "the page breaks what GitHub would link"
 
 
 def test_the_report_names_the_change_and_nothing_else(faster) -> None:
     page = (faster.project / "reports" / "report.md").read_text()
     changes = page.partition("## What changed\n\n")[2].partition("\n\n##")[0].splitlines()
-    assert changes[1:] == ["- parameter `train.learning_rate`: 0.1 → 0.12", "- data: the same", "- code: the same"]
+    assert changes[1:4] == ["- parameter `train.learning_rate`: 0.1 → 0.12", "- data: the same", "- code: the same"]
+    assert changes[4:] == ["", "What a promotion changes since version 1: model."]
 
 
 def test_only_what_depends_on_the_change_is_done_again(faster) -> None:

@@ -125,7 +125,7 @@ def test_a_killed_push_is_completed_and_leaves_no_half_object(
     sample.run(registered, "push", "--quiet", module="dvc")
     monkeypatch.chdir(registered)
     assert not store.commit("Nothing is new"), "the same objects are in the store again, and no temporary file"
-    assert not dvc.mend()
+    assert not dvc.remove_corrupt()
 
 
 def test_a_lock_that_a_killed_git_left_in_the_store_is_removed(

@@ -1,6 +1,7 @@
 """The notebook runs as it is on what the pipeline has made, and sees what the report says."""
 
 import ast
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -17,7 +18,12 @@ def test_the_notebook_runs_and_finds_the_numbers_of_the_report(
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
     page = nbformat.read(project / "notebooks" / "explore.ipynb", as_version=4)
     where = {"metadata": {"path": str(project / "notebooks")}}
-    NotebookClient(page, timeout=120, kernel_name="python3", resources=where).execute(env=sample.environment(project))
+    client = NotebookClient(page, timeout=300, kernel_name="python3", resources=where)
+    manager = client.create_kernel_manager()
+    # Files in place of ports, which were free and may be another program's before the kernel has them. Their names are short.
+    with tempfile.TemporaryDirectory(prefix="kernel.") as sockets:
+        manager.transport, manager.ip = "ipc", f"{sockets}/ipc"
+        client.execute(env=sample.environment(project))
     shown = [
         output["data"] for cell in page.cells if cell.cell_type == "code" for output in cell.outputs if "data" in output
     ]

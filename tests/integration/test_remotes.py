@@ -38,20 +38,20 @@ def test_a_remote_without_a_store_gets_one_by_a_push_only(registered: Path, bare
 def test_without_a_remote_the_store_stays_here(registered: Path, here) -> None:
     sample.git(registered, "remote", "remove", "origin")
     assert here(registered, "store", "pull")[1] == "store: local only\n"
-    assert here(registered, "store", "push")[1] == "store: kept on this machine, there is no remote\n"
+    assert here(registered, "store", "push")[1] == "store: kept on this machine, because there is no remote\n"
 
 
 def test_a_remote_that_is_gone_is_said_and_what_is_here_is_used(registered: Path, here) -> None:
     sample.git(registered, "remote", "set-url", "origin", str(registered.parent / "nowhere.git"))
     _, said, _ = here(registered, "store", "pull")
     assert said.startswith("store: the remote does not answer (fatal: ")
-    assert said.endswith("what is here is used\n")
+    assert said.endswith("using the one on this machine\n")
 
 
 def test_a_remote_that_is_gone_gives_a_laptop_an_empty_store_and_says_so(project: Path, here) -> None:
     sample.git(project, "remote", "add", "origin", str(project.parent / "nowhere.git"))
     _, said, _ = here(project, "store", "pull")
-    assert said.endswith("a new one on this machine, which knows no champion\n")
+    assert said.endswith("created an empty one on this machine, without a champion\n")
 
 
 def test_a_remote_that_is_gone_stops_a_workflow(project: Path, here, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def bucket() -> Iterator[str]:
     """The address of an S3 server that has one bucket."""
     with engines.s3() as address:
-        urlopen(Request(f"{address}/{engines.BUCKET}", method="PUT"))
+        urlopen(Request(f"{address}/{engines.BUCKET}", method="PUT")).close()
         yield address
 
 

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from delivery.deploy.targets.slots import free_port
+import optional
+
+from delivery.deploy.targets.loopback import free_port
 
 USERS = ("postgres", "nobody")  # PostgreSQL refuses to run as root
 BUCKET = "delivery"
@@ -21,8 +23,6 @@ KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAU
 @contextmanager
 def postgresql() -> Iterator[str]:
     """The system's PostgreSQL in a temporary folder as an unprivileged user; its address for SQLAlchemy."""
-    import optional  # not at the top: a Dask worker imports this module, and has only its folder on the path
-
     bin_ = optional.postgresql()
     assert bin_
     person: dict[str, Any] = {}
@@ -77,7 +77,8 @@ def dask(folder: Path, workers: int) -> Iterator[tuple[str, int]]:
     scheduler = [f"{cli}_scheduler", "--host", host, "--port", str(port)]
     worker = [f"{cli}_worker", address, "--nthreads", "1"]
     settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1", "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"}
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])  # for `dying`
+    folders = Path(__file__).parents[:2]  # for `dying`, and `optional` that this module imports
+    path = os.pathsep.join([*map(str, folders), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | settings | {"PYTHONPATH": path}
     running: list[subprocess.Popen] = []
     try:

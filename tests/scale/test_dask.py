@@ -19,13 +19,14 @@ from delivery.core import files, params, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Params, Search
 from delivery.data import prepared, windows
-from delivery.deploy.targets.slots import free_port
+from delivery.deploy.targets.loopback import free_port
 from delivery.drift import replay
 from delivery.pipeline import prepare
 from delivery.registry import registry
 from delivery.scoring import score
 from delivery.search import search
 from delivery.search.record import EXPERIMENT
+from delivery.search.verdict import SearchResult
 from problem import FEATURES, KEY, LABEL
 
 CONNECT = {"distributed.comm.timeouts.connect": "1s"}  # how long is waited for a scheduler to come again
@@ -73,7 +74,7 @@ def test_scores_are_the_same_files(settings: Params, workers: str, killed: Path)
     alone = score.run(Path("rows.parquet"), Path("alone"), workspace.EXPORT)
     found = score.run(Path("rows.parquet"), Path("found"), workspace.EXPORT, workers)
     assert killed.exists()
-    assert found["rows_scored"] == alone["rows_scored"] == len(rows)
+    assert found.new_rows == alone.new_rows == len(rows)
     assert files.digest(Path("found")) == files.digest(Path("alone"))
 
 
@@ -85,13 +86,12 @@ def test_a_search_tries_each_setting_once_and_finds_the_same(settings: Params, w
     assert trials(search.run(replace(settings, engine=workers))) == alone
     assert killed.exists()
     (journal,) = workspace.SEARCH_JOURNALS.iterdir()
-    assert len(journal.read_text().splitlines()) == len(alone["trials"]) == 7
-    client = registry.connect()
-    assert len(client.search_runs([registry.experiment(client, EXPERIMENT)])) == 7
+    assert len(journal.read_text().splitlines()) == len(alone.trials) == 7
+    assert len(registry.runs(EXPERIMENT)) == 7
 
 
-def trials(result: dict) -> dict:
-    return result | {"trials": [row | {"seconds": 0} for row in result["trials"]]}
+def trials(result: SearchResult) -> SearchResult:
+    return replace(result, trials=tuple(replace(row, seconds=0) for row in result.trials))
 
 
 def test_a_backtest_predicts_the_same(settings: Params, workers: str, killed: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -13,7 +14,9 @@ from mlflow import MlflowClient
 from delivery.__main__ import main
 from delivery.core import files, workspace
 from delivery.deploy import environments
-from delivery.registry import registry, transitions
+from delivery.registry import client, registry, transitions
+from delivery.registry.migrate import StoredVersion, stored_versions
+from delivery.registry.version import Lineage, served
 
 WRITERS = 8
 
@@ -22,22 +25,22 @@ WRITERS = 8
 def clean(server: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The server, under names of this test's own."""
     own = uuid4().hex[:8]
-    monkeypatch.setattr(registry, "MODEL", f"model-{own}")
-    monkeypatch.setattr(registry, "EXPERIMENT", f"delivery-{own}")
+    monkeypatch.setattr(client, "MODEL", f"model-{own}")
+    monkeypatch.setattr(client, "EXPERIMENT", f"delivery-{own}")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     return server
 
 
-def model(name: str) -> tuple[Path, dict[str, str]]:
+def model(name: str) -> tuple[Path, Lineage]:
     folder = Path("models") / name
     if not folder.exists():
         files.write(folder / "export" / "model.onnx", name * 1000)
         files.write(folder / "card.md", f"# {name}")
-    return folder, {registry.DIGEST: files.digest(folder / "export"), "git.commit": f"commit of {name}"}
+    return folder, Lineage(digest=files.digest(folder / "export"), commit=f"commit of {name}")
 
 
-def add(client: MlflowClient, name: str) -> tuple[str, bool]:
-    return registry.add(client, *model(name), {"auc": 0.75})
+def add(name: str) -> tuple[str, bool]:
+    return registry.add(*model(name), {"auc": 0.75})
 
 
 def promote(name: str) -> tuple[str, bool]:
@@ -46,7 +49,7 @@ def promote(name: str) -> tuple[str, bool]:
 
     def register() -> str:
         nonlocal outcome
-        outcome = add(registry.connect(), name)
+        outcome = add(name)
         return outcome[0]
 
     environments.point("staging", register, "promote")
@@ -70,27 +73,26 @@ def at_once(names: list[str]) -> list[tuple[str, bool]]:
 def test_eight_promotions_at_once_lose_no_version_and_leave_one_winner(clean: str) -> None:
     names = [f"model {number}" for number in range(WRITERS)]
     outcomes = at_once(names)
-    client = registry.connect()
-    found = registry.versions(client)
-    assert sorted(int(version.version) for version in found) == list(range(1, WRITERS + 1)), "none is lost"
-    by_digest = {version.tags[registry.DIGEST]: version for version in found}
+    found = registry.versions()
+    assert sorted(int(version.number) for version in found) == list(range(1, WRITERS + 1)), "none is lost"
+    by_digest = {version.digest: version for version in found}
     for name, outcome in zip(names, outcomes, strict=True):
-        folder, tags = model(name)
-        kept = by_digest[tags[registry.DIGEST]]
-        assert outcome == (kept.version, True), "who registered it was told its number"
-        assert files.digest(registry.download(client, kept, Path("here"))) == files.digest(folder)
-    history = transitions.of(found, "staging")
-    assert {version for _, version in history} == {version.version for version in found}, "every move is on record"
-    winner = registry.find(client, "staging")
-    assert winner.version == history[-1][1], "what serves is what the history says"
-    assert [version.version for version in found if version.aliases] == [winner.version]
+        folder, lineage = model(name)
+        kept = by_digest[lineage.digest]
+        assert outcome == (kept.number, True), "who registered it was told its number"
+        assert files.digest(registry.download(kept, Path("here"))) == files.digest(folder)
+    history = served(found, "staging")
+    assert {number for _, number in history} == {version.number for version in found}, "every move is on record"
+    winner = registry.find("staging")
+    assert winner.number == history[-1][1], "what serves is what the history says"
+    assert [version.number for version in found if version.aliases] == [winner.number]
 
 
 def test_the_same_model_from_eight_at_once_is_one_version(clean: str) -> None:
     outcomes = at_once(["same"] * WRITERS)
     assert {version for version, _ in outcomes} == {"1"}
     assert [new for _, new in outcomes].count(True) == 1
-    assert [v.version for v in registry.versions(registry.connect())] == ["1"]
+    assert [v.number for v in registry.versions()] == ["1"]
 
 
 @pytest.fixture(scope="module")
@@ -102,24 +104,23 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def store(clean: str, tables: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+def store(clean: str, tables: Path, monkeypatch: pytest.MonkeyPatch) -> Mapping[int, StoredVersion]:
     """The store's registry with three versions, of which the second was deleted, and two aliases."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     workspace.REGISTRY_DATABASE.parent.mkdir(parents=True)
     shutil.copy(tables, workspace.REGISTRY_DATABASE)
-    client = registry.connect()
     for name in ("one", "two", "three"):
-        number, _ = add(client, name)
-        registry.describe(client, number, f"The card of {name}")
-        transitions.point(client, "staging", number)
-    transitions.point(client, "production", "1")
-    client.delete_model_version(registry.MODEL, "2")
+        number, _ = add(name)
+        registry.describe(number, f"The card of {name}")
+        transitions.point("staging", number)
+    transitions.point("production", "1")
+    registry.delete("2")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", clean)
-    return client
+    return stored_versions()
 
 
 def test_the_registry_moves_by_one_verb_also_after_a_kill(
-    clean: str, store: MlflowClient, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+    clean: str, store: Mapping[int, StoredVersion], capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The kill comes when the files of version 3 are there and the version is not.
     create = MlflowClient.create_model_version
@@ -136,32 +137,30 @@ def test_the_registry_moves_by_one_verb_also_after_a_kill(
     said = capsys.readouterr().out
     assert said.startswith(f"migrate: 2 version(s), 1 of them new, and 2 alias(es) are on {clean}; ")
 
-    moved = registry.connect()
-    there, here = registry.versions(moved), registry.versions(store)
-    for one, other in zip(there, here, strict=True):
-        assert str(one.version) == str(other.version)
-        for part in ("tags", "aliases", "description"):
-            assert getattr(one, part) == getattr(other, part)
-        assert moved.get_run(str(one.run_id)).data.metrics == {"auc": 0.75}
-        assert files.digest(registry.download(moved, one, Path("here"))) == files.digest(registry.local(other))
-    assert (
-        len(moved.search_runs([registry.experiment(moved, registry.EXPERIMENT)], "tags.`migrated.version` = '3'")) == 1
-    )
-    assert add(moved, "four") == ("4", True), "and the numbers go on"
+    assert [int(version.number) for version in registry.versions()] == list(store)
+    for moved, original in zip(registry.versions(), store.values(), strict=True):
+        for part in ("number", "tags", "aliases", "description"):
+            assert getattr(moved, part) == getattr(original.version, part)
+        assert registry.metrics(moved) == {"auc": 0.75}
+        assert files.digest(registry.download(moved, Path("here"))) == files.digest(original.files)
+    assert len(registry.runs(client.EXPERIMENT, {"migrated.version": "3"})) == 1
+    assert add("four") == ("4", True), "and the numbers go on"
 
     assert main(["migrate", "registry"]) == 1, "a server that has gone on is not set back"
     assert "version 4 on http://" in capsys.readouterr().err
 
 
-def test_files_that_are_not_what_was_registered_do_not_move(store: MlflowClient, capsys: pytest.CaptureFixture) -> None:
-    (registry.local(registry.find(store, "1")) / "export" / "model.onnx").write_text("another")
+def test_files_that_are_not_what_was_registered_do_not_move(
+    store: Mapping[int, StoredVersion], capsys: pytest.CaptureFixture
+) -> None:
+    (store[1].files / "export" / "model.onnx").write_text("another")
     assert main(["migrate", "registry"]) == 1
     assert "error: the store's files of version 1 are not those that were registered" in capsys.readouterr().err
-    assert registry.versions(registry.connect()) == []
+    assert registry.versions() == []
 
 
 def test_what_comes_out_different_on_the_server_is_found(
-    store: MlflowClient, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+    store: Mapping[int, StoredVersion], capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload = MlflowClient.log_artifacts
 
@@ -176,7 +175,7 @@ def test_what_comes_out_different_on_the_server_is_found(
     said = capsys.readouterr().err
     assert "error: version 1 on http://" in said
     assert "has other files than the store" in said
-    assert not [v for v in registry.versions(registry.connect()) if v.aliases], "no alias moves before all is verified"
+    assert not [v for v in registry.versions() if v.aliases], "no alias moves before all is verified"
 
 
 def test_without_a_server_to_go_to_it_says_so(folder: Path, capsys: pytest.CaptureFixture) -> None:

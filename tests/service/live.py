@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -44,8 +45,13 @@ def command(model: Path, *words: str) -> list[str]:
 
 
 @contextmanager
-def serving(model: Path, *words: str, file_bytes: int = 0, **environment: str) -> Iterator[Service]:
-    """A service in a process of its own; `file_bytes` is the largest file that it may write, 0 for any."""
+def serving(
+    model: Path, *words: str, file_bytes: int = 0, folder: Path = ROOT, **environment: str
+) -> Iterator[Service]:
+    """A service in a process of its own, in a folder with its params.yaml.
+
+    `file_bytes` is the largest file that it may write, 0 for any.
+    """
 
     def limit() -> None:
         if file_bytes:
@@ -53,7 +59,7 @@ def serving(model: Path, *words: str, file_bytes: int = 0, **environment: str) -
 
     process = subprocess.Popen(
         command(model, *words),
-        cwd=ROOT,
+        cwd=folder,
         env=os.environ | environment | ({"PYTHONDONTWRITEBYTECODE": "1"} if file_bytes else {}),  # Python cuts them off
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -70,6 +76,20 @@ def serving(model: Path, *words: str, file_bytes: int = 0, **environment: str) -
         process.communicate()
 
 
+def memory(service: Service) -> float:
+    """Resident megabytes."""
+    status = Path(f"/proc/{service.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def configured(folder: Path, **serve: Any) -> Path:
+    """The folder, with a copy of params.yaml in it whose section `serve` is this."""
+    text = (ROOT / "params.yaml").read_text()
+    assert "\nserve:" not in text
+    (folder / "params.yaml").write_text(f"{text}\nserve: {json.dumps(serve)}\n")
+    return folder
+
+
 def ask(url: str, body: Any = None, **headers: str) -> Answer:
     """GET without a body, POST with one; a body that is not bytes is sent as JSON."""
     content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
@@ -83,6 +103,21 @@ def ask(url: str, body: Any = None, **headers: str) -> Answer:
         return Answer(
             response.status, {name.lower(): value for name, value in response.headers.items()}, response.read()
         )
+
+
+def response(line: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """One response, read to its end: its head and its body may come one after the other."""
+    with line.makefile("rb") as file:
+        return read_response(file)
+
+
+def read_response(file: Any) -> tuple[int, dict[str, str], bytes]:
+    status = int(file.readline().split()[1])
+    headers = {}
+    while text := file.readline().decode().strip():
+        name, value = text.split(": ", 1)
+        headers[name] = value
+    return status, headers, file.read(int(headers["content-length"]))
 
 
 async def call(

@@ -34,6 +34,33 @@ def test_any_of_the_tokens_opens_and_nothing_else(header: bytes | None, allowed:
     assert Tokens("one, two").allow(header) is allowed
 
 
+def test_a_token_may_have_the_name_of_a_client(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    path.write_text("billing:one\nbilling:two  # since Monday\nplain\nweb-2:a:b\n")
+    tokens = Tokens("ops:three,9:nine", path)
+    given = {"one": "billing", "two": "billing", "plain": "", "a:b": "web-2", "three": "ops", "9:nine": ""}
+    assert {token: tokens.client(f"Bearer {token}".encode()) for token in given} == given
+    for other in ("billing", "billing:one", "ops:three", ""):
+        assert tokens.client(f"Bearer {other}".encode()) is None
+    assert Tokens().client(None) == ""
+
+
+def test_a_name_without_a_token_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a token of its own, `billing:` would be easy to guess."""
+    path = tmp_path / "tokens"
+    path.write_text("billing: \n")
+    with pytest.raises(Failure, match="the token of billing is empty"):
+        Tokens("", path)
+    with pytest.raises(Failure, match="the token of ops is empty"):
+        Tokens("ops: three")
+    monkeypatch.setattr(access, "AGAIN", -1.0)
+    path.write_text("billing:one\n")
+    tokens = Tokens("", path)
+    path.write_text("billing:\n")
+    assert tokens.client(b"Bearer one") == "billing"
+    assert tokens.client(b"Bearer billing:") is None
+
+
 def test_no_token_asks_for_none() -> None:
     assert Tokens().allow(None)
 

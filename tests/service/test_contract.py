@@ -1,4 +1,4 @@
-"""The contract test passes on a good service, and each planted defect is found by the check that is meant for it."""
+"""The contract: a good service passes, and each planted defect is found by the check that is meant for it."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from live import Service, ask, serving
+from live import Service, ask, configured, serving
 
 from delivery.core.errors import Failure
 from delivery.probe import contract
@@ -20,11 +20,11 @@ def broken(url: str, model: Path, **more: str) -> set[str]:
     return {finding.check for finding in contract.check(url, model, **more) if not finding.ok}
 
 
-def test_a_good_service_keeps_it(service: Service, exported: Path) -> None:
+def test_a_good_service_passes(service: Service, exported: Path) -> None:
     assert broken(service.url, exported, version="7") == set()
 
 
-def test_with_a_token_the_door_is_checked_too(exported: Path) -> None:
+def test_with_a_token_its_refusals_are_checked_too(exported: Path) -> None:
     with serving(exported, SERVE_TOKENS="secret") as service:
         findings = contract.check(service.url, exported, "secret")
         assert [finding for finding in findings if not finding.ok] == []
@@ -63,7 +63,7 @@ def test_a_wrong_prediction_is_found(service: Service, exported: Path, tmp_path:
 
 
 class Front(BaseHTTPRequestHandler):
-    """Hands on to the real service, and spoils what comes back."""
+    """Forward to the real service and spoil its answers."""
 
     real = ""
     spoil: Callable[[str, str, int, dict, bytes], tuple[int, dict, bytes]]
@@ -102,16 +102,32 @@ def spoiled(service: Service, spoil: Callable) -> Iterator[str]:
             thread.join()
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_service_that_takes_few_rows_at_once_passes(exported: Path, tmp_path: Path, rows: int) -> None:
+    with serving(exported, folder=configured(tmp_path, max_rows=rows)) as strict:
+        assert [finding for finding in contract.check(strict.url, exported) if not finding.ok] == []
+
+
+@pytest.mark.parametrize("unknown_fields", ["ignore", "warn"])
+def test_a_service_that_ignores_unknown_fields_passes(exported: Path, tmp_path: Path, unknown_fields: str) -> None:
+    with serving(exported, folder=configured(tmp_path, unknown_fields=unknown_fields)) as tolerant:
+        findings = contract.check(tolerant.url, exported)
+        assert [finding for finding in findings if not finding.ok] == []
+        checks = {finding.check for finding in findings}
+        assert "ignored: an unexpected field" in checks
+        assert "refused: an unexpected field" not in checks
+
+
 DEFECTS = {
     "accepts everything": (
         lambda verb, path, status, headers, body: (
             (200, headers, body) if path == "/predict" else (status, headers, body)
         ),
-        "refused: a field too many",
+        "refused: an unexpected field",
     ),
     "refuses without the form": (
         lambda verb, path, status, headers, body: (status, headers | {"content-type": "text/plain"}, body),
-        "refused: cut off",
+        "refused: truncated",
     ),
     "names another row": (
         lambda verb, path, status, headers, body: (status, headers, body.replace(b'"row":1', b'"row":2')),
@@ -135,6 +151,14 @@ DEFECTS = {
         ),
         "24 known rows at once",
     ),
+    "promises to ignore what it refuses": (
+        lambda verb, path, status, headers, body: (
+            (status, headers, body.replace(b'"additionalProperties":false', b'"additionalProperties":true'))
+            if path == "/openapi.json"
+            else (status, headers, body)
+        ),
+        "ignored: an unexpected field",
+    ),
     "has no metrics": (
         lambda verb, path, status, headers, body: (status, headers, b"" if path == "/metrics" else body),
         "/metrics has model_info",
@@ -149,7 +173,7 @@ def test_a_planted_defect_is_found(service: Service, exported: Path, name: str) 
         assert check in broken(url, exported)
 
 
-def test_another_service_is_told_apart(service: Service, exported: Path) -> None:
+def test_another_service_is_recognised(service: Service, exported: Path) -> None:
     def other(verb: str, path: str, status: int, headers: dict, body: bytes) -> tuple:
         return status, headers, b"{}" if path == "/openapi.json" else body
 
@@ -157,7 +181,9 @@ def test_another_service_is_told_apart(service: Service, exported: Path) -> None
         contract.check(url, exported)
 
 
-@pytest.mark.parametrize(("url", "words"), [("http://127.0.0.1:9", "does not answer"), ("localhost:80", "no address")])
-def test_no_service_is_said_in_words(exported: Path, url: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "words"), [("http://127.0.0.1:9", "does not answer"), ("localhost:80", "is not the address of a service")]
+)
+def test_a_missing_service_is_named(exported: Path, url: str, words: str) -> None:
     with pytest.raises(Failure, match=words):
         contract.check(url, exported)

@@ -3,17 +3,17 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import images
 import pandas as pd
 import pytest
 import small
-from filelock import FileLock
+from images import build, docker, fill
 from live import ask
 from msgspec.structs import replace
 from sample import ROOT
@@ -21,43 +21,24 @@ from test_access import wait_until
 
 from delivery.core import params
 from delivery.core.errors import Failure
+from delivery.deploy import mirror, rollout
+from delivery.deploy.targets import container as engine
 from delivery.deploy.targets import host, proxy, slots
+from delivery.deploy.targets.loopback import free_port
 from delivery.deploy.targets.state import Slot
+from delivery.deploy.targets.target import Release
 from delivery.probe import contract
+from delivery.registry import release
 from delivery.service.log import read
 
 # With those of tests/deploy in one worker: a build beside them takes the cores that their load needs.
 pytestmark = pytest.mark.xdist_group("registry")
-PACKAGES = "python3,python3-venv,ca-certificates"
 OTHERS = 125e6  # bytes of the base image that is meant: python:3.11-slim
-
-
-def docker(*words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"DOCKER_BUILDKIT": "0"}  # the engine's own builder: buildx is not everywhere
-    done = subprocess.run(["docker", *words], capture_output=True, text=True, env=environment, check=False)
-    assert code is None or done.returncode == code, done.stdout[-2000:] + done.stderr[-2000:]
-    return done
 
 
 @pytest.fixture(scope="session")
 def base(needs_docker: None) -> str:
-    """The base image of the Dockerfile where it can be pulled, else one made of the system's packages."""
-    meant = next(line for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("ARG BASE_IMAGE="))
-    name = meant.removeprefix("ARG BASE_IMAGE=")
-    if not docker("pull", "--quiet", name, code=None).returncode:
-        return name
-    with FileLock("/tmp/delivery-test-base.lock"):
-        if not docker("image", "inspect", "delivery-test-base", code=None).returncode:
-            return "delivery-test-base"
-        if not shutil.which("mmdebstrap"):
-            pytest.skip(
-                "the base image cannot be pulled, and mmdebstrap is missing to make one: the image is not tested"
-            )
-        tar = "/tmp/delivery-test-base.tar"
-        command = ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", tar]
-        subprocess.run(command, check=True, capture_output=True)
-        docker("import", tar, "delivery-test-base")
-    return "delivery-test-base"
+    return images.base()
 
 
 @pytest.fixture(scope="session")
@@ -68,46 +49,6 @@ def context(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / ".env").write_text("SECRET=1")
     (folder / "src" / "problem" / "__pycache__").mkdir(exist_ok=True)
     return folder
-
-
-def fill(folder: Path, exported: Path, requirements: str) -> None:
-    """What a build sends: the repository, a model, and the wheels of one set."""
-    for name in ("Dockerfile", ".dockerignore", "params.yaml"):
-        shutil.copy2(ROOT / name, folder)
-    for name in ("requirements", "src"):
-        shutil.copytree(ROOT / name, folder / name)
-    shutil.copytree(exported, folder / "artifacts" / "export")
-    wheels = ROOT / ".cache" / "wheels" / requirements
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--require-hashes",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-    ]
-    command += ["--find-links", str(wheels), "--dest", str(wheels)]
-    command += ["--requirement", str(ROOT / "requirements" / f"{requirements}.txt")]
-    wheels.mkdir(parents=True, exist_ok=True)
-    subprocess.run(command, check=True, capture_output=True)
-    shutil.copytree(wheels, folder / "wheels")
-
-
-def build(context: Path, base: str, tag: str, *words: str) -> str:
-    told = {
-        "BASE_IMAGE": base,
-        "PIP_NO_INDEX": "1",
-        "PIP_FIND_LINKS": "/build",
-        "COMMIT": "c0ffee",
-        "VERSION": "7",
-        "DATA": "da7a",
-    }
-    arguments = [word for name, value in told.items() for word in ("--build-arg", f"{name}={value}")]
-    docker("build", "--quiet", "--network", "none", *words, *arguments, "--tag", tag, str(context))
-    return tag
 
 
 @pytest.fixture(scope="session")
@@ -144,11 +85,7 @@ def answers(url: str) -> bool:
 
 @pytest.fixture
 def port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()
 
 
 def test_it_keeps_the_contract_with_a_token_and_no_right(image: str, exported: Path, port: int) -> None:
@@ -266,16 +203,19 @@ def trial(
     needs_haproxy: None, image: str, exported: Path, port: int, tmp_path: Path
 ) -> Iterator[tuple[host.Host, Callable[..., None]]]:
     """An environment of containers behind the real proxy, and what starts a version there beside what serves."""
+    version_files = tmp_path / "version"
+    shutil.copytree(exported, version_files / "export")
+    release.collect(exported, version_files / "release")
     mine = json.loads(docker("image", "inspect", image).stdout)[0]["Id"]
-    place = params.Place(target="docker", port=port, folder=str(tmp_path))
+    place = params.Environment(target="docker", port=port, folder=str(tmp_path))
     with host.opened("trial", place, params.load(ROOT / "params.yaml").deploy) as there:
 
         def start(version: str, image: str = mine) -> None:
-            with host.returning(there):
-                there.begin(Slot("", 0, version, "digest", image), exported)
+            with rollout.returning(there):
+                there.start(Release(version, "digest", image), version_files)
                 assert contract.check(slots.url(there.candidate), exported, None, version)
-                there.share(100)
-            there.keep()
+                there.shift(100)
+            there.finish()
 
         try:
             yield there, start
@@ -283,7 +223,7 @@ def trial(
             proxy.stop(there.folder)
             for side in proxy.SLOTS:
                 slots.stop(there.folder, side, engine=True)
-                docker("volume", "rm", f"{slots.container(there.folder, side)}-log", code=None)
+                docker("volume", "rm", f"{engine.name_of(there.folder, side)}-log", code=None)
 
 
 def test_it_takes_the_place_of_another_on_a_host_and_gives_it_back(
@@ -295,19 +235,42 @@ def test_it_takes_the_place_of_another_on_a_host_and_gives_it_back(
         start(version)
         assert ask(f"{there.url}/version").json["version"] == version
         assert there.state.serving
-        assert shares(slots.container(there.folder, there.state.serving.name)) == slots.SHARES
-    with pytest.raises(Failure, match="cannot be had: .*; version 2 goes on serving trial"):
+        assert shares(engine.name_of(there.folder, there.state.serving.name)) == engine.SHARES
+    with pytest.raises(Failure, match="is not available: .*; version 2 still serves trial"):
         start("3", "127.0.0.1:9/gone@sha256:" + "0" * 64)
-    for engine, why in (
+    for address, why in (
         ("unix:///none", "engine does not answer: .*"),
         ("ssh://elsewhere", "run this on the engine's"),
     ):
         with monkeypatch.context() as other:
-            other.setenv("DOCKER_HOST", engine)
-            with pytest.raises(Failure, match=f"{why}.*; version 2 goes on serving trial"):
+            other.setenv("DOCKER_HOST", address)
+            with pytest.raises(Failure, match=f"{why}.*; version 2 still serves trial"):
                 start("1")
     assert ask(f"{there.url}/version").json["version"] == "2"
     assert there.state.candidate is None
+
+
+def test_the_log_of_a_container_is_followed_by_a_program_that_its_image_need_not_hold(
+    trial: tuple[host.Host, Callable[..., None]], good: dict[str, Any]
+) -> None:
+    there, start = trial
+    start("1")
+    serving = there.state.serving
+    assert serving
+    stop = threading.Event()
+
+    def clients() -> None:
+        while not stop.wait(0.1):
+            ask(f"{there.url}/predict", good, x_request_id="live-1")
+
+    asking = threading.Thread(target=clients)
+    asking.start()
+    try:
+        line = next(mirror.followed(there.folder, serving, 20))
+    finally:
+        stop.set()
+        asking.join()
+    assert (line.version, line.id, len(line.rows), len(line.scores)) == ("1", "live-1", 1, 1)
 
 
 def test_an_engine_that_goes_away_in_the_middle_leaves_what_serves(
@@ -315,28 +278,28 @@ def test_an_engine_that_goes_away_in_the_middle_leaves_what_serves(
 ) -> None:
     there, start = trial
     start("1")
-    engine = tmp_path / "engine"
-    engine.symlink_to("/var/run/docker.sock")
-    run = slots._run
+    socket = tmp_path / "engine"
+    socket.symlink_to("/var/run/docker.sock")
+    run = engine.run
 
     def gone(folder: Path, slot: Slot) -> None:
         run(folder, slot)
-        assert shares(slots.container(folder, slot.name)) == slots.FEW_SHARES  # what serves comes first
-        engine.unlink()
+        assert shares(engine.name_of(folder, slot.name)) == engine.FEW_SHARES  # what serves comes first
+        socket.unlink()
 
-    why = "version 2 did not become ready: .*; version 1 goes on serving trial; what is left of the other one "
+    why = "version 2 did not become ready: .*; version 1 still serves trial; the next deployment removes what is left of the other one "
     with monkeypatch.context() as cut:
-        cut.setenv("DOCKER_HOST", f"unix://{engine}")
-        cut.setattr(slots, "_run", gone)
+        cut.setenv("DOCKER_HOST", f"unix://{socket}")
+        cut.setattr(engine, "run", gone)
         with pytest.raises(Failure, match=why):
             start("2")
     assert ask(f"{there.url}/version").json["version"] == "1"
     there.settle(lambda: "1")
-    assert "version 2 was left half-way; it is removed" in capsys.readouterr().out
+    assert "a command ended before version 2 was final; it is removed" in capsys.readouterr().out
     names = docker("ps", "--all", "--format", "{{.Names}}").stdout.split()
     assert there.state.serving
-    assert [name for name in names if name.startswith(slots.container(there.folder, ""))] == [
-        slots.container(there.folder, there.state.serving.name)
+    assert [name for name in names if name.startswith(engine.name_of(there.folder, ""))] == [
+        engine.name_of(there.folder, there.state.serving.name)
     ]
     start("2")
     assert ask(f"{there.url}/version").json["version"] == "2"

@@ -2,11 +2,11 @@
 
 import json
 import shutil
-import socket
 import subprocess
-import time
+import threading
 import urllib.parse
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from live import ask, serving
 from sample import ROOT
 from test_access import wait_until
 
+from delivery.deploy.targets.loopback import free_port
 from problem import CATEGORIES
 
+pytestmark = pytest.mark.xdist_group("monitoring")  # one Prometheus for all of them
 FOLDER = ROOT / "deploy" / "monitoring"
 DASHBOARD = json.loads((FOLDER / "dashboard.json").read_text())
 PANELS = [
@@ -35,15 +37,13 @@ def test_configuration_and_alerts_are_valid(needs_prometheus: None) -> None:
 
 @pytest.fixture(scope="module")
 def scraped(needs_prometheus: None, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Prometheus that has seen a service under some load."""
+    """The address of a Prometheus that sees a service under some load."""
     folder = tmp_path_factory.mktemp("prometheus")
     good = max((example["request"] for example in json.loads((exported / "examples.json").read_text())), key=len)
     settings = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
     settings["global"] = {"scrape_interval": "200ms", "scrape_timeout": "200ms", "evaluation_interval": "1s"}
     shutil.copy(FOLDER / "alerts.yml", folder)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     with serving(exported, "--log", str(folder / "log")) as service:
         settings["scrape_configs"][0]["static_configs"][0]["targets"] = [service.url.removeprefix("http://")]
         (folder / "prometheus.yml").write_text(yaml.safe_dump(settings))
@@ -51,14 +51,29 @@ def scraped(needs_prometheus: None, exported: Path, tmp_path_factory: pytest.Tem
         with subprocess.Popen([*command, f"--web.listen-address={address}"], stderr=subprocess.DEVNULL) as prometheus:
             try:
                 wait_until(lambda: query(f"http://{address}", 'up{job="delivery"} == 1') != [], seconds=30)
-                end = time.monotonic() + 2
-                while time.monotonic() < end:
-                    ask(f"{service.url}/predict", good)
-                    ask(f"{service.url}/predict", [good, good])
-                    ask(f"{service.url}/predict", {})
-                yield f"http://{address}"
+                with load(service.url, good):
+                    yield f"http://{address}"
             finally:
                 prometheus.kill()
+
+
+@contextmanager
+def load(url: str, good: dict[str, Any]) -> Iterator[None]:
+    """Requests all the while: a rate over a minute is of the last one, however slow the machine is."""
+    stop = threading.Event()
+
+    def keep_asking() -> None:
+        while not stop.wait(0.1):
+            for body in (good, [good, good], {}):
+                ask(f"{url}/predict", body)
+
+    thread = threading.Thread(target=keep_asking)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def query(url: str, expression: str) -> list[dict[str, Any]]:
@@ -74,7 +89,7 @@ def test_each_panel_shows_data(scraped: str, expression: str) -> None:
     def numbers() -> bool:
         return any(result["value"][1] != "NaN" for result in query(scraped, expression))
 
-    wait_until(numbers)
+    wait_until(numbers, seconds=30)
 
 
 def test_alerts_are_evaluated_and_name_metrics_that_exist(scraped: str) -> None:

@@ -32,10 +32,14 @@ def api(exported: Path) -> App:
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
-@pytest.mark.parametrize("token", ["", "secret"], ids=["open", "guarded"])
-def test_schemathesis_finds_nothing(exported: Path, token: str, mode: GenerationMode) -> None:
+@pytest.mark.parametrize(
+    ("token", "unknown_fields"),
+    [("", "refuse"), ("secret", "refuse"), ("", "warn")],
+    ids=["open", "guarded", "tolerant"],
+)
+def test_schemathesis_finds_nothing(exported: Path, token: str, unknown_fields: Any, mode: GenerationMode) -> None:
     """Each operation with data that the document allows, and with data that it forbids."""
-    app = App(exported, About(), Limits(max_rows=5, max_bytes=20_000), Tokens(token))
+    app = App(exported, About(), Limits(5, 20_000, unknown_fields), Tokens(token))
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     asked = 0
     for result in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations():

@@ -1,9 +1,10 @@
-"""Loading: a model that is incomplete, altered or made for other code is refused in words."""
+"""Loading: a model that is incomplete, altered or made for other code is refused with the cause."""
 
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -38,7 +39,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_model_is_refused_in_words(exported: Path, tmp_path: Path, name: str) -> None:
+def test_a_broken_model_is_refused_with_the_cause(exported: Path, tmp_path: Path, name: str) -> None:
     spoil, words = BROKEN[name]
     folder = shutil.copytree(exported, tmp_path / "export")
     spoil(folder)
@@ -49,7 +50,7 @@ def test_a_broken_model_is_refused_in_words(exported: Path, tmp_path: Path, name
 def test_rows_are_encoded_in_the_order_of_the_columns(exported: Path, good: dict) -> None:
     manifest = runtime.read_manifest(exported)
     request = msgspec.convert(good, export.Request)
-    values = dict(zip(FEATURES, row(request), strict=True))
+    values: dict[str, Any] = dict(zip(FEATURES, row(request), strict=True))
     encoded = runtime.encoder(manifest)([row(request), tuple(None for _ in FEATURES)])
     for place, name in enumerate(manifest.columns):
         codes = manifest.categories.get(name)

@@ -1,9 +1,8 @@
 """What the unit tests share: a small part of the real tables, a model fitted to it, an empty folder to work in."""
 
-import os
+import contextlib
 import shutil
 from pathlib import Path
-from typing import Any
 
 import made
 import pandas as pd
@@ -116,24 +115,21 @@ def finished(little: Path, settings: Params, tmp_path_factory: pytest.TempPathFa
 
     def make(place: Path) -> None:
         shutil.copytree(little, place / "data", ignore=shutil.ignore_patterns(f"{MONTHS[2]}*"))
-        shutil.copy(made.ROOT / "params.yaml", place)
+        for name in ("params.yaml", "Dockerfile", "requirements/serve.txt", "requirements/sklearn.txt"):
+            files.write(place / name, (made.ROOT / name).read_bytes())
         (place / "data.dvc").write_text("outs:\n- md5: 11111111111111111111111111111111.dir\n  path: data\n")
         outs = "\n".join(
             f"  {name}:\n    outs:\n    - path: artifacts/{name}\n      md5: {number}{'0' * 31}.dir"
             for number, name in enumerate(("prepare", "train", "export", "evaluate"))
         )
         (place / "dvc.lock").write_text(f"schema: '2.0'\nstages:\n{outs}\n")
-        before = Path.cwd()
-        os.chdir(place)
-        try:
+        with contextlib.chdir(place):
             for stage in (validate, prepare, train, export, evaluate):
                 stage.run(settings)
             nothing = {"against": None, "commit": None, "reason": "there is no commit yet", "comparison": None}
             files.write_json(workspace.COMPARISON, nothing)
             gate.run(settings)
             report.run()
-        finally:
-            os.chdir(before)
 
     return once(tmp_path_factory, "finished", make)
 
@@ -153,12 +149,8 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database of an empty registry, which takes MLflow seconds to make."""
 
     def make(place: Path) -> None:
-        before = Path.cwd()
-        os.chdir(place)
-        try:
-            registry.connect()
-        finally:
-            os.chdir(before)
+        with contextlib.chdir(place):
+            registry.versions()
 
     return once(tmp_path_factory, "registry", make) / workspace.REGISTRY_DATABASE
 
@@ -168,12 +160,6 @@ def empty_registry(folder: Path, fresh: Path) -> None:
     """The store of the current folder has a registry without versions."""
     workspace.REGISTRY_DATABASE.parent.mkdir(parents=True)
     shutil.copy(fresh, workspace.REGISTRY_DATABASE)
-
-
-@pytest.fixture
-def client(empty_registry: None) -> Any:
-    """That registry, as everybody connects to it."""
-    return registry.connect()
 
 
 @pytest.fixture

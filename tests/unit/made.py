@@ -5,15 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec import Struct
 from msgspec.structs import replace
 
 from delivery.core import files, workspace
 from delivery.core.params import Params
 from delivery.pipeline import export
 from delivery.registry import registry
+from delivery.registry.version import Lineage
 from delivery.stats.predictions import PREDICTION, values
 from delivery.stats.verdicts import CalibrationGaps, Comparison, MetricRow, Outcome, SegmentRow
 from problem import BLOCK, CLASSES, FEATURES, KEY, LABEL, PERIOD, PRIMARY, SEGMENTS, predict
@@ -117,11 +120,13 @@ def model_files(name: str) -> Path:
     return Path("models") / name
 
 
-def version(client: Any, name: str, **tags: str) -> str:
-    """Registers `model_files`; returns the version's number."""
+def version(name: str, **tags: str) -> str:
+    """Register `model_files` with these tags; return the version's number."""
     folder = model_files(name)
-    tags = {registry.DIGEST: files.digest(folder / "export"), "git.commit": "abc"} | tags
-    return registry.add(client, folder, tags, {"auc": 0.75})[0]
+    lineage = Lineage(digest=files.digest(folder / "export"), commit="abc")
+    number, _ = registry.add(folder, lineage, {"auc": 0.75})
+    registry.tag(number, tags)
+    return number
 
 
 def git(*words: str, cwd: Path | str = ".") -> str:
@@ -133,3 +138,32 @@ def commit(message: str = "Work", cwd: Path | str = ".") -> str:
     git("add", "--all", cwd=cwd)
     git("commit", "--quiet", "--allow-empty", "--message", message, cwd=cwd)
     return git("rev-parse", "HEAD", cwd=cwd)
+
+
+def branch(name: str, files: dict[str, str], start: str = "main") -> str:
+    """Commit these files on top of `start` as a branch, and return the commit."""
+    git("checkout", "--quiet", "-B", name, start)
+    for path, text in files.items():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text)
+        git("add", "--force", path)
+    git("commit", "--quiet", "--message", name)
+    return git("rev-parse", "HEAD")
+
+
+def remote(folder: Path) -> Path:
+    """Push the current folder's repository to a bare one in `folder`, its remote from now on; the bare one's path."""
+    bare = folder / "origin.git"
+    git("init", "--quiet", "--bare", "--initial-branch", "main", str(bare))
+    git("remote", "add", "origin", str(bare))
+    git("push", "--quiet", "origin", "main")
+    return bare
+
+
+def accepts(request: type[Struct], row: Any) -> bool:
+    """Whether the service's decoder takes a row."""
+    try:
+        msgspec.json.decode(msgspec.json.encode(row), type=request)
+    except msgspec.ValidationError:
+        return False
+    return True

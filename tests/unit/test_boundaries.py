@@ -1,12 +1,16 @@
 """Who may import whom: what a team replaces, what it keeps, and what the image needs."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import made
 import pytest
+from msgspec.structs import fields
+
+from delivery.registry.version import Lineage
 
 SOURCE = made.ROOT / "src"
 DELIVERY = sorted((SOURCE / "delivery").rglob("*.py"))
@@ -41,7 +45,25 @@ def test_the_machinery_knows_the_problem_by_its_front_door_only(path: Path) -> N
 @pytest.mark.parametrize("path", DELIVERY, ids=name)
 def test_one_module_knows_mlflow(path: Path) -> None:
     knows = any(module.split(".")[0] == "mlflow" for module in imported(path))
-    assert knows == (name(path) == "delivery/registry/registry.py")
+    assert knows == (name(path) == "delivery/registry/client.py")
+
+
+@pytest.mark.parametrize("path", DELIVERY, ids=name)
+def test_one_module_names_the_types_of_mlflow(path: Path) -> None:
+    """Imported or not: an object of MLflow that another module handles is named by an annotation of it."""
+    names = re.findall(r"\b(?:MlflowClient|ModelVersion|MlflowException)\b", path.read_text())
+    assert bool(names) == (name(path) == "delivery/registry/client.py")
+
+
+KEYS = {field.encode_name for field in fields(Lineage) if "." in field.encode_name}
+SUFFIXES = (".event.", ".since", ".rolled_back", "files.pruned", "migrated.gap")
+
+
+@pytest.mark.parametrize("path", DELIVERY, ids=name)
+def test_one_module_writes_the_keys_of_a_versions_tags(path: Path) -> None:
+    texts = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+    written = {text for text in texts if isinstance(text, str) and (text in KEYS or text.endswith(SUFFIXES))}
+    assert written == (KEYS | set(SUFFIXES) if name(path) == "delivery/registry/version.py" else set())
 
 
 @pytest.mark.parametrize("path", DELIVERY, ids=name)
@@ -117,6 +139,16 @@ def test_what_must_start_quickly_loads_nothing_heavy(modules: list[str]) -> None
     code = f"import sys, problem, {', '.join(modules)}; print(*[m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
+
+
+def test_the_service_imports_nothing_that_the_image_leaves_out() -> None:
+    """The image is only built where a Docker engine is."""
+    (folders,) = re.findall(r"rm -rf ((?:numpy/\w+ ?)+)", (made.ROOT / "Dockerfile").read_text())
+    hidden = {name.replace("/", "."): None for name in folders.split()}
+    assert hidden
+    code = f"import sys; sys.modules.update({hidden}); import {', '.join(SERVICE)}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_importing_does_nothing(tmp_path: Path) -> None:

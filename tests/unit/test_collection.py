@@ -33,6 +33,7 @@ def collect(hider: Path, hidden: set[str], *words: str | Path) -> subprocess.Com
     """Collect tests where these packages are hidden."""
     (hider / "hide.py").write_text(HIDE)
     command = [warm.environment() / "bin" / "python", "-m", "pytest", "--collect-only", "-q", "-p", "hide"]
+    command += ["-W", "ignore:Module already imported so cannot be rewritten"]  # by the warm Python, before pytest
     paths = [str(hider), *filter(None, [os.environ.get("PYTHONPATH")])]
     variables = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "HIDDEN": " ".join(hidden)}
     return subprocess.run(

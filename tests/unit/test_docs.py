@@ -10,9 +10,16 @@ import made
 import pytest
 
 from delivery.__main__ import parser
+from delivery.core import programs
 
 DOCS = made.ROOT / "docs"
 SITE = sorted(DOCS.rglob("*.md"))
+SOURCES = [
+    made.ROOT / path
+    for path in programs.run(["git", "ls-files"], cwd=made.ROOT).stdout.split()
+    if Path(path).suffix in (".py", ".yml", ".yaml", ".toml", ".sh", "") and not path.startswith("requirements/")
+]
+FAKES = {"docs/a.md", "docs/a/b.md", "docs/page.md"}  # pages of a test's own repository
 PAGES = [*made.ROOT.glob("*.md"), *SITE, *made.ROOT.glob("tests/**/README.md")]
 
 
@@ -34,12 +41,32 @@ def listed(menu: list[dict[str, Any]]) -> Iterator[str]:
             yield from listed(value) if isinstance(value, list) else [value]
 
 
+def test_pages_that_code_and_workflows_name_exist() -> None:
+    named = {(path, page) for path in SOURCES for page in re.findall(r"\bdocs/[\w./-]+\.md\b", path.read_text())}
+    assert len(named) > 20
+    assert not [(path.name, page) for path, page in named if page not in FAKES and not (made.ROOT / page).exists()]
+
+
+def test_verbs_that_pages_code_and_workflows_name_exist() -> None:
+    """In a code span, or at the start of a command."""
+    command = re.compile(
+        r"(?:`|^\s*(?:run: |- run: |\$ |@\$\(BIN\)/)?)delivery ([a-z]+)\b(?! [a-z]+ [a-z]+ [a-z]+)", re.MULTILINE
+    )
+    named = {(path, verb) for path in [*PAGES, *SOURCES] for verb in command.findall(path.read_text())}
+    assert len(named) > 50
+    assert not [(path.name, verb) for path, verb in named if verb not in verbs()]
+
+
+def verbs() -> list[str]:
+    (choices,) = (action.choices for action in parser([])._actions if action.dest == "verb")
+    return [str(choice) for choice in choices or ()]
+
+
 def test_the_reference_lists_every_verb() -> None:
-    verbs = next(action.choices for action in parser([])._actions if action.dest == "verb")
-    assert verbs
+    assert verbs()
     page = (DOCS / "reference" / "verbs.md").read_text()
     stages = page.partition("`delivery validate`")[2].partition("\n")[0]
-    assert not [verb for verb in verbs if f"`delivery {verb}" not in page and f"`{verb}`" not in stages]
+    assert not [verb for verb in verbs() if f"`delivery {verb}" not in page and f"`{verb}`" not in stages]
 
 
 def test_every_decision_has_a_date() -> None:

@@ -64,7 +64,7 @@ def test_an_example_needs_no_key_and_the_least_rights(path: Path) -> None:
         ("id-token: write #", "id-token: read #", "its rights are others"),
         ("permissions: {}", "permissions: write-all", "its rights are others"),
         ("e6de054238d6b7531b4efff3b6587d9aade6a06c", "v6", "the login is not pinned"),
-        ("runs-on: ubuntu-latest", "runs_on: ubuntu-latest", "actionlint: "),
+        ("runs-on: ubuntu-24.04", "runs_on: ubuntu-24.04", "actionlint: "),
         ("requirements: scale", "requirements: pipeline", "the set with the cloud's library"),
         ("      - run: dvc pull\n", "", "it logs in before the checkout"),
         (

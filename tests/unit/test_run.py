@@ -44,13 +44,16 @@ def test_metrics_in_one_line(project: Path) -> None:
 
 
 def test_a_pipeline_that_stops_is_one_line(folder: Path) -> None:
-    with pytest.raises(Failure, match="`dvc repro` stopped; mend what the line above says and run it again"):
+    with pytest.raises(Failure, match="`dvc repro` stopped; fix what the line above says and run it again"):
         run.streamed("repro")
 
 
 @pytest.mark.parametrize(
     ("said", "expected"),
-    [(f"{run.UP_TO_DATE}\n", "nothing had to be recomputed"), ("Running stage", "reproduced; dvc.lock says what of")],
+    [
+        (f"{run.UP_TO_DATE}\n", "nothing had to be recomputed"),
+        ("Running stage", "reproduced; see dvc.lock for its inputs"),
+    ],
 )
 def test_whether_something_was_recomputed_is_said(said: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "streamed", lambda *_: said)

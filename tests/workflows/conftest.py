@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import edits
 import pytest
 import warm
 from filelock import FileLock
 
 pytest.register_assert_rewrite("harness")
 
+import edits  # noqa: E402
 from harness import template  # noqa: E402
 from harness.runner import HERE, Machine  # noqa: E402
 from harness.world import World, world  # noqa: E402
@@ -37,16 +37,16 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], obje
 
 
 @pytest.fixture(scope="session")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+def machine(tmp_path_factory: pytest.TempPathFactory, libraries: Path) -> Machine:
     """What a runner has: nothing of this machine's environment but the programs."""
     path = [HERE / "bin", "/usr/local/bin", "/usr/bin", "/bin"]
     variables = {
         "PATH": os.pathsep.join(map(str, path)), "PYTHONPATH": "src", "MPLCONFIGDIR": str(tmp_path_factory.mktemp("mpl")),
         "GIT_PAGER": "cat", "GIT_CONFIG_NOSYSTEM": "1", "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "UV_CACHE_DIR": os.environ["UV_CACHE_DIR"],
     }  # fmt: skip
     cml = Path(REAL_CML) if REAL_CML else HERE / "cml"
-    return Machine(warm.environment(), cml, tmp_path_factory.mktemp("runs"), variables)
+    return Machine(warm.environment(), cml, tmp_path_factory.mktemp("runs"), variables, libraries)
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +82,7 @@ def second_origin(tmp_path_factory, settled_origin: Path, machine: Machine, cert
     def make(folder: Path) -> None:
         shutil.copytree(settled_origin.parent / "hub" / "registry", folder / "hub" / "registry")
         with world(folder / "hub", settled_origin, machine, certificate) as there:
-            there.router.disabled = ("ci.yml", "doctor.yml", "report.yml", "comment.yml")
+            there.router.disabled = ("ci.yml", "doctor.yml", "comment.yml", "refresh.yml")
             there.pushed_reproduced(there.clone(), edits.params(l2_regularization=0.1))
             there.settle()
             template.packed(there.repo.path, folder / "origin.git")
@@ -110,6 +110,7 @@ def settle(folder: Path, origin: Path, machine: Machine, certificate: Path | Non
         assert {run.workflow: run.conclusion for run in runs} == {
             "promote": "success",
             "doctor": "success",
+            "refresh": "skipped",
             "tag": "skipped",
         }
         (folder / "runs.json").write_text(json.dumps({run.workflow: run.summary for run in runs}))
@@ -175,11 +176,13 @@ def pytest_runtest_makereport(item, call):
     made = World.newest
     if report.failed and made:
         for run in made.router.runs:
-            report.sections.append((f"run {run.id}: {run.workflow} on {run.event}: {run.jobs}", told(run.log)))
+            report.sections.append(
+                (f"run {run.id}: {run.workflow} on {run.event}: {run.jobs}", told(run.failed or run.log))
+            )
 
 
 def told(log: str) -> str:
-    """The end of a run's log without what act says of itself."""
+    """The end of a log without what act says of itself."""
     dull = ("LocalRepositoryCache", "  ✅", "⭐ Run Pre", "⭐ Run Post", "⭐ Run Complete", "  ⚙  ::set-output")
     return "\n".join(
         [line for line in log.splitlines() if not line.strip(" ").startswith(tuple(d.strip() for d in dull))][-60:]

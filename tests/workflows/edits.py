@@ -1,6 +1,7 @@
 """Edits that people make in the scenarios, each a function of the clone."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from harness.template import numbered
@@ -29,6 +30,14 @@ def replaced(path: str, old: str, new: str) -> Edit:
     return edit
 
 
+def appended(path: str, text: str) -> Edit:
+    def edit(folder: Path) -> None:
+        with (folder / path).open("a") as file:
+            file.write(text)
+
+    return edit
+
+
 def written(path: str, text: str) -> Edit:
     def edit(folder: Path) -> None:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -45,9 +54,18 @@ def both(*edits: Edit) -> Edit:
     return edit
 
 
+def excepted(vulnerability: str, days: int) -> Edit:
+    """A vulnerability may be delivered for some days."""
+    until = datetime.now(UTC).date() + timedelta(days=days)
+    entry = f'[[exception]]\nid = "{vulnerability}"\nuntil = {until}\nreason = "never called"\n'
+    return written(".github/vulnerabilities.toml", entry)
+
+
 BETTER = params(learning_rate=0.05)
 WORSE = params(learning_rate=1.0, max_iter=150)
 SAME = params(min_samples_leaf=11)
+OTHER_IMAGE = written("Dockerfile", "FROM scratch\nSTOPSIGNAL SIGINT\n")  # the same model in another release
+FEWER_ROWS = appended("params.yaml", "\nserve:\n  max_rows: 100\n")
 BROKEN_SCHEMA = replaced("src/problem/schema.py", 'Literal["EWR", "JFK", "LGA"]', 'Literal["EWR", "JFK"]')
 # April with other delays, so that a model that has seen three months of it would be better.
 SHIFTED_SOURCE = replaced(

@@ -88,18 +88,24 @@ def test_its_push_is_delivered_by_the_shared_workflow(thin: World):
 
 
 def test_its_pull_request_gets_results_comment_and_checks(thin: World):
-    number = thin.propose("slower", edits.BETTER)
+    code = edits.appended("src/problem/model.py", "\n# Slower.\n")
+    number = thin.propose("slower", edits.both(edits.BETTER, code))
     first = thin.head(number)
     thin.settle()
     assert thin.head(number) != first
     changed = git(thin.repo.path, "diff", "--name-only", "main", "slower").splitlines()
-    assert set(changed) == {"params.yaml", "dvc.lock", "reports/metrics.json"}
+    assert set(changed) == {"params.yaml", "src/problem/model.py", "dvc.lock", "reports/metrics.json"}
     assert "learning_rate: 0.05" in thin.repo.file("slower", "dvc.lock")
     (comment,) = thin.comments(number)
     assert "safe to merge" in comment
     ci = run(thin, "ci")
-    assert ci.jobs["ci / required"] == "success"
-    assert "**✅ problem**: 1 tests, 0 failed" in ci.summary
+    assert (ci.jobs["ci / report"], ci.jobs["ci / image"], ci.jobs["ci / required"]) == (
+        "success",
+        "success",
+        "skipped",
+    )
+    for suite in ("problem", "convergence", "artifacts"):
+        assert f"**✅ {suite}**: 1 tests, 0 failed" in ci.summary
     assert thin.mergeable(number)
 
 
@@ -129,7 +135,7 @@ def test_a_change_of_one_model_is_reported_and_delivered_for_this_one_only(sever
     number = several.propose("tuned", edits.replaced("models/digits/params.yaml", "_rate: 0.10", "_rate: 0.12"))
     first = several.head(number)
     several.settle()
-    assert "1 of 2 models concerned: `models/digits`" in run(several, "report").summary
+    assert "1 of 2 models concerned: `models/digits`" in run(several, "ci").summary
     assert several.checks(first)["required"] != "success"  # its results were missing; act then leaves out what follows
     changed = git(several.repo.path, "diff", "--name-only", first, "tuned").splitlines()
     assert {path.rpartition("/")[0] for path in changed} == {"models/digits", "models/digits/reports"}

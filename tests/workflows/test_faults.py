@@ -15,10 +15,10 @@ pytestmark = pytest.mark.xdist_group("faults")  # one report is enough for all o
 def reported(tmp_path_factory, settled_origin, machine, certificate):
     """A pull request whose report is done and whose comment is still to come."""
     with world(tmp_path_factory.mktemp("faults") / "hub", settled_origin, machine, certificate) as made:
-        made.router.disabled = ("ci.yml", "comment.yml")
-        made.number = made.propose("words", edits.written("NOTES.md", "words"), login="grace", fork=True)
+        made.router.disabled = ("comment.yml",)
+        made.number = made.propose("words", edits.appended("params.yaml", "# words\n"), login="grace", fork=True)
         made.settle()
-        made.router.disabled = ("ci.yml",)
+        made.router.disabled = ()
         yield made
 
 
@@ -35,7 +35,7 @@ def proposed(reported):
 def comment_again(world: World):
     """The button; the events of the report itself are not looked at."""
     world.hub.events.clear()
-    return world.router.dispatch(world.repo, "comment.yml", run=str(run(world, "report").id))[0]
+    return world.router.dispatch(world.repo, "comment.yml", run=str(run(world, "ci").id))[0]
 
 
 def test_errors_and_rate_limits_are_waited_out(proposed):
@@ -93,7 +93,7 @@ def test_a_long_conversation_keeps_one_report(proposed):
 
 
 def test_a_failed_comment_leaves_the_report_in_summary_and_artifact(proposed):
-    report = run(proposed, "report")
+    report = run(proposed, "ci")
     assert "safe to merge" in report.summary
     assert (proposed.hub.folder / "artifacts" / str(report.id) / "review" / "page.md").exists()
 

@@ -1,18 +1,21 @@
 """A pull request from somebody who means harm: their workflow file, their artifact, their names. Ours stays ours."""
 
 import subprocess
+from functools import partial
 
 import edits
+from harness import template
+from harness.gitserver import git
 from harness.world import World, run
 
-# What the fork's own report.yml does in place of ours: writes any artifact it likes.
-FORGED = """name: report
+# What the fork's own ci.yml does in place of ours: writes any artifact it likes.
+FORGED = """name: ci
 on: pull_request
 permissions: {contents: write, pull-requests: write}
 jobs:
   report:
     name: report
-    runs-on: ubuntu-latest
+    runs-on: ubuntu-24.04
     timeout-minutes: 5
     steps:
       - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
@@ -36,11 +39,15 @@ flowchart TD
   a["<img src=x>"] --> b
 ```
 ![](https://cml.dev/watermark.png#abc "CML watermark report")
+> ```mermaid
+> flowchart TD
+$\href{https://evil.example}{click}$ and $`\href{https://evil.example}{click}`$
 <details>
 """
 # What of it GitHub would act on.
 LIVE = ("@ada", "@acme", "![](https://evil", "![x][y]", '<img src="https://evil', "<a ", "<script", "<!--", "https://evil",
-        "](https://evil", "www.evil", "&#64;", "&commat;", "#1,", "repo#2", "GH-3", "```mermaid\nflowchart TD\n  a")  # fmt: skip
+        "](https://evil", "www.evil", "&#64;", "&commat;", "#1,", "repo#2", "GH-3",
+        "```mermaid\nflowchart TD\n  a", "> ```", "$")  # fmt: skip
 # A document of the right form with that text in every place that takes one; its images are real, hostile and absent.
 FORGE = """
 import json, os, pathlib, struct, subprocess, zlib
@@ -74,6 +81,10 @@ def chunk(kind, data):
 def png(side, pixels):
     parts = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)), chunk(b"tEXt", b"Comment\\0<script>evil</script>")
     return b"\\x89PNG\\r\\n\\x1a\\n" + b"".join(parts) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+for number in range({folders}):
+    other = pathlib.Path(f"forged/review-x{number}"); other.mkdir()
+    (other / "review.json").write_text(json.dumps(dict(whole, suffix=f"-x{number}", **{claim})))
+    pathlib.Path("forged/review.json").unlink(missing_ok=True)
 (folder / "ok.png").write_bytes(png(9, (b"\\0" + b"abc" * 9) * 9))
 (folder / "bomb.png").write_bytes(png(50_000, bytes(99_999)))
 (folder / "$(touch pwned).png").write_bytes(b"x")
@@ -82,23 +93,29 @@ def png(side, pixels):
 """
 
 
-def forged(claim: str, rows: int = 1, padding: int = 0) -> edits.Edit:
-    values = {"{claim}": claim, "{text!r}": repr(TEXT), "{rows}": str(rows), "{padding}": str(padding)}
+def forged(claim: str, rows: int = 1, padding: int = 0, folders: int = 0) -> edits.Edit:
+    values = {
+        "{claim}": claim,
+        "{text!r}": repr(TEXT),
+        "{rows}": str(rows),
+        "{padding}": str(padding),
+        "{folders}": str(folders),
+    }
     script = FORGE
     for name, value in values.items():
         script = script.replace(name, value)
     return edits.both(
-        edits.written(".github/workflows/report.yml", FORGED),
+        edits.written(".github/workflows/ci.yml", FORGED),
         edits.written("forge.py", script),
         edits.written("$(touch pwned)`id`.md", "a file name"),
     )
 
 
-def hostile(settled: World, claim: str, rows: int = 1, padding: int = 0) -> int:
-    settled.router.disabled = ("ci.yml",)
+def hostile(settled: World, claim: str, rows: int = 1, padding: int = 0, folders: int = 0) -> int:
+    settled.router.disabled = ()
     title = '"; touch pwned; echo "$(id)` ${{ secrets.GITHUB_TOKEN }} @ada'
     branch = "x$(touch${IFS}pwned)`id`"
-    return settled.propose(branch, forged(claim, rows, padding), title=title, login="mallory", fork=True)
+    return settled.propose(branch, forged(claim, rows, padding, folders), title=title, login="mallory", fork=True)
 
 
 def test_a_report_for_another_pull_request_is_not_posted(settled):
@@ -143,12 +160,24 @@ def test_a_long_report_is_cut(settled):
     assert not [live for live in LIVE if live in comment]
 
 
+def test_one_artifact_with_many_reports_gets_one_comment(settled):
+    claim = '{"number": int(os.environ["GITHUB_REF"].split("/")[2]), "sha": head}'
+    number = hostile(settled, claim, folders=25)
+    settled.settle()
+    (comment,) = settled.comments(number)
+    assert comment.startswith("Report of x0 on ")
+    assert "24 more reports, of models that this repository does not have" in run(settled, "comment").summary
+
+
 def test_a_hostile_report_becomes_harmless_text(settled):
     before = settled.repo.sha("main")
     claim = '{"number": int(os.environ["GITHUB_REF"].split("/")[2]), "sha": head}'
     number = hostile(settled, claim)
+    mark = '![](https://cml.dev/watermark.png#abc "CML watermark report")'  # as if the comment were the report's
+    settled.repo.comments[1] = {"id": 1, "number": number, "body": mark, "edits": 0, "user": {"login": "mallory"}}
     settled.settle()
-    (comment,) = settled.comments(number)
+    planted, comment = settled.comments(number)
+    assert planted == mark
     assert "longer than a comment may be" not in comment
     for live in LIVE:
         assert live not in comment, live
@@ -186,14 +215,37 @@ def call(path, body):
 print(call("/issues/1/comments", {"body": "hi"}), call("/actions/workflows/promote.yml/dispatches", {"ref": "main"}))
 os.system('git -c http.extraheader="Authorization: bearer $GITHUB_TOKEN" push origin HEAD:refs/heads/main')
 """
-    settled.router.disabled = ("ci.yml", "comment.yml")
+    settled.router.disabled = ("comment.yml",)
     before, comments = settled.repo.sha("main"), dict(settled.repo.comments)
-    edit = edits.both(edits.written(".github/workflows/report.yml", FORGED), edits.written("forge.py", script))
+    edit = edits.both(edits.written(".github/workflows/ci.yml", FORGED), edits.written("forge.py", script))
     settled.propose("steal", edit, login="mallory", fork=True)
     settled.settle()
-    assert "403 403" in run(settled, "report").log
+    assert "403 403" in run(settled, "ci").log
     assert settled.repo.sha("main") == before
     assert settled.repo.comments == comments
+
+
+def test_the_job_that_pushes_results_runs_no_code_of_the_pull_request(settled):
+    """A colleague's branch, so it gets its results. Its code and Makefile run in the job that may only read."""
+    verb = edits.replaced(
+        "src/delivery/ci/results.py",
+        "    commit = push(options.folder, options.branch, options.of)\n",
+        '    print("code of the pull request in push")\n    commit = push(options.folder, options.branch, options.of)\n',
+    )
+    makefile = edits.replaced(
+        "Makefile", "setup:\n", 'setup:\n\t@echo "Makefile of the pull request in $$GITHUB_JOB"\n'
+    )
+    settled.router.disabled = ("comment.yml",)
+    number = settled.propose("own-code", edits.both(edits.BETTER, verb, makefile))
+    first = settled.head(number)
+    settled.settle()
+    report = next(each for each in settled.router.runs if each.event == "pull_request")
+    assert report.jobs["ci / push"] == "success"
+    assert settled.head(number) != first
+    assert "learning_rate: 0.05" in settled.repo.file("own-code", "dvc.lock")
+    assert "Makefile of the pull request in report" in report.log
+    assert "Makefile of the pull request in push" not in report.log
+    assert "code of the pull request in push" not in report.log
 
 
 def _plain(settled: World):
@@ -203,3 +255,52 @@ def _plain(settled: World):
     edits.written("NOTES.md", "words")(folder)
     settled.push(folder, "Words", "words")
     return {"head": "words", "base": "main", "title": "Words"}, Token("ada", settled.repo.name, "person")
+
+
+def forge(there: World, folder) -> None:
+    """Predictions that know the labels, and metrics to match, which DVC takes for those of the stage `evaluate`."""
+    program = there.router.machine.venv / "bin" / "python"
+    template.python(program, folder, "-m", "delivery", "store", "pull")
+    template.python(program, folder, "-m", "delivery", "reproduce")
+    made_up = """
+import json, pandas as pd
+from delivery.core import workspace
+from problem import LABEL
+rows = pd.read_parquet(workspace.PREDICTIONS)
+rows.assign(prediction=rows[LABEL].clip(0.001, 0.999)).to_parquet(workspace.PREDICTIONS, index=False)
+metrics = json.loads(workspace.METRICS.read_text())
+metrics["metrics"]["auc"] |= {"value": 1.0, "low": 1.0, "high": 1.0}
+workspace.METRICS.write_text(json.dumps(metrics))
+"""
+    template.python(program, folder, "-c", made_up)
+    template.python(program, folder, "-m", "dvc", "commit", "--quiet", "--force", "evaluate")
+    template.python(program, folder, "-m", "dvc", "push", "--quiet")
+    template.python(program, folder, "-m", "delivery", "store", "push")
+
+
+def test_results_that_somebody_made_up_are_found_in_the_report_and_before_a_delivery(settled):
+    settled.router.disabled = ()
+    number = settled.propose("better", partial(forge, settled))
+    forged = settled.head(number)
+    settled.settle()
+
+    first, *_ = [each for each in settled.router.runs if each.workflow == "ci"]
+    assert (
+        "Made again from its inputs, `evaluate` gives other results than dvc.lock of this commit names" in first.summary
+    )
+    assert settled.checks(forged)["ci / report"] == "failure"
+    assert settled.repo.file("better", "dvc.lock") == settled.repo.file("main", "dvc.lock"), "the right results"
+    assert settled.checks(settled.head(number))["ci / report"] == "success"
+    assert "Better by" not in settled.comments(number)[0]
+
+    before = settled.aliases()
+    folder = settled.clone()
+    git(folder, "reset", "--quiet", "--hard", forged)
+    edits.OTHER_IMAGE(folder)  # else nothing would be delivered
+    settled.push(folder, "Past all reviews")
+    settled.router.disabled = ("ci.yml",)
+    settled.settle()
+    promote = run(settled, "promote")
+    assert promote.conclusion == "failure"
+    assert "evaluate, made again from its inputs, gives other results than dvc.lock names" in promote.failed
+    assert settled.aliases() == before

@@ -12,6 +12,7 @@ from sample import ROOT
 from delivery.core import params
 from delivery.core.errors import Failure
 from delivery.search.propose import propose
+from delivery.search.verdict import SearchResult, TrialRow
 
 ADA = Token("ada", "acme/demo", "person")
 
@@ -42,14 +43,20 @@ def laptop(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def found(**best) -> dict:
-    """What a search says of a winner."""
-    row = {"loss": 0.5, "seconds": 1.0}
-    trials = [{"settings": {}, "gain": 0.0} | row, {"settings": best, "gain": 0.01} | row]
-    return {
-        "rows": 1000, "blocks": 30, "confidence": 0.95, "trials": trials, "failed": [], "folds": ["2013-04"],
-        "best": best, "gain": 0.01, "low": 0.002, "better": True,
-    }  # fmt: skip
+def found(**best) -> SearchResult:
+    """Return the result of a search whose winner has these settings."""
+    return SearchResult(
+        rows=1000,
+        blocks=30,
+        confidence=0.95,
+        trials=(TrialRow({}, 0.5, 0.0, 1.0), TrialRow(best, 0.5, 0.01, 1.0)),
+        failed=(),
+        best=best,
+        gain=0.01,
+        low=0.002,
+        better=True,
+        folds=("2013-04",),
+    )
 
 
 def test_the_winner_is_one_pull_request_that_changes_params_alone(hub: Hub, laptop: Path):

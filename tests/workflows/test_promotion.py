@@ -1,15 +1,17 @@
 """From a push to main to staging: what is registered, what serves, and what a failure leaves as it was."""
 
 import json
+import re
 
 import edits
 import pytest
+from harness.gitserver import git
 from harness.world import World, run
 
 
 @pytest.fixture
 def only_promote(settled):
-    settled.router.disabled = ("ci.yml", "report.yml", "comment.yml", "doctor.yml")
+    settled.router.disabled = ("ci.yml", "comment.yml", "doctor.yml", "refresh.yml")
     return settled
 
 
@@ -20,7 +22,7 @@ def push(world: World, edit: edits.Edit, message: str, branch: str = "main") -> 
 
 
 def test_merging_delivers_what_was_reviewed(settled):
-    settled.router.disabled = ("ci.yml", "doctor.yml")
+    settled.router.disabled = ("doctor.yml", "refresh.yml")
     number = settled.propose("slower", edits.BETTER)
     settled.settle()
     for login, state in (("eve", "APPROVED"), ("bob", "APPROVED"), ("eve", "CHANGES_REQUESTED"), ("bob", "COMMENTED")):
@@ -41,8 +43,12 @@ def test_merging_delivers_what_was_reviewed(settled):
     assert "rehearsal" in promote.summary
     assert (tags["pull.request"], tags["approved.by"], tags["merged.by"]) == (str(number), "bob", "ada")
     name, card = list(settled.releases().items())[-1]
-    assert name == f"model-2-{tags['model.digest'][:8]}"
+    assert name == f"model-2-{tags['release.digest'][:12]}"
     assert settled.repo.sha(f"refs/tags/{name}") == commit
+    assert settled.records()[name] == {
+        "version": "2", "release": tags["release.digest"], "model": tags["model.digest"], "image": tags["image.digest"],
+        "attested": True,
+    }  # fmt: skip
     assert "- approved by: bob" in card
     assert name in promote.summary
 
@@ -64,10 +70,10 @@ def test_a_record_that_github_refuses_stops_no_delivery(only_promote):
 def test_a_fresh_repository_delivers_on_its_first_push_and_the_doctor_says_what_is_missing(settled, settled_origin):
     """The run itself is what `settled_origin` is made by, from a repository without a store."""
     summaries = json.loads((settled_origin.parent / "runs.json").read_text())
-    assert summaries.keys() == {"promote", "doctor", "tag"}
+    assert summaries.keys() == {"promote", "doctor", "refresh", "tag"}
     assert settled.aliases() == {"staging": settled.repo.sha("main")}
     assert any(path.startswith("dvc/files/md5/") for path in settled.stored())
-    assert "Nothing has to be mended" in summaries["doctor"]
+    assert "Nothing has to be fixed" in summaries["doctor"]
     assert "gh api repos/{owner}/{repo}/rulesets" in summaries["doctor"]
     assert "APP_CLIENT_ID" in summaries["doctor"]
 
@@ -75,10 +81,10 @@ def test_a_fresh_repository_delivers_on_its_first_push_and_the_doctor_says_what_
 @pytest.mark.parametrize(
     ("edit", "job", "says"),
     [
-        (edits.params(auc=0.99), "measure", "floor auc"),
+        (edits.both(edits.params(auc=0.99), edits.OTHER_IMAGE), "measure", "floor auc"),
         (edits.BETTER, "measure", "dvc.lock"),  # pushed past review, with a lock of another model
         (edits.BROKEN_CONTRACT, "apply", "breaks its contract"),
-        (edits.params(min_rps=1e9), "apply", "does not stand the load"),
+        (edits.both(edits.params(min_rps=1e9), edits.OTHER_IMAGE), "apply", "fails the load test"),
     ],
     ids=["gate", "lock", "contract", "load"],
 )
@@ -123,6 +129,81 @@ def test_two_at_once_lose_nothing_and_the_newer_stays(only_promote):
     assert newer in only_promote.versions()
     assert only_promote.aliases()["staging"] == newer
     assert older != newer
+
+
+def test_a_push_that_changes_nothing_delivered_ends_early_and_green(only_promote):
+    before, versions, images = only_promote.aliases(), only_promote.versions(), only_promote.images()
+    push(only_promote, edits.written("NOTES.md", "more words"), "Words")
+    only_promote.settle()
+    promote = run(only_promote, "promote")
+    assert promote.conclusion == "success"
+    assert promote.jobs["promote / measure"] == "success"
+    assert promote.jobs["promote / image"] == promote.jobs["promote / apply"] == "skipped"
+    assert "Nothing that is delivered has changed: version 1 is `staging`." in promote.summary
+    assert (only_promote.aliases(), only_promote.versions(), only_promote.images()) == (before, versions, images)
+
+
+def test_code_that_serves_is_delivered_with_the_same_model_and_without_vulnerabilities(only_promote):
+    before, aliases = only_promote.versions(), only_promote.aliases()
+    only_promote.knows_vulnerable("fastapi")
+    push(only_promote, edits.OTHER_IMAGE, "Another image")
+    only_promote.settle()
+    promote = run(only_promote, "promote")
+    assert (promote.jobs["promote / image"], promote.jobs["promote / apply"]) == ("failure", "skipped")
+    places = re.findall(r"(?m)^\| `GHSA-test` \| high \| `fastapi` [\d.]+ \| (.*) \| 99\.0 \|", promote.summary)
+    assert places == ["image", "requirements/"]  # the locks, and what promote has listed of the image
+    assert (only_promote.aliases(), only_promote.versions()) == (aliases, before)
+    assert not [
+        image for image in only_promote.images().values() if image["runs"] == promote.id and "attested" in image
+    ]
+    commit = push(only_promote, edits.excepted("GHSA-test", 30), "Until next month")
+    only_promote.settle()
+    promote = run(only_promote, "promote")
+    assert promote.conclusion == "success"
+    assert "Version 2 of commit" in promote.summary
+    assert "Changed since version 1: model unchanged; Dockerfile." in promote.summary
+    assert "The same predictions on the same" in promote.summary
+    assert "`GHSA-test` of `fastapi` is excepted until " in promote.summary
+    assert only_promote.aliases()["staging"] == commit
+    assert set(only_promote.versions()) == {*before, commit}
+    one, other = (only_promote.tags(name) for name in (*before, commit))
+    assert one["model.digest"] == other["model.digest"]
+    assert one["image.digest"] != other["image.digest"]
+
+
+def test_what_was_rolled_back_does_not_return_with_the_next_push(only_promote):
+    first = only_promote.aliases()["staging"]
+    folder = only_promote.clone()
+    second = only_promote.pushed_reproduced(folder, edits.BETTER)
+    only_promote.settle()
+    assert only_promote.aliases()["staging"] == second
+    only_promote.router.dispatch(only_promote.repo, "rollback.yml", environment="staging", reason="wrong scores")
+    assert only_promote.aliases()["staging"] == first
+    push(only_promote, edits.written("NOTES.md", "words"), "Words")
+    only_promote.settle()
+    promote = run(only_promote, "promote")
+    assert promote.conclusion == "success"
+    assert "`staging` keeps version 1: version 2 was rolled back there" in promote.summary
+    assert "wrong scores" in promote.summary
+    assert only_promote.aliases()["staging"] == first
+
+
+def test_after_a_revert_a_rerun_of_the_reverted_commit_changes_nothing(only_promote):
+    first = only_promote.aliases()["staging"]
+    folder = only_promote.clone()
+    second = only_promote.pushed_reproduced(folder, edits.BETTER)
+    older = [event for event in only_promote.hub.events if event.name == "push"]
+    only_promote.settle()
+    assert only_promote.aliases()["staging"] == second
+    git(folder, "revert", "--no-edit", second)
+    git(folder, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    only_promote.settle()
+    assert only_promote.aliases()["staging"] == first
+    assert [event.sha for event in older] == [second]
+    (rerun,) = only_promote.router.at_once(*older)
+    assert rerun.conclusion == "success"
+    assert "`staging` keeps version 1: " in rerun.summary
+    assert only_promote.aliases()["staging"] == first
 
 
 def test_running_everything_again_changes_nothing(only_promote):

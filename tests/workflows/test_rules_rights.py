@@ -10,14 +10,17 @@ from harness import callers
 # What each job may do: less breaks a scenario, more is refused here.
 RIGHTS = {
     ("batch.yml", "batch"): {"contents": "write"},
+    ("bump.yml", "bump"): {"contents": "write", "pull-requests": "write", "actions": "write"},
     ("_ci.yml", "image"): {"contents": "read"},
-    ("_ci.yml", "lint"): {"contents": "read"},
-    ("_ci.yml", "model"): {"contents": "read"},
+    ("_ci.yml", "check"): {"contents": "read"},
     ("_ci.yml", "required"): {},
     ("_ci.yml", "test"): {"contents": "read"},
     ("_comment.yml", "comment"): {"actions": "read", "contents": "write", "pull-requests": "write"},
     ("deploy.yml", "deploy"): {"contents": "write", "packages": "read", "attestations": "read", "deployments": "write"},
-    ("doctor.yml", "doctor"): {"contents": "read", "actions": "read"},
+    ("doctor.yml", "doctor"): {"contents": "read", "actions": "read", "issues": "write"},
+    ("command.yml", "command"): {"contents": "write", "pull-requests": "write", "actions": "write"},
+    ("compact.yml", "compact"): {"contents": "write", "pull-requests": "read"},
+    ("drill.yml", "drill"): {"contents": "write", "packages": "read", "issues": "write"},
     ("drift.yml", "drift"): {"contents": "write", "pull-requests": "write", "actions": "write"},
     ("pages.yml", "build"): {"contents": "read"},
     ("pages.yml", "publish"): {"pages": "write", "id-token": "write"},
@@ -29,31 +32,55 @@ RIGHTS = {
         "deployments": "write",
     },
     ("_promote.yml", "image"): {"contents": "read", "packages": "write", "id-token": "write", "attestations": "write"},
-    ("_promote.yml", "measure"): {"contents": "read"},
-    ("_report.yml", "runner"): {"contents": "read"},
-    ("_report.yml", "push"): {"contents": "write", "actions": "write"},
-    ("_report.yml", "report"): {"contents": "read"},
-    ("_report.yml", "comment"): {"contents": "read", "actions": "write"},
+    ("_promote.yml", "measure"): {"contents": "read", "pull-requests": "read"},
+    ("refresh.yml", "refresh"): {"contents": "write", "pull-requests": "write", "actions": "write"},
+    ("remake.yml", "due"): {"contents": "read"},
+    ("remake.yml", "remake"): {"contents": "read"},
+    ("rollback.yml", "unblock"): {"contents": "read", "actions": "write"},
+    ("_ci.yml", "runner"): {"contents": "read"},
+    ("_ci.yml", "push"): {"contents": "write", "actions": "write"},
+    ("_ci.yml", "report"): {"contents": "read"},
+    ("_ci.yml", "comment"): {"contents": "read", "actions": "write"},
     ("rollback.yml", "rollback"): {"contents": "write", "packages": "read", "deployments": "write"},
+    ("scan.yml", "scan"): {"contents": "read", "packages": "read", "issues": "write"},
     ("tag.yml", "tag"): {"contents": "write"},
 }
 ENVIRONMENTS = {
     ("deploy.yml", "deploy"): "${{ inputs.environment }}",
+    ("batch.yml", "batch"): "bot",
+    ("bump.yml", "bump"): "bot",
+    ("compact.yml", "compact"): "bot",
+    ("doctor.yml", "doctor"): "bot",
     ("drift.yml", "drift"): "bot",
+    ("drill.yml", "drill"): "bot",
     ("pages.yml", "publish"): "github-pages",
     ("_promote.yml", "apply"): "${{ needs.measure.outputs.environment }}",
-    ("_report.yml", "push"): "bot",
+    ("_ci.yml", "push"): "bot",
+    ("_promote.yml", "measure"): "bot",
     ("rollback.yml", "rollback"): "${{ inputs.environment }}",
 }
 # What may have to run on the host that it deploys to.
 LASTING = {("deploy.yml", "deploy"), ("_promote.yml", "apply"), ("rollback.yml", "rollback")}
 # What may run elsewhere than on GitHub's machines.
-RUNNERS = dict.fromkeys(LASTING, "${{ vars.DEPLOY_RUNNER || 'ubuntu-latest' }}") | {
+RUNNERS = dict.fromkeys(LASTING, "${{ vars.DEPLOY_RUNNER || 'ubuntu-24.04' }}") | {
+    ("drill.yml", "drill"): "${{ vars.DEPLOY_RUNNER || 'ubuntu-24.04' }}",
     (
-        "_report.yml",
+        "_ci.yml",
         "report",
-    ): """${{ fromJSON(needs.runner.result == 'success' && needs.runner.outputs.labels || '["ubuntu-latest"]') }}""",
+    ): """${{ fromJSON(needs.runner.result == 'success' && needs.runner.outputs.labels || '["ubuntu-24.04"]') }}""",
 }
+# What reads or writes the registry, each step by its verb; on a server it does so with the server's token.
+REGISTRY = {
+    ("batch.yml", "batch"): ["batch"],
+    ("deploy.yml", "deploy"): ["deploy", "status"],
+    ("doctor.yml", "doctor"): ["doctor"],
+    ("drift.yml", "drift"): ["drift"],
+    ("drill.yml", "drill"): ["drill"],
+    ("_promote.yml", "apply"): ["promote"],
+    ("_promote.yml", "measure"): ["promote"],
+    ("rollback.yml", "rollback"): ["rollback", "status"],
+}
+ADDRESS, TOKEN = "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN"
 # Of a pull request: neither from a fork nor by Dependabot.
 OWN = ("pull_request.head.repo.full_name == github.repository", "github.actor != 'dependabot[bot]'")
 
@@ -96,18 +123,44 @@ def test_environments_are_these_and_the_verbs_record_what_is_deployed():
 
 
 def test_every_job_runs_on_a_machine_that_is_known():
-    assert {key: job(*key)["runs-on"] for key in JOBS} == dict.fromkeys(JOBS, "ubuntu-latest") | RUNNERS
+    assert {key: job(*key)["runs-on"] for key in JOBS} == dict.fromkeys(JOBS, "ubuntu-24.04") | RUNNERS
 
 
 def test_secrets_are_few_and_kept_in_an_environment():
     for file, name in JOBS:
         used = set(re.findall(r"secrets\.(\w+)", json.dumps(job(file, name))))
+        used -= (
+            {TOKEN} if (file, name) in REGISTRY else set()
+        )  # of the whole repository: every environment's versions are there
         if (file, name) in LASTING:  # the tokens of the service, of the environment that is deployed to
             assert used <= {"SERVE_TOKENS", "SERVE_TOKEN"}
             assert (file, name) in ENVIRONMENTS
         else:
             assert used <= {"APP_PRIVATE_KEY"}
             assert not used or job(file, name)["environment"]["name"] == "bot"
+
+
+def test_the_registry_server_and_its_token_reach_the_steps_that_need_them_and_no_other():
+    """Nobody's pull request gets the token: its report reads without one. `compact` must only know that a server is set."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for key in JOBS:
+        assert TOKEN not in json.dumps({name: part for name, part in job(*key).items() if name != "steps"})
+        for step in job(*key)["steps"]:
+            settings = step.get("env", {})
+            if TOKEN in json.dumps(step):
+                assert settings[ADDRESS] == "${{ vars.MLFLOW_TRACKING_URI }}"
+                assert settings[TOKEN] == "${{ secrets.MLFLOW_TRACKING_TOKEN }}"
+                found.setdefault(key, []).append(step["run"].split()[1])
+            elif ADDRESS in settings:
+                assert (key, settings[ADDRESS]) in [
+                    (("_ci.yml", "report"), "${{ vars.MLFLOW_READ_URI }}"),
+                    (("compact.yml", "compact"), "${{ vars.MLFLOW_TRACKING_URI }}"),
+                ]
+            else:
+                assert not re.search(r"delivery (review|compact)\b", step.get("run", "")), (
+                    "it would use the store's registry"
+                )
+    assert found == REGISTRY
 
 
 def test_the_only_checkouts_are_those_of_the_actions_and_none_keeps_its_token():
@@ -118,8 +171,10 @@ def test_the_only_checkouts_are_those_of_the_actions_and_none_keeps_its_token():
 
 
 def test_the_trusted_job_checks_out_no_code_of_a_pull_request():
-    for file in ("_comment.yml", "drift.yml", "batch.yml"):
-        setups = [s for name in WORKFLOWS[file]["jobs"] for s in job(file, name)["steps"] if s.get("uses") == SETUP]
+    trusted = [key for key in JOBS if key[0] in ("_comment.yml", "command.yml", "drift.yml", "batch.yml")]
+    trusted += [("_ci.yml", "push"), ("_ci.yml", "comment"), ("doctor.yml", "doctor")]
+    for key in trusted:
+        setups = [step for step in job(*key)["steps"] if step.get("uses") == SETUP]
         assert [step["with"]["ref"] for step in setups] == ["${{ github.event.repository.default_branch }}"]
     assert not [file for file, doc in WORKFLOWS.items() if "pull_request_target" in doc["on"]]
     assert [file for file, doc in WORKFLOWS.items() if "workflow_run" in doc["on"]] == ["comment.yml"]
@@ -127,20 +182,18 @@ def test_the_trusted_job_checks_out_no_code_of_a_pull_request():
 
 def test_results_are_pushed_to_whose_branch_may_be_pushed_to():
     """`--pushes` says that the job `push` will: the two must agree, and neither may mean a fork or Dependabot."""
-    (review,) = [step for step in job("_report.yml", "report")["steps"] if step.get("id") == "review"]
+    (review,) = [step for step in job("_ci.yml", "report")["steps"] if step.get("id") == "review"]
     said = review["env"]["PUSHES"]
     for part in OWN:
         assert part in said
-        assert part in condition("_report.yml", "push")
+        assert part in condition("_ci.yml", "push")
 
 
 def test_own_runners_are_for_pull_requests_of_this_repository_only():
     """The one job that a label may place elsewhere is placed by a job that no fork and no Dependabot sets off."""
-    assert {key for key in RUNNERS if "DEPLOY" not in RUNNERS[key]} == {("_report.yml", "report")}
-    assert all(part in condition("_report.yml", "runner") for part in OWN)
-    assert job("_report.yml", "runner")["outputs"] == {"labels": "${{ steps.runner.outputs.labels }}"}
-    (step,) = job("_report.yml", "runner")[
-        "steps"
-    ]  # no checkout: no code of the branch but this repository's workflows
+    assert {key for key in RUNNERS if "DEPLOY" not in RUNNERS[key]} == {("_ci.yml", "report")}
+    assert all(part in condition("_ci.yml", "runner") for part in OWN)
+    assert job("_ci.yml", "runner")["outputs"] == {"labels": "${{ steps.runner.outputs.labels }}"}
+    (step,) = job("_ci.yml", "runner")["steps"]  # no checkout: no code of the branch but this repository's workflows
     assert step["uses"] == "$/.github/actions/runner"
     assert step["with"]["known"] == "${{ vars.RUNNERS }}"

@@ -8,7 +8,7 @@ SMALL_FILES = {"params.yaml", "data.dvc", "dvc.lock", "reports/metrics.json", "r
 
 def test_from_june_to_july_and_through_the_merge_to_staging(tmp_path, summer_origin, machine, certificate):
     with world(tmp_path / "hub", summer_origin, machine, certificate) as there:
-        there.router.disabled = ("ci.yml", "doctor.yml")
+        there.router.disabled = ("doctor.yml", "refresh.yml")
         there.router.schedule(there.repo, "drift.yml")  # June is the oldest that nobody has judged
         assert there.decisions() == [("2013-06", "hold")]
         assert there.repo.pulls == {}
@@ -25,9 +25,7 @@ def test_from_june_to_july_and_through_the_merge_to_staging(tmp_path, summer_ori
         assert "plots/retrain-2013-07/drift.gains.png" in there.stored()
         first = pull["head"]["sha"]
         assert set(git(there.repo.path, "diff", "--name-only", "main", first).splitlines()) <= SMALL_FILES
-        assert (
-            there.checks(first)["report / report"] == "success"
-        )  # started by dispatch: the pull request started nothing
+        assert there.checks(first)["ci / report"] == "success"  # started by dispatch: the pull request started nothing
         assert there.router.held
         assert "better" in there.comments(pull["number"])[0]
 

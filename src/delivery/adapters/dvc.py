@@ -1,11 +1,15 @@
-"""DVC, asked as a program of its own, and what its files say by digest."""
+"""DVC: run it as a program, and read the digests in its files."""
 
+import configparser
 import hashlib
 import itertools
 import json
 import os
+import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -14,56 +18,135 @@ from delivery.core.errors import Failure
 
 
 def run(*words: str, check: bool = True, quiet: bool = False) -> programs.Completed:
-    """Its output goes on to the person unless `quiet`. Raises Failure with the stage's own error line."""
-    done = programs.run(command(*words), env=path_first(), merge=True)
+    """Run DVC and print its output unless `quiet`. Raise `Failure` with the stage's own error line."""
+    completed = programs.run(command(*words), env=path_first(), merge=True)
     if not quiet:
-        print(done.stdout, end="", flush=True)
-    if check and done.returncode:
-        raise Failure(reason(done.stdout))
-    return done
+        print(completed.stdout, end="", flush=True)
+    if check and completed.returncode:
+        raise Failure(reason(completed.stdout))
+    return completed
+
+
+def again(stage: str, seconds: float | None) -> bool:
+    """Run one stage, whatever dvc.lock or a cache says of it, and print its output; return False if it took too long.
+
+    Raise `Failure` with the stage's own error line.
+    """
+    completed = programs.run_group(
+        command("repro", "--force", "--single-item", stage), env=path_first(), seconds=seconds
+    )
+    if completed is None:
+        return False
+    print(completed.stdout, end="", flush=True)
+    if completed.returncode:
+        raise Failure(reason(completed.stdout))
+    return True
+
+
+def ran(output: str) -> list[str]:
+    """Return the stages that ran, from the output of `dvc repro`: not those that came from a cache."""
+    return re.findall(r"(?m)^Running stage '([^']+)':$", output)
 
 
 def command(*words: str) -> list[str]:
+    """Return the command line of DVC in this environment."""
     return [sys.executable, "-m", "dvc", *words]
 
 
 def path_first() -> dict[str, str]:
-    """So that `python` in dvc.yaml is the one that runs now, whether or not its environment is activated."""
+    """Return a PATH on which `python` in dvc.yaml is the one that runs now, even if its environment is not activated."""
     return {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
 def reason(output: str) -> str:
-    """The words that name the cause: a stage's own `error: ` with its indented lines, else DVC's last word."""
-    lines = output.rstrip().splitlines() or ["dvc said nothing"]
+    """Return the cause in DVC's output: a stage's `error: ` with its indented lines, else DVC's `ERROR: `, else the end."""
+    lines = output.rstrip().splitlines() or ["dvc printed nothing"]
     for number, line in enumerate(lines):
         if line.startswith("error: "):
             more = itertools.takewhile(lambda rest: rest.startswith("  "), lines[number + 1 :])
             return "\n".join([line.removeprefix("error: "), *more])
-    theirs = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    return (theirs or lines[-1:])[0]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return (errors or lines[-1:])[0]
 
 
-def outputs(lock: str) -> dict[str, str]:
-    """Output path to digest, of a dvc.lock."""
-    stages = (yaml.safe_load(lock) or {}).get("stages", {})
-    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+def stages(text: str) -> dict[str, Any]:
+    """Return the stages of a dvc.lock or dvc.yaml by name."""
+    known: dict[str, Any] = (yaml.safe_load(text) or {}).get("stages", {})
+    return known
+
+
+def outputs(lock: str, stage: str = "") -> dict[str, str]:
+    """Return the path and digest of every output in a dvc.lock, or of those of one stage."""
+    chosen = {name: entry for name, entry in stages(lock).items() if stage in ("", name)}
+    return {out["path"]: out["md5"] for entry in chosen.values() for out in entry.get("outs", [])}
+
+
+def same_outputs(lock: str, other: str) -> bool:
+    """Return whether two dvc.locks name the same outputs, byte for byte. A text that is no lock names none."""
+    try:
+        known = outputs(lock)
+        return bool(known) and known == outputs(other)
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError):
+        return False
+
+
+def named(text: str) -> set[str]:
+    """Return the digests of all outputs in a dvc.lock or a .dvc file."""
+    document = yaml.safe_load(text) or {}
+    owners = [document, *(document.get("stages") or {}).values()]
+    return {out["md5"] for owner in owners for out in owner.get("outs") or [] if "md5" in out}
+
+
+def with_contents(digests: Iterable[str]) -> set[str]:
+    """Return these digests and those that the lists of folders among them name, as far as the store has the lists."""
+    whole = set(digests)
+    for digest in list(whole):
+        listed = workspace.DVC_OBJECTS / digest[:2] / digest[2:]
+        if digest.endswith(".dir") and listed.is_file():
+            whole |= {entry["md5"] for entry in json.loads(listed.read_bytes())}
+    return whole
 
 
 def data_digest(text: str = "") -> str:
-    """The digest of data/ that a data.dvc names, without one the file that is here."""
-    return yaml.safe_load(text or workspace.DATA_FILE.read_text())["outs"][0]["md5"]
+    """Return the digest of data/ from the text of a data.dvc, by default the file of this folder."""
+    return str(yaml.safe_load(text or workspace.DATA_FILE.read_text())["outs"][0]["md5"])
+
+
+def data_size() -> int:
+    """Return the size of data/ in bytes, as data.dvc says; 0 without that file."""
+    text = workspace.DATA_FILE.read_text() if workspace.DATA_FILE.exists() else ""
+    return sum(int(out.get("size", 0)) for out in (yaml.safe_load(text) or {}).get("outs", []))
+
+
+def in_store() -> bool:
+    """Return whether the default remote is the store's folder, and not a bucket."""
+    url = _default_remote()
+    return bool(url) and (workspace.DVC_CONFIG.parent / url).resolve() == workspace.DVC_REMOTE.resolve()
+
+
+def in_bucket() -> bool:
+    """Return whether there is a default remote that is not the store's folder."""
+    return bool(_default_remote()) and not in_store()
+
+
+def _default_remote() -> str:
+    """Return the address of the default remote, or an empty string."""
+    config = configparser.ConfigParser(interpolation=None)
+    config.read([workspace.DVC_CONFIG, workspace.DVC_CONFIG.with_suffix(".local")])
+    name = config.get("core", "remote", fallback="")
+    return config.get(f"'remote \"{name}\"'", "url", fallback="")
 
 
 def digest(content: bytes) -> str:
-    """DVC's own: it names files, and protects nothing that the token does not."""
+    """Return DVC's digest of the content, an MD5: it names files and protects nothing."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def mend() -> list[str]:
-    """Removes objects of REMOTE that are not what their name, their digest, says; returns their names.
+def remove_corrupt() -> list[str]:
+    """Remove objects of the default remote whose content does not match the digest in their name; return their names.
 
-    DVC refuses them on a pull, and never pushes the right ones over them, nor beside a folder's list that names
-    them: such lists go too.
+    DVC refuses them on a pull, and a push skips them because they exist. It also skips the objects in a folder's list
+    if that list exists, so remove such lists too.
     """
     removed: list[str] = []
     for path in sorted(workspace.DVC_OBJECTS.glob("??/[0-9a-f]*"), key=lambda path: path.suffix):

@@ -1,77 +1,105 @@
-"""GitHub: outputs, summaries and its API. The only module that knows it; elsewhere nothing of it is needed."""
+"""GitHub: outputs, summaries and its API. No other module knows its variables or addresses."""
 
 import base64
+import io
 import json
 import os
-import random
 import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from delivery.core import programs
+from delivery.core import programs, retries
 from delivery.core.errors import Failure, GitHubError
 
 TRIES = 5
+PAUSE = 0.5  # seconds, at most, before the first retry
 OWN_TOKEN = "ask with your own: `GITHUB_TOKEN=$(gh auth token)`"  # noqa: S105  advice, no secret
 PATIENCE = 60  # seconds; GitHub may ask for an hour, which no job should wait
+SECONDARY = "secondary rate limit"  # in GitHub's message, at times without a header that says how long
+SECONDARY_WAIT = 60  # seconds: "at least one minute" (docs.github.com, best practices for using the REST API)
+
+Body = Mapping[str, Any]  # of a request, as JSON
 
 
 def inside() -> bool:
-    """Whether this is a workflow run."""
+    """Return whether this process belongs to a workflow run."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def armed() -> bool:
-    """Whether there is a token to ask with."""
+    """Return whether there is a token for requests."""
     return bool(os.environ.get("GITHUB_TOKEN"))
 
 
+def by_hand() -> bool:
+    """Return whether a person has started this workflow run."""
+    return os.environ.get("GITHUB_EVENT_NAME") == "workflow_dispatch"
+
+
+def event() -> Any:
+    """Return the event that started this workflow run, as GitHub describes it; empty outside one."""
+    path = os.environ.get("GITHUB_EVENT_PATH", "")
+    return json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+
+
+def private() -> bool:
+    """Return whether this workflow run's repository is private or internal; False outside one."""
+    return bool(event().get("repository", {}).get("private"))
+
+
 def server() -> str:
+    """Return the address of GitHub, or of the company's own GitHub Enterprise Server."""
     return os.environ.get("GITHUB_SERVER_URL", "https://github.com")
 
 
 def repository() -> str:
-    """owner/name. Raises Failure outside a workflow where GITHUB_REPOSITORY does not say it."""
+    """Return owner/name. Raise `Failure` if GITHUB_REPOSITORY is not set, as outside a workflow."""
     if name := os.environ.get("GITHUB_REPOSITORY"):
         return name
-    raise Failure("which repository? set GITHUB_REPOSITORY=owner/name and GITHUB_TOKEN")
+    raise Failure("no repository is named; set GITHUB_REPOSITORY=owner/name and GITHUB_TOKEN")
 
 
 def run_url() -> str:
-    return f"{server()}/{repository()}/actions/runs/{os.environ.get('GITHUB_RUN_ID', '0')}"
+    """Return the address of this workflow run's page."""
+    return f"{server()}/{repository()}/actions/runs/{run_id()}"
+
+
+def run_id() -> int:
+    """Return the number of this workflow run; 0 outside one."""
+    return int(os.environ.get("GITHUB_RUN_ID", "0"))
 
 
 def actor() -> str:
-    """Who started this workflow run; nobody outside one."""
+    """Return who started this workflow run; empty outside one."""
     return os.environ.get("GITHUB_ACTOR", "")
 
 
 def executor() -> str:
-    """This workflow run and who started it; nothing outside one."""
+    """Return this workflow run and who started it; empty outside one."""
     if run := os.environ.get("GITHUB_RUN_ID"):
         return f"{actor() or '?'} in workflow run {os.environ.get('GITHUB_REPOSITORY', '?')}/actions/runs/{run}"
     return ""
 
 
 def branch() -> str:
-    """The branch that this workflow run is of; none outside one."""
+    """Return the branch or tag that this workflow run is for; empty outside one."""
     return os.environ.get("GITHUB_REF_NAME", "")
 
 
 def summary(markdown: str) -> None:
-    """What people see on the page of the run; nothing outside a workflow."""
+    """Append to the summary on the page of the workflow run. Do nothing outside a workflow."""
     _append("GITHUB_STEP_SUMMARY", markdown.rstrip() + "\n\n")
 
 
 def output(**values: str) -> None:
-    """Values for later steps and jobs, safe against lines that would forge another one."""
+    """Set outputs for later steps and jobs. A value with line breaks cannot forge another output."""
     for name, value in values.items():
-        mark = uuid.uuid4().hex
-        _append("GITHUB_OUTPUT", f"{name}<<{mark}\n{value}\n{mark}\n")
+        delimiter = uuid.uuid4().hex
+        _append("GITHUB_OUTPUT", f"{name}<<{delimiter}\n{value}\n{delimiter}\n")
 
 
 def _append(variable: str, text: str) -> None:
@@ -81,7 +109,7 @@ def _append(variable: str, text: str) -> None:
 
 
 def authenticate() -> None:
-    """Lets git use the job's token for this process and its children; nothing is written to disk."""
+    """Let git use the job's token in this process and its children. Write nothing to disk."""
     token = os.environ.get("GITHUB_TOKEN")
     if not (inside() and token):
         return
@@ -93,30 +121,30 @@ def authenticate() -> None:
     }
 
 
-def ask(method: str, path: str, body: dict | None = None) -> Any:
-    """One call of the API, repeated with back-off where that may help; path is below /repos/owner/name.
+def ask(method: str, path: str, body: Body | None = None) -> Any:
+    """Send a request to the API, below /repos/owner/name, and return the reply. Retry it if that may help.
 
-    Raises GitHubError with GitHub's own message when it refuses, Failure when it does not answer.
+    Raise `GitHubError` with GitHub's own message if it refuses, `Failure` if it does not answer.
     """
     reply, _ = _ask(method, f"/repos/{repository()}{path}", body)
     return reply
 
 
 def pages(path: str) -> list[Any]:
-    """All entries of a list, page by page."""
-    found: list[Any] = []
+    """Return all entries of a list, page by page."""
+    collected: list[Any] = []
     for page in range(1, 100):
         entries, more = _ask("GET", f"/repos/{repository()}{path}?per_page=100&page={page}", None)
-        found += entries
+        collected += entries
         if not more:
             break
-    return found
+    return collected
 
 
 def refuse_unattested(image: str) -> None:
-    """Raises Failure for an image that no workflow of this repository has signed for.
+    """Raise `Failure` if no workflow of this repository has attested the image.
 
-    Nothing outside a workflow, nor for a version without an image.
+    Do nothing outside a workflow, or for a version without an image.
     """
     if not (inside() and image):
         return
@@ -127,33 +155,8 @@ def refuse_unattested(image: str) -> None:
         raise Failure(f"{image} has no valid attestation of {repository()}: {programs.last_line(completed)}")
 
 
-@contextmanager
-def deployment(environment: str, ref: str, description: str, url: str = "") -> Iterator[None]:
-    """A GitHub Deployment with its outcome: the record of what runs where. Nothing outside a workflow."""
-    if not inside():
-        yield
-        return
-    request = {
-        "ref": ref,
-        "environment": environment,
-        "description": description,
-        "auto_merge": False,
-        "required_contexts": [],
-        "payload": {"actor": actor()},
-    }
-    path = f"/deployments/{ask('POST', '/deployments', request)['id']}/statuses"
-    status = {"state": "in_progress", "log_url": run_url()}
-    ask("POST", path, status)
-    try:
-        yield
-    except BaseException:
-        ask("POST", path, status | {"state": "failure"})
-        raise
-    ask("POST", path, status | {"state": "success"} | ({"environment_url": url} if url else {}))
-
-
-def _ask(method: str, path: str, body: dict | None) -> tuple[Any, bool]:
-    """The reply, and whether a next page is announced."""
+def _ask(method: str, path: str, body: Body | None) -> tuple[Any, bool]:
+    """Return the reply, and whether a next page is announced."""
     base = os.environ.get("GITHUB_API_URL", "https://api.github.com")
     headers = {
         "Authorization": f"Bearer {os.environ.get('GITHUB_TOKEN', '')}",
@@ -162,7 +165,8 @@ def _ask(method: str, path: str, body: dict | None) -> tuple[Any, bool]:
         "User-Agent": "delivery",
     }
     data = None if body is None else json.dumps(body).encode()
-    for attempt in range(TRIES):
+
+    def send() -> tuple[Any, bool]:
         request = urllib.request.Request(base + path, data, headers, method=method)  # noqa: S310  GitHub's address
         try:
             with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
@@ -170,41 +174,50 @@ def _ask(method: str, path: str, body: dict | None) -> tuple[Any, bool]:
                 more = 'rel="next"' in reply.headers.get("Link", "")
                 return (json.loads(content) if content else None), more
         except urllib.error.HTTPError as error:
-            wait = _wait(error, attempt)
-            if wait is None or attempt == TRIES - 1:
-                reason = _message(error)
-                text = f"GitHub refused {method} {path}: {error.code} {reason}"
-                raise GitHubError(text, status=error.code, reason=reason) from None
-        except OSError as error:
-            wait = _pause(attempt)
-            if attempt == TRIES - 1:
-                raise Failure(f"GitHub does not answer at {base}: {error}") from None
-        time.sleep(wait)
-    raise AssertionError
+            with error:  # which holds the connection
+                answer = io.BytesIO(error.read())
+            raise urllib.error.HTTPError(error.url, error.code, error.reason, error.headers, answer) from None
+
+    try:
+        return retries.call(
+            send, attempts=TRIES, worth=_worth_retrying, base=PAUSE / 2, jitter=PAUSE / 2, asked=_requested_wait
+        )
+    except urllib.error.HTTPError as error:
+        reason = _message(error)
+        text = f"GitHub refused {method} {path}: {error.code} {reason}"
+        raise GitHubError(text, status=error.code, reason=reason) from None
+    except OSError as error:
+        raise Failure(f"GitHub does not answer at {base}: {error}") from None
 
 
-def _wait(error: urllib.error.HTTPError, attempt: int) -> float | None:
-    """Seconds until another try makes sense; None where it does not."""
-    if error.code >= 500:
-        return _pause(attempt)
-    if error.code == 429 or (error.code == 403 and _limited(error)):
-        asked = error.headers.get("Retry-After")
-        reset = error.headers.get("X-RateLimit-Reset")
-        seconds = float(asked) if asked else float(reset) - time.time() if reset else _pause(attempt)
-        return max(seconds, 0) if seconds <= PATIENCE else None
-    return None
+def _worth_retrying(error: BaseException) -> bool:
+    """Return whether the next attempt may succeed: no answer, a server error, or a rate limit that soon ends."""
+    if not isinstance(error, urllib.error.HTTPError):
+        return isinstance(error, OSError)
+    return error.code >= 500 or (_rate_limited(error) and (_requested_wait(error) or 0) <= PATIENCE)
 
 
-def _limited(error: urllib.error.HTTPError) -> bool:
-    return "Retry-After" in error.headers or error.headers.get("X-RateLimit-Remaining") == "0"
+def _rate_limited(error: urllib.error.HTTPError) -> bool:
+    """Return whether the request was refused for its rate. GitHub answers 403 for that too, besides missing rights."""
+    headers = error.headers
+    exhausted = "Retry-After" in headers or headers.get("X-RateLimit-Remaining") == "0"
+    return error.code == 429 or (error.code == 403 and (exhausted or SECONDARY in _message(error)))
 
 
-def _pause(attempt: int) -> float:
-    """Half a second, twice as long each time, never in step with others."""
-    return 0.5 * 2**attempt * random.uniform(0.5, 1)  # noqa: S311  no secret
+def _requested_wait(error: BaseException) -> float | None:
+    """Return how many seconds GitHub asks to wait, or None if it does not say."""
+    if not isinstance(error, urllib.error.HTTPError) or not _rate_limited(error):
+        return None
+    if seconds := error.headers.get("Retry-After"):
+        return max(float(seconds), 0)
+    if reset := error.headers.get("X-RateLimit-Reset"):
+        return max(float(reset) - time.time(), 0)
+    return SECONDARY_WAIT if SECONDARY in _message(error) else None
 
 
 def _message(error: urllib.error.HTTPError) -> str:
+    """Return what GitHub says of a refusal, whose body is a buffer."""
+    error.seek(0)
     try:
         return str(json.loads(error.read()).get("message", ""))
     except ValueError:

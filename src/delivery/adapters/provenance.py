@@ -1,4 +1,4 @@
-"""Who did something, and when: the workflow run or the person at the keyboard."""
+"""Who did something, and when."""
 
 import getpass
 import os
@@ -9,7 +9,7 @@ from delivery.adapters import github
 
 
 def executor() -> str:
-    """The workflow run, or the person at the keyboard."""
+    """Return the workflow run, or the user and machine, as in `ada@laptop`."""
     if run := github.executor():
         return run
     try:
@@ -19,9 +19,10 @@ def executor() -> str:
 
 
 def actor() -> str:
-    """Who has started this, as a name alone."""
+    """Return who started the workflow run, by name alone; outside one the same as `executor`."""
     return github.actor() or executor()
 
 
 def now() -> str:
+    """Return the time in UTC, ISO 8601 to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

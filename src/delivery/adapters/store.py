@@ -1,64 +1,72 @@
 """The store: an orphan branch of this repository, checked out at .store/, that keeps what git does not.
 
 `dvc/` is the DVC remote, whose names are digests, so two writers never conflict; `mlflow/` is the
-registry's database and artifacts, one writer at a time: who comes second does his change again.
+registry's database and artifacts, one writer at a time: a writer that loses the race redoes its change on the newer store.
 """
 
 import argparse
-import random
 import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from delivery.adapters import github
+from delivery.adapters import github, large_files
 from delivery.adapters.git import git, reason, remote, run, suffix
-from delivery.core import workspace
+from delivery.core import retries, workspace
 from delivery.core.errors import Failure
 from delivery.core.files import replacing, write
 
 NAMED = "store"
 TRIES = 6
-# What git says to who comes second; a hook or a protection says "[remote rejected]" and means it.
-SECOND = ("[rejected]", "cannot lock", "failed to update ref", "incorrect old value")
+PUSHED = "refs/delivery/pushed"  # the commit that the remote is known to have
+# Git's messages to a writer that loses the race; "[remote rejected]" is not one: a hook or branch protection refuses.
+LOST_RACE = ("[rejected]", "cannot lock", "failed to update ref", "incorrect old value")
 README = """# Store
 
 Written by `delivery`; do not edit by hand. `dvc/` holds data and models by digest, `mlflow/` the
 registry: `mlflow server --backend-store-uri sqlite:///mlflow/mlflow.db
 --artifacts-destination ./mlflow/artifacts` shows it.
 """
-IGNORED = ".*.scratch/\n.*.tmp\n"  # what a process that was killed leaves, ours and DVC's
-STALE = 10  # seconds; no git command on the store takes as long
+IGNORED = ".*.scratch/\n.*.tmp\n"  # leftovers of killed processes, ours and DVC's
+STALE = 10  # seconds; no git command on the store takes that long
 # GitHub's own bot: another no-reply address may belong to a stranger's account.
 NAME, EMAIL = "github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com"
 IDENTITY = ("-c", f"user.name={NAME}", "-c", f"user.email={EMAIL}", "-c", "commit.gpgsign=false")
 
 
+class LostRace(Failure):
+    """A push that was refused because another writer was faster."""
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("pull", "push"))
+    """Add the options of the verb."""
+    parser.add_argument("action", choices=("pull", "push"), help="direction: pull from the remote, or push to it")
 
 
 def main(options: argparse.Namespace) -> None:
+    """Pull or push the store and print the result. Raise `Failure` if a file is too large to be pushed."""
     print(pull() if options.action == "pull" else push("push by hand"))
+    if options.action == "push" and remote() and (left := _changes()[1]):
+        raise Failure(f"{large_files.describe([workspace.STORE / name for name in left])}; {large_files.OBJECTS}")
 
 
 def branch() -> str:
-    """Of this folder's model: `store`, in a repository of several `store-models-digits`."""
+    """Return the store branch of this folder's model: `store`, or such as `store-models-digits` with several models."""
     return NAMED + suffix()
 
 
 def pull() -> str:
-    """Makes .store/ the newest store that can be had: the remote's branch, or a new and empty one."""
+    """Update .store/ to the remote's branch, or create an empty store if there is none. Return a line about it."""
     _unlock()
     url = remote()
-    asked = run("ls-remote", "origin", f"refs/heads/{branch()}") if url else None
-    if asked and asked.returncode:
-        return _unanswered(reason(asked))
-    there = bool(asked and asked.stdout)
+    listing = run("ls-remote", "origin", f"refs/heads/{branch()}") if url else None
+    if listing and listing.returncode:
+        return _without_remote(reason(listing))
+    published = bool(listing and listing.stdout)
     if not (workspace.STORE / ".git").exists():
-        return _clone(url or "", there)
-    if not there:
+        return _create(url or "", published)
+    if not published:
         return "store: local only; `delivery store push` makes the branch" if url else "store: local only"
     git("fetch", "--quiet", "--depth", "1", "origin", branch(), cwd=workspace.STORE)
     if git("rev-parse", "HEAD", cwd=workspace.STORE, check=False) == git(
@@ -66,36 +74,37 @@ def pull() -> str:
     ):
         return "store: up to date"
     if ahead():
-        return "store: this machine has records that the remote has not; push them or delete .store/"
+        return "store: this machine has records that the remote lacks; push them or delete .store/"
     git("reset", "--quiet", "--hard", "FETCH_HEAD", cwd=workspace.STORE)
     _mark()
     return "store: updated"
 
 
-def _unanswered(reason: str) -> str:
-    """A laptop without a network goes on with what it has; a workflow does not, it would miss the champion.
+def _without_remote(reason: str) -> str:
+    """Continue with the local store if the remote does not answer.
 
-    Raises Failure in a workflow where there is no store yet.
+    Raise `Failure` in a workflow without a local store: with an empty one it would miss the champion.
     """
     if (workspace.STORE / ".git").exists():
-        return f"store: the remote does not answer ({reason}); what is here is used"
+        return f"store: the remote does not answer ({reason}); using the one on this machine"
     if github.inside():
-        raise Failure(f"the remote does not answer ({reason}), so the store cannot be had; run the job again")
-    _clone(remote() or "", there=False)
-    return f"store: the remote does not answer ({reason}); a new one on this machine, which knows no champion"
+        raise Failure(f"the remote does not answer ({reason}), so the store is not available; run the job again")
+    _create(remote() or "", published=False)
+    return f"store: the remote does not answer ({reason}); created an empty one on this machine, without a champion"
 
 
-def _clone(url: str, there: bool) -> str:
+def _create(url: str, published: bool) -> str:
+    """Clone the remote's branch if it is published, otherwise start a new one. Return a line about it."""
     with replacing(workspace.STORE) as scratch:
-        if there:
+        if published:
             git("clone", "--quiet", "--depth", "1", "--single-branch", "--branch", branch(), url, str(scratch))
         else:
             git("init", "--quiet", "--initial-branch", branch(), str(scratch))
             if url:
                 git("remote", "add", "origin", str(Path(url).resolve()) if Path(url).exists() else url, cwd=scratch)
         if workspace.STORE.is_dir():  # DVC or the registry wrote before there was a store
-            shutil.copytree(workspace.STORE, scratch, dirs_exist_ok=True, copy_function=_unless_there)
-    if there:
+            shutil.copytree(workspace.STORE, scratch, dirs_exist_ok=True, copy_function=_copy_missing)
+    if published:
         # The checkout's credentials (a workflow's token) are in its own configuration, not in the address.
         _mark()
         return "store: cloned"
@@ -106,7 +115,7 @@ def _clone(url: str, there: bool) -> str:
 
 
 def _unlock() -> None:
-    """Removes the locks that a killed git has left; one that is in use is gone after a moment."""
+    """Remove the locks of killed git processes, but wait for those that may be in use."""
     for lock in [*(workspace.STORE / ".git").glob("*.lock"), *(workspace.STORE / ".git" / "refs").glob("**/*.lock")]:
         with suppress(FileNotFoundError):
             while time.time() - lock.stat().st_mtime < STALE:
@@ -114,82 +123,130 @@ def _unlock() -> None:
             lock.unlink()
 
 
-def _unless_there(source: str, copy: str) -> None:
+def _copy_missing(source: str, copy: str) -> None:
     if not Path(copy).exists():
         shutil.copy2(source, copy)
 
 
 def ready() -> None:
-    """A store to write to: without a checkout of its own, git in that folder would commit the project's files."""
+    """Create the store if there is none: without its own checkout, git in that folder would commit the project's files."""
     if not (workspace.STORE / ".git").exists():
         pull()
 
 
 def commit(message: str) -> bool:
-    """Everything in .store/ as one commit; False when nothing has changed."""
+    """Commit everything in .store/ but files that are too large to be pushed. Return False if nothing has changed.
+
+    One such file in the history would have the remote refuse every later push.
+    """
     ready()
     _unlock()
-    git("add", "--all", cwd=workspace.STORE)
-    if not git("status", "--porcelain", cwd=workspace.STORE):
+    _, left = _changes()
+    if left:
+        git("rm", "--quiet", "--cached", "--ignore-unmatch", "--", *left, cwd=workspace.STORE)
+    git("add", "--all", "--", ".", *[f":(exclude,literal){name}" for name in left], cwd=workspace.STORE)
+    if not run("diff", "--cached", "--quiet", cwd=workspace.STORE).returncode:
         return False
     git(*IDENTITY, "commit", "--quiet", "--message", message, cwd=workspace.STORE)
     return True
 
 
+def _changes() -> tuple[list[str], list[str]]:
+    """Return the changed files that can be pushed, and those that cannot. Raise `Failure` if one grew too large in place."""
+    listed = run("status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", cwd=workspace.STORE).stdout
+    states = {entry[3:]: entry[:2] for entry in listed.split("\0") if entry}
+    left = large_files.unstorable(workspace.STORE, states)
+    if grown := [workspace.STORE / name for name in left if "M" in states[name] and "A" not in states[name]]:
+        raise Failure(f"{large_files.describe(grown)}; {large_files.VERSIONS}")
+    return [name for name in states if name not in left], left
+
+
 def ahead() -> bool:
-    """Whether this machine holds records that were never pushed."""
-    pushed = git("rev-parse", "--verify", "--quiet", "refs/delivery/pushed", cwd=workspace.STORE, check=False)
-    clean = not git("status", "--porcelain", cwd=workspace.STORE)
-    return not (clean and pushed == git("rev-parse", "--verify", "--quiet", "HEAD", cwd=workspace.STORE, check=False))
+    """Return whether this machine holds records that were never pushed."""
+    pushed = git("rev-parse", "--verify", "--quiet", PUSHED, cwd=workspace.STORE, check=False)
+    changed, _ = _changes()
+    return not (
+        not changed and pushed == git("rev-parse", "--verify", "--quiet", "HEAD", cwd=workspace.STORE, check=False)
+    )
 
 
 def push(message: str, redo: Callable[[], object] | None = None) -> str:
-    """Commits and pushes; who comes second rebases, and where that conflicts does `redo` on the newer store.
+    """Commit and push. A writer that loses the race rebases, or calls `redo` on the newer store if that conflicts.
 
-    Raises Failure when the remote refuses for another reason, or after TRIES times; the commit is kept.
+    Raise `Failure` if the remote refuses for another reason, or after TRIES attempts; the commit is kept.
     """
     commit(message)
     if not remote():
-        return "store: kept on this machine, there is no remote"
-    for attempt in range(TRIES):
-        refused = _push()
-        if not refused:
-            _mark()
-            return "store: pushed"
-        if not any(word in refused for word in SECOND):
-            break
+        return "store: kept on this machine, because there is no remote"
+    _shed(message)
+
+    def attempt() -> None:
+        if not (refusal := _push()):
+            return
+        text = f"the store could not be pushed: {refusal}; it is kept in {workspace.STORE}, push again later"
+        if "exceeds" in refusal:
+            text += f" with {large_files.VARIABLE} set to this limit, which leaves such files out"
+        if not any(word in refusal for word in LOST_RACE):
+            raise Failure(text)
         git("fetch", "--quiet", "origin", branch(), cwd=workspace.STORE)
-        _replay(message, redo)
-        time.sleep(random.uniform(0, 0.2 * 2**attempt))  # noqa: S311  # two that met once should not meet again
-    raise Failure(f"the store could not be pushed: {refused}; it is kept in {workspace.STORE}, push again later")
+        known = git("rev-parse", "--verify", "--quiet", PUSHED, cwd=workspace.STORE, check=False)
+        git("update-ref", PUSHED, "FETCH_HEAD", cwd=workspace.STORE)
+        _replay(message, redo, known)
+        raise LostRace(text)
+
+    retries.call(attempt, attempts=TRIES, worth=lambda error: isinstance(error, LostRace), jitter=0.2)
+    _mark()
+    return "store: pushed"
+
+
+def _shed(message: str) -> None:
+    """Make one commit of those that were never pushed if a file in them is too large to be pushed.
+
+    An earlier version of this module committed such files, and the remote refuses the history even if they are gone.
+    """
+    base = git("merge-base", "HEAD", PUSHED, cwd=workspace.STORE, check=False)
+    if not large_files.committed(workspace.STORE, base):
+        return
+    if base:
+        git("reset", "--quiet", base, cwd=workspace.STORE)
+    else:
+        git("update-ref", "-d", "HEAD", cwd=workspace.STORE)
+        git("read-tree", "--empty", cwd=workspace.STORE)
+    commit(message)
 
 
 def _push() -> str:
-    """git's reason for refusing, or nothing."""
-    done = run("push", "--porcelain", "origin", f"HEAD:{branch()}", cwd=workspace.STORE)
-    if not done.returncode:
+    """Push and return git's reason for refusing, or an empty string."""
+    completed = run("push", "--porcelain", "origin", f"HEAD:{branch()}", cwd=workspace.STORE)
+    if not completed.returncode:
         return ""
-    said = (done.stdout + done.stderr).splitlines()
-    told = [" ".join(line.split()) for line in said if line.startswith(("!", "fatal", "remote", "error"))]
-    return "; ".join(told[:3]) or "git push failed"
+    lines = (completed.stdout + completed.stderr).splitlines()
+    reasons = [" ".join(line.split()) for line in lines if line.startswith(("!", "fatal", "remote", "error"))]
+    exceeding = [line for line in reasons if "exceeds" in line]  # GitHub's lines before it say less
+    return "; ".join((exceeding or reasons)[:3]) or "git push failed"
 
 
-def _replay(message: str, redo: Callable[[], object] | None) -> None:
+def _replay(message: str, redo: Callable[[], object] | None, known: str) -> None:
+    """Rebase the commits after `known` on what was fetched, or if that conflicts call `redo` on it.
+
+    The remote had `known`, but its history may have been replaced since. Raise `Failure` if there is no `redo`.
+    """
     try:
-        git(*IDENTITY, "rebase", "--quiet", "FETCH_HEAD", cwd=workspace.STORE)
+        git(*IDENTITY, "rebase", "--quiet", "--onto", "FETCH_HEAD", known or "FETCH_HEAD", cwd=workspace.STORE)
     except Failure:
         git("rebase", "--abort", cwd=workspace.STORE, check=False)
         if redo is None:
             raise Failure(
-                f"the registry was changed by someone else meanwhile; move {workspace.STORE} away and register the model again"
+                f"the registry was changed by another writer meanwhile; move {workspace.STORE} away and register the model again"
             ) from None
-        mine = git("rev-parse", "HEAD", cwd=workspace.STORE)
+        own_commit = git("rev-parse", "HEAD", cwd=workspace.STORE)
         git("reset", "--quiet", "--hard", "FETCH_HEAD", cwd=workspace.STORE)
-        run("checkout", "--quiet", mine, "--", "dvc", cwd=workspace.STORE)  # named by content: both sides' are kept
+        # Objects are named by their content, so those of both sides can be kept.
+        run("checkout", "--quiet", own_commit, "--", "dvc", cwd=workspace.STORE)
         redo()
         commit(message)
 
 
 def _mark() -> None:
-    """Remembers what the remote has, so that `pull` never throws away what was not pushed."""
-    git("update-ref", "refs/delivery/pushed", "HEAD", cwd=workspace.STORE)
+    """Record the commit that the remote has, so that `pull` never discards what was not pushed."""
+    git("update-ref", PUSHED, "HEAD", cwd=workspace.STORE)

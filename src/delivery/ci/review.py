@@ -1,4 +1,4 @@
-"""Verb `review`: what a reviewer of a pull request sees. Reproduces, compares, judges, and hands over the report.
+"""Verb `review`: reproduce, compare and judge the model of a pull request, and write the report for its reviewer.
 
 Writes reports/review/: review.json (which pull request and commit, and everything that the page shows), plots/, and
 page.md for this run's own summary. Changed results that git or the store should keep go to reports/results/.
@@ -16,6 +16,7 @@ from delivery.ci.advice import stale_advice
 from delivery.core import files, params, workspace
 from delivery.core.errors import Failure
 from delivery.decision import compare, gate, report
+from delivery.pull_requests import acceptance
 from delivery.render import markdown, review
 from delivery.render.page import review_page
 from delivery.render.review import Review
@@ -28,7 +29,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
     parser.add_argument("--base", default="origin/main", metavar="REV", help="revision to compare with")
     parser.add_argument("--number", type=int, default=0, metavar="N", help="number of the pull request; 0 for none")
-    parser.add_argument("--pushes", action=argparse.BooleanOptionalAction, help="a later job commits changed results")
+    parser.add_argument(
+        "--pushes",
+        action=argparse.BooleanOptionalAction,
+        help="say on the page that a later job commits the changed results",
+    )
 
 
 def main(options: argparse.Namespace) -> int:
@@ -38,18 +43,20 @@ def main(options: argparse.Namespace) -> int:
     github.output(stale=json.dumps(bool(reviewed.stale)), verdict=reviewed.verdict)
     page = PAGE.read_text()
     github.summary(page)
-    print(markdown.plain(page))
+    print(markdown.terminal_text(page))
     return 0 if reviewed.verdict != "fail" and not reviewed.stale else 1
 
 
 def run(base: str, number: int, *, pushes: bool) -> Review:
     """Return the review, and write reports/review/ and, with stale results, reports/results/."""
     shutil.rmtree(workspace.REVIEW, ignore_errors=True)
-    reviewed = Review(number=number, sha=git.head() or "", suffix=git.suffix(), pushed=bool(pushes))
+    reviewed = Review(number=number, sha=git.head() or "", suffix=git.suffix(), base=base, pushed=bool(pushes))
     try:
-        reviewed = replace(reviewed, stale=tuple(reproduce.run()))
+        remade = reproduce.verify(reproduce.pipeline(), base)
+        stale = tuple(reproduce.changed())
+        reviewed = replace(reviewed, stale=stale, refuted=remade.refuted, unverified=remade.unverified)
         compare.run(params.load().compare, base)
-        judged = gate.run(params.load())
+        judged = gate.run(params.load(), acceptance.of_event)
         collected = report.collect()
         report.write(collected)
         reviewed = replace(reviewed, verdict=judged.verdict, report=collected)
@@ -61,12 +68,13 @@ def run(base: str, number: int, *, pushes: bool) -> Review:
         results.collect(workspace.RESULTS_FOLDER)
     names = reviewed.report.plots if reviewed.report else ()
     copy_plots(names)
-    page = review_page(reviewed, {name: f"plots/{name}.png" for name in names}, stale_advice(pushed=reviewed.pushed))
+    advice = stale_advice(pushed=reviewed.pushed, refuted=bool(reviewed.refuted))
+    page = review_page(reviewed, {name: f"plots/{name}.png" for name in names}, advice)
     files.write(PAGE, page)
     return reviewed
 
 
 def copy_plots(names: tuple[str, ...]) -> None:
-    """Put the plots that the page shows beside it."""
+    """Copy the plots that the page shows into its folder."""
     for name in names:
         files.write(workspace.REVIEW / "plots" / f"{name}.png", (workspace.PLOTS / f"{name}.png").read_bytes())

@@ -1,6 +1,6 @@
-"""Verb `runner`: where a pull request's pipeline runs, by its labels: on GitHub's machine, or on one of ours.
+"""Verb `runner`: choose by a pull request's labels whether its pipeline runs on GitHub's machine or on a self-hosted one.
 
-Needs nothing installed: it is asked before the job that it places has a machine.
+It runs without installed packages, before the job has a machine.
 """
 
 import argparse
@@ -9,28 +9,35 @@ import json
 from delivery.adapters import github
 
 PREFIX = "runner:"
-GITHUBS = ["ubuntu-latest"]
-WHERE = "the repository's variable RUNNERS"
+GITHUBS = ["ubuntu-24.04"]
+VARIABLE = "the repository's variable RUNNERS"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--labels", required=True, metavar="JSON", help="names of the pull request's labels, as a list")
-    parser.add_argument("--known", default="", metavar="NAMES", help="of own runners that a label may ask for")
+    """Declare the options of the verb."""
+    parser.add_argument("--labels", required=True, metavar="JSON", help="labels of the pull request, as a JSON list")
+    parser.add_argument(
+        "--known",
+        default="",
+        metavar="NAMES",
+        help="labels of the self-hosted runners that a pull request may request, separated by blanks",
+    )
 
 
 def main(options: argparse.Namespace) -> None:
-    place, said = choose(json.loads(options.labels), options.known.split())
-    github.output(labels=json.dumps(place))
-    github.summary(said)
-    print(f"runner: {said}")
+    """Print the choice and hand it to the workflow as `labels`."""
+    runner, reason = choose(json.loads(options.labels), options.known.split())
+    github.output(labels=json.dumps(runner))
+    github.summary(reason)
+    print(f"runner: {reason}")
 
 
 def choose(labels: list[str], known: list[str]) -> tuple[list[str], str]:
-    """Labels of the runner, and the reason. Of several that may be asked for, the first in the list of those."""
-    asked = [label.removeprefix(PREFIX) for label in labels if label.startswith(PREFIX)]
-    found = next((name for name in known if name in asked), "")
-    place = ["self-hosted", found] if found else GITHUBS
-    ignored = ", ".join(f"`{PREFIX}{name}`" for name in asked if name != found)
-    list_ = ", ".join(f"`{name}`" for name in known) or "nothing"
-    why = f"; {ignored} is ignored: {WHERE} lists {list_}, and one runner is enough" if ignored else ""
-    return place, f"The pipeline runs on {' '.join(place)}{why}."
+    """Return the labels of the runner, and the reason. Of several requested ones, the first of `known` is chosen."""
+    requested = [label.removeprefix(PREFIX) for label in labels if label.startswith(PREFIX)]
+    chosen = next((name for name in known if name in requested), "")
+    runner = ["self-hosted", chosen] if chosen else GITHUBS
+    ignored = ", ".join(f"`{PREFIX}{name}`" for name in requested if name != chosen)
+    listed = ", ".join(f"`{name}`" for name in known) or "nothing"
+    why = f"; {ignored} is ignored: {VARIABLE} lists {listed}, and one runner is enough" if ignored else ""
+    return runner, f"The pipeline runs on {' '.join(runner)}{why}."

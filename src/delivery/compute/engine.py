@@ -13,13 +13,10 @@ import platform
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from delivery.core import params
+from delivery.core import params, retries
 from delivery.core.errors import Failure
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 HERE = ("memory", "stream")  # the engines that need no cluster
 PACKAGES = ("delivery", "problem")
@@ -82,8 +79,9 @@ def as_done(work: Callable[[Item], Done], items: Iterable[Item], engine: str) ->
         yield from enumerate(map(work, items))
         return
     with connected(engine) as client:
-        from distributed import KilledWorker, as_completed
+        import distributed
 
+        as_completed: Any = distributed.as_completed  # without annotations
         remote = functools.partial(do, work, Path.cwd(), code())
         indices = {future: index for index, future in enumerate(client.map(remote, list(items), pure=False))}
         try:
@@ -91,7 +89,7 @@ def as_done(work: Callable[[Item], Done], items: Iterable[Item], engine: str) ->
                 if future.cancelled():
                     raise Failure(f"the scheduler at {engine} went away; start it and run this again, {BACK}")
                 yield indices.pop(future), future.result()
-        except KilledWorker as error:
+        except distributed.KilledWorker as error:
             raise Failure(
                 f"the same task has ended {error.allowed_failures + 1} workers, the last one {error.last_worker.address}: "
                 "give each more memory, or look at its log"
@@ -112,32 +110,38 @@ def spread(work: Callable[[], Done], engine: str) -> Done:
         import joblib
         from distributed.client import FutureCancelledError
 
-        for _ in range(TRIES):
+        def attempt() -> Done:
             client.run(here, Path.cwd(), code())
-            try:
-                with joblib.parallel_config("dask", n_jobs=-1, client=client):
-                    return work()
-            except FutureCancelledError:
-                continue
-    raise Failure(
-        f"{TRIES} times a worker ended with results that were not fetched yet: give each more memory, or look at its log"
-    )
+            with joblib.parallel_config("dask", n_jobs=-1, client=client):
+                return work()
+
+        try:
+            return retries.call(attempt, attempts=TRIES, worth=lambda error: isinstance(error, FutureCancelledError))
+        except FutureCancelledError:
+            raise Failure(
+                f"{TRIES} times a worker ended with results that were not fetched yet: give each more memory, or look "
+                "at its log"
+            ) from None
 
 
 @contextmanager
-def connected(engine: str) -> Iterator["Client"]:
-    """Connect to the cluster at an address, or start one on this machine for the duration if `engine` is "dask"."""
+def connected(engine: str) -> Iterator[Any]:
+    """Connect to the cluster at an address, or start one on this machine for the duration if `engine` is "dask".
+
+    The client is `Any`, because distributed annotates few of its functions.
+    """
     try:
-        from distributed import Client, LocalCluster
+        import distributed
     except ModuleNotFoundError:
         raise Failure(f"engine is {engine} and the set `scale` is not installed: run `make scale`, {BACK}") from None
+    library: Any = distributed
     with ExitStack() as stack:
         address: Any = engine
         if engine == "dask":
-            local = LocalCluster("127.0.0.1", n_workers=cores(), threads_per_worker=1, dashboard_address=None)
+            local = library.LocalCluster("127.0.0.1", n_workers=cores(), threads_per_worker=1, dashboard_address=None)
             address = stack.enter_context(local)
         try:
-            client = stack.enter_context(Client(address, timeout=PATIENCE, set_as_default=False))
+            client = stack.enter_context(library.Client(address, timeout=PATIENCE, set_as_default=False))
         except (OSError, TimeoutError, ValueError) as error:
             raise Failure(
                 f"no Dask scheduler answers at {engine} ({error}): start one with `dask scheduler`, {BACK}"

@@ -1,1 +1,1 @@
-"""What everything else may use: errors, files, parameters and the paths of the project's folder."""
+"""Foundations for all other rooms: errors, files, parameters, programs, and the paths of the project's folder."""

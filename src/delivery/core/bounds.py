@@ -1,4 +1,4 @@
-"""Bounds of what a document may hold, checked where one is decoded; finite numbers are all that JSON has."""
+"""Bounds of the values in a document, checked when it is decoded. JSON itself has finite numbers only."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Documents: JSON files whose content is a frozen struct with a name."""
+"""Read and write documents: JSON files whose content is a frozen struct."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ Document = TypeVar("Document")
 
 
 def read(path: Path, kind: type[Document], made_by: str) -> Document:
-    """Decode the file. Raise Failure if it is missing or of another form, naming the verb that makes it."""
+    """Return the file's content. Raise `Failure`, naming the verb that writes it, if it is missing or invalid."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
@@ -22,12 +22,12 @@ def read(path: Path, kind: type[Document], made_by: str) -> Document:
 
 
 def write(path: Path, document: msgspec.Struct) -> None:
-    """Write the file readable, sorted and rounded, so that the same numbers give the same bytes."""
+    """Write the file indented, sorted and rounded, so that the same numbers give the same bytes."""
     files.write_json(path, as_builtins(document))
 
 
 def as_builtins(content: Any) -> Any:
-    """Return dicts, lists and numbers rounded as in a file; structs may be nested and hold numpy scalars."""
+    """Return the content as dicts, lists and rounded numbers; structs may be nested and hold numpy scalars."""
     if isinstance(content, msgspec.Struct):
         return {name: as_builtins(getattr(content, name)) for name in content.__struct_fields__}
     if isinstance(content, dict):

@@ -1,18 +1,18 @@
-"""Errors that a person is meant to read, with the facts that code may act on."""
+"""Errors for people to read, with the facts that code may act on."""
 
 
 class Failure(Exception):
-    """A refusal that a person can act on: one line that names the cause and the fix."""
+    """An error that a person can act on: one line that names the cause and the fix."""
 
 
 class ProgramError(Failure):
-    """A program that ended with an error."""
+    """A program that exited with an error."""
 
     def __init__(self, message: str, *, program: str, code: int) -> None:
         super().__init__(message)
         self.program = program
         self.code = code
-        """Exit code; negative for the signal that ended it."""
+        """Exit code; the negative number of a signal if that ended the program."""
 
 
 class GitHubError(Failure):

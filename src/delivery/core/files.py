@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, read back with a clear word when they are missing."""
+"""Write files whole or not at all, and read them back with a clear error if they are missing."""
 
 import glob
 import hashlib
@@ -15,14 +15,14 @@ from delivery.core.errors import Failure
 
 SCRATCH = ".scratch"  # the end of a temporary folder's name, which git ignores
 
-DIGITS = 6  # of every number in a report
+DIGITS = 6  # decimal places of every number in a report
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary neighbour of `path` (file or folder to be) that takes its place at the end.
+    """Yield a temporary path next to `path`, for a file or folder that replaces it at the end.
 
-    An interruption or a full disk leaves what was there before; what a killed process left goes now.
+    An interruption or a full disk leaves the old one in place. Remove the leftovers of killed processes first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent, f".{glob.escape(path.name)}.*")
@@ -39,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _swap(new: Path, path: Path, aside: Path) -> None:
-    """A folder cannot be renamed over: the old one steps aside, and back if the new one does not arrive."""
+    """Replace a folder: rename the old one, because a folder cannot be overwritten, and restore it if that fails."""
     try:
         os.rename(path, aside)
         os.replace(new, path)
@@ -50,7 +50,7 @@ def _swap(new: Path, path: Path, aside: Path) -> None:
 
 
 def sweep(folder: Path, names: str) -> None:
-    """Removes the temporary folders of these names whose process is no more."""
+    """Remove the temporary folders matching `names` whose process has ended."""
     for scratch in folder.glob(names + SCRATCH):
         pid = scratch.name.split(".")[-3]
         if not (pid.isdigit() and _runs(int(pid))):
@@ -63,23 +63,24 @@ def _runs(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True  # somebody else's
+        return True  # the process of another user
     return True
 
 
 def write(path: Path, content: bytes | str) -> None:
+    """Write the content to `path`, replacing it at once."""
     with replacing(path) as scratch:
         scratch.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def write_json(path: Path, content: Any, *, exact: bool = False) -> None:
-    """Readable, sorted, rounded to DIGITS unless `exact`: the same numbers give the same bytes."""
+    """Write indented JSON with sorted keys, rounded to DIGITS unless `exact`: the same numbers give the same bytes."""
     content = content if exact else rounded(content)
     write(path, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 def read_json(path: Path, made_by: str) -> Any:
-    """Raises Failure when the file is missing (naming the verb that makes it) or not JSON."""
+    """Return the content of a JSON file. Raise `Failure`, naming the verb that makes it, if it is missing or not JSON."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
@@ -89,6 +90,7 @@ def read_json(path: Path, made_by: str) -> Any:
 
 
 def rounded(content: Any) -> Any:
+    """Return the content as plain JSON values, with floats rounded to DIGITS."""
     if isinstance(content, dict):
         return {str(key): rounded(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
@@ -99,7 +101,7 @@ def rounded(content: Any) -> Any:
 
 
 def digest(path: Path) -> str:
-    """sha256 of a file, or of a folder's names and contents."""
+    """Return the sha256 of a file, or of a folder's names and contents."""
     if path.is_file():
         return hashlib.sha256(path.read_bytes()).hexdigest()
     total = hashlib.sha256()

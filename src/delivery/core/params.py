@@ -1,25 +1,22 @@
-"""params.yaml as frozen structs, one per section: every key with its default, its range and what it means.
+"""params.yaml as frozen structs, one per section: every key with its default, its range and its meaning.
 
 Verb `params`: print the parameters in force, or the page that documents them.
 
-The file holds what a team decides; a key that it leaves out has its default. Only keys that nobody else can know have
-none. The literal below each field says what it means, and becomes docs/reference/params.md.
+The file holds what a team decides; a key that it leaves out has its default. Only keys that depend on the problem have
+none. The text below each field describes it, and becomes docs/reference/params.md.
 """
 
 import argparse
-import difflib
 import os
-from collections.abc import Iterator
-from operator import itemgetter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import yaml
 from msgspec import Meta, Struct, field, inspect
 from msgspec.structs import fields, replace
 
-from delivery.core import workspace
+from delivery.core import params_check, workspace
 from delivery.core.errors import Failure
 from delivery.core.stage_params import (
     Compare,
@@ -39,10 +36,15 @@ from problem import Train
 __all__ = ["Compare", "Evaluate", "Export", "Fetch", "Period", "Prepare", "Validate"]  # defined for the stages
 
 ENGINE = "DELIVERY_ENGINE"
+CARD_SECTIONS = ("Intended use", "Limits", "Licence")
+UNWRITTEN = "To be written"  # start of the sentences that `new` leaves for people to write
 
 # In memory, in windows, on a Dask cluster of this machine, or on one at an address.
 Engine = Annotated[str, Meta(pattern=r"^(memory|stream|dask|(tcp|tls|ws|wss)://[^\s]{1,200})$")]
-Environment = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
+Kind = TypeVar("Kind", bound=Struct)
+HeaderName = Annotated[str, Meta(pattern=r"^([A-Za-z][A-Za-z0-9-]{0,60})?$")]
+MetricName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,40}$")]
+EnvironmentName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 
 
 class Gate(Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,6 +61,15 @@ class Gate(Struct, frozen=True, forbid_unknown_fields=True):
     """Largest exported model, in megabytes."""
     latency_us: Positive = 1000.0
     """Longest time for one row, decoded, encoded and scored on one core, in microseconds."""
+    compatibility: Literal["compatible", "breaking"] = "compatible"
+    """Whether the service may break with clients or with a rollback: `breaking` lets it, and the version is marked as a
+    boundary."""
+    compatibility_reason: Annotated[str, Meta(max_length=500)] = ""
+    """Why it may; recorded on the version. Needed with `breaking`."""
+
+    def __post_init__(self) -> None:
+        if self.compatibility == "breaking" and not self.compatibility_reason.strip():
+            raise ValueError("compatibility: breaking needs a compatibility_reason")
 
 
 class Drift(Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,7 +98,11 @@ class Drift(Struct, frozen=True, forbid_unknown_fields=True):
     periods_per_year: Count = 12
     """Number of periods in a year of data: 12 for months, 52 for weeks."""
     minutes_per_month: Annotated[float, Meta(ge=0)] = 60.0
-    """Compute budget of the checks in a calendar month, in minutes."""
+    """Compute budget of the checks in a calendar month, in minutes. Once it is spent, periods wait for the next month; 0: no
+    challenger is ever trained."""
+    reopen_days: Annotated[int, Meta(ge=0)] = 60
+    """Number of days in which late labels and corrected rows have the newest decision made again, from the first one on its
+    period."""
 
 
 class Span(Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,6 +132,13 @@ class Search(Struct, frozen=True, forbid_unknown_fields=True):
     magnitude. Empty: there is nothing to search."""
 
 
+class Reproduce(Struct, frozen=True, forbid_unknown_fields=True):
+    minutes: Annotated[float, Meta(ge=0)] = 10.0
+    """Longest time that `review` and `promote` spend on running one stage again to verify what dvc.lock claims, in minutes.
+    A stage that takes longer is named on the page, and dvc.lock is believed until the workflow remake has run at night;
+    `export` and `evaluate` have no limit."""
+
+
 class Promote(Struct, frozen=True, forbid_unknown_fields=True):
     branches: dict[str, str] = field(default_factory=lambda: {"main": "staging", "develop": "development"})
     """Branch to the environment that a push to it promotes to; `on:` in .github/workflows/promote.yml lists the same
@@ -125,11 +147,11 @@ class Promote(Struct, frozen=True, forbid_unknown_fields=True):
     """Environments where a new version becomes a GitHub release with its model card; `[]` makes none."""
 
 
-class Place(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where an environment lasts; each target reads its own of these keys."""
+class Environment(Struct, frozen=True, forbid_unknown_fields=True):
+    """Target of an environment, and its settings; each target reads its own keys."""
 
     target: Literal["rehearsal", "process", "docker", "kubernetes"]
-    """Kind of place."""
+    """Where the environment lasts: nowhere (rehearsal), on this host (process, docker), or in a cluster."""
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000
     """process, docker: port of the proxy, on loopback."""
     folder: str = ""
@@ -140,36 +162,74 @@ class Place(Struct, frozen=True, forbid_unknown_fields=True):
     """kubernetes: namespace; empty: the environment's name."""
     address: str = ""
     """Address that clients use, if it is not the proxy's own."""
+    sticky_header: HeaderName = ""
+    """process, docker: header that names a caller, such as X-Customer-Id. During a canary its value decides which version
+    answers, so that one caller sees one version; empty: chance decides for each request."""
+    version_header: HeaderName = ""
+    """process, docker: header, such as X-Model-Version, by whose value a request chooses its version during a canary."""
+
+    def __post_init__(self) -> None:
+        if self.target == "kubernetes" and (self.sticky_header or self.version_header):
+            raise ValueError(
+                "sticky_header and version_header need the targets process or docker: a Service of Kubernetes does not read "
+                "headers; a gateway of your own in front of it can"
+            )
 
 
 class Canary(Struct, frozen=True, forbid_unknown_fields=True):
     steps: list[Annotated[int, Meta(ge=1, le=99)]] = field(default_factory=lambda: [25, 50])
     """Shares of traffic, in per cent, that follow the first one, which `deploy --canary` gives."""
     requests: Count = 500
-    """Number of requests that each step must see on both sides."""
+    """Number of requests that each step must see on both sides, of the same numbers of rows."""
     seconds: Positive = 600.0
-    """Longest wait for those requests, in seconds; then the deployment ends."""
+    """Longest wait for those requests, in seconds; then the canary is held at its share until a person decides."""
+    hold_seconds: Annotated[float, Meta(ge=0)] = 3600.0
+    """Longest time to hold it, in seconds; then the deployment ends. Enough requests let it go on."""
     max_error_rate: Share = 0.001
     """Largest share of failed requests; more than this, or than the old version has, beyond chance, ends it."""
     max_slower: Positive = 1.5
-    """Largest mean and p95 latency, as a multiple of the old version's."""
+    """Largest mean and p95 latency, as a multiple of the old version's at requests of the same size."""
     slower_ms: Positive = 2.0
     """Smallest difference in latency that counts, in milliseconds; smaller ones are timer noise."""
     score_psi: Positive = 0.25
     """Largest population stability index of the predictions against the old version's."""
 
 
+class Metric(Struct, frozen=True, forbid_unknown_fields=True):
+    """A team's own metric of a version."""
+
+    query: Annotated[str, Meta(min_length=1, max_length=2000)]
+    """PromQL query that gives one number. `$version` stands for the version that is judged, `$before` for the one that it
+    takes over from, `$environment` for the environment."""
+    limit: float
+    """Last value that is good."""
+    worse: Literal["above", "below"] = "above"
+    """On which side of the limit a value is worse."""
+
+
 class Deploy(Struct, frozen=True, forbid_unknown_fields=True):
-    environments: dict[Environment, Place] = {}
+    environments: dict[EnvironmentName, Environment] = {}
     """Name of an environment to where it lasts. A deployment to one that is not listed is a rehearsal: the version is
     started, checked, loaded and stopped."""
     ready_seconds: Positive = 60.0
     """Longest wait for a version to become ready, in seconds; then it is refused."""
     watch_seconds: Annotated[float, Meta(ge=0)] = 3.0
     """Seconds to watch a version after the switch; at the first error the old one takes over again."""
+    bake_minutes: Annotated[float, Meta(ge=0)] = 10.0
+    """process, docker: minutes to watch a version after its deployment, by the limits of `canary`; if it fails, the
+    version before takes over again. 0: do not."""
     drain_seconds: Positive = 30.0
     """Longest wait for the requests that the old version still has, in seconds."""
     canary: Canary = Canary()
+    prometheus: Annotated[str, Meta(pattern=r"^(https?://[^\s@]{1,200})?$")] = ""
+    """Address of the Prometheus server that `metrics` are asked of, such as http://127.0.0.1:9090, without credentials."""
+    metrics: dict[MetricName, Metric] = {}
+    """Name of a metric of your own to its query and limit. One beyond its limit ends a canary, or rolls a watched version
+    back; one that is not known holds it."""
+
+    def __post_init__(self) -> None:
+        if self.metrics and not self.prometheus:
+            raise ValueError("metrics need the address of a prometheus")
 
 
 class Serve(Struct, frozen=True, forbid_unknown_fields=True):
@@ -177,6 +237,21 @@ class Serve(Struct, frozen=True, forbid_unknown_fields=True):
     """Largest number of rows in a request."""
     max_bytes: Count = 1_000_000
     """Largest request body, in bytes."""
+    unknown_fields: Literal["refuse", "ignore", "warn"] = "refuse"
+    """What to do with a field of a row that the schema does not know: refuse the request, ignore and count the field, or
+    also name it in a header of the answer."""
+    max_header_bytes: Count = 32_768
+    """Largest request line and headers together, in bytes; larger ones get 431."""
+    header_seconds: Positive = 10.0
+    """Longest time for a request's headers to arrive, and for a new connection's first byte, in seconds."""
+    keep_alive_seconds: Positive = 5.0
+    """Longest time that a connection may be idle after an answer, in seconds."""
+    max_connections: Count = 1024
+    """Largest number of connections; further ones get 503, and an answer to a health probe."""
+    log_megabytes: Count = 1024
+    """Largest size of the prediction log, in megabytes; beyond it the oldest files are deleted, those in use never."""
+    log_days: Positive = 90.0
+    """Largest age of a file of the prediction log, in days since its last line; older ones are deleted."""
 
 
 class LoadTest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -207,6 +282,7 @@ class Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     gate: Gate
     drift: Drift = Drift()
     search: Search = Search()
+    reproduce: Reproduce = Reproduce()
     promote: Promote = Promote()
     deploy: Deploy = Deploy()
     card: dict[str, str] = {}
@@ -220,13 +296,21 @@ class Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     DELIVERY_ENGINE overrides it."""
 
 
+class Served(Struct, frozen=True):
+    """The part of params.yaml that the service reads."""
+
+    serve: Serve = Serve()
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the verb."""
     parser.add_argument(
         "--markdown", action="store_true", help="print docs/reference/params.md: every key, default and meaning"
     )
 
 
 def main(options: argparse.Namespace) -> None:
+    """Print the parameters in force, or the page that documents them."""
     from delivery.core import params_reference  # not part of the service's image, which needs `load` only
 
     print(params_reference.page() if options.markdown else params_reference.in_force(), end="")
@@ -235,8 +319,8 @@ def main(options: argparse.Namespace) -> None:
 def load(path: Path = workspace.PARAMS) -> Params:
     """Return the parameters in force.
 
-    Raise Failure for a missing file, broken YAML, and a key that is unknown, out of range, or missing without having a
-    default. Where work is done is this machine's affair too: the environment variable ENGINE overrides the file.
+    The environment variable ENGINE overrides the file, because machines differ. Raise `Failure` if the file is missing
+    or not YAML, or a key is unknown, out of range, or missing without a default.
     """
     settings = parse(read(path))
     try:
@@ -245,8 +329,14 @@ def load(path: Path = workspace.PARAMS) -> Params:
         raise Failure(f"{ENGINE}: {error}") from None
 
 
+def serving(path: Path = workspace.PARAMS) -> Serve:
+    """Return the settings of the service. The other sections are not looked at: a release's bundle does not have them."""
+    given = tree(read(path))
+    return _converted({"serve": given.get("serve") if isinstance(given, dict) else given}, Served).serve
+
+
 def read(path: Path = workspace.PARAMS) -> str:
-    """Return the file's text, its line ends as they are. Raise Failure if it is missing or not UTF-8."""
+    """Return the file's text, its line ends as they are. Raise `Failure` if it is missing or not UTF-8."""
     try:
         return path.read_bytes().decode()
     except UnicodeDecodeError as error:
@@ -256,9 +346,9 @@ def read(path: Path = workspace.PARAMS) -> str:
 
 
 class Once(yaml.SafeLoader):
-    """Refuses a key that is there twice, of which YAML would take the last."""
+    """A loader that refuses duplicate keys, of which YAML would take the last."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = [key.value for key, _ in node.value]
         if twice := {name for name in names if names.count(name) > 1}:
             raise yaml.constructor.ConstructorError(None, None, f"twice: {', '.join(sorted(twice))}", node.start_mark)
@@ -267,17 +357,21 @@ class Once(yaml.SafeLoader):
 
 def parse(text: str) -> Params:
     """Return the parameters that this text of params.yaml sets, and the defaults of all others."""
-    whole = effective(tree(text))
-    if problems := list(_misnamed(whole, inspect.type_info(Params))):
-        raise Failure(f"params.yaml: {min(problems, key=itemgetter(0))[1]}")
+    return _converted(tree(text), Params)
+
+
+def _converted(given: Any, kind: type[Kind]) -> Kind:
+    whole, root = effective(given, kind), inspect.type_info(kind)
+    if problem := params_check.key_problem(whole, root):
+        raise Failure(f"params.yaml: {problem}")
     try:
-        return msgspec.convert(whole, Params)
+        return msgspec.convert(whole, kind)
     except msgspec.ValidationError as error:
-        raise Failure(f"params.yaml: {_readable(str(error))}") from None
+        raise Failure(f"params.yaml: {params_check.explained(str(error), root)}") from None
 
 
 def tree(text: str) -> Any:
-    """Return what a text of params.yaml says, as YAML has it. Raise Failure if it is not YAML, or has a key twice."""
+    """Return the content of params.yaml as YAML reads it. Raise `Failure` if it is not YAML or has a duplicate key."""
     try:
         return yaml.load(text, Once)  # noqa: S506  a safe loader, and stricter
     except yaml.YAMLError as error:
@@ -287,7 +381,7 @@ def tree(text: str) -> Any:
 def effective(given: Any, kind: type[Struct] = Params) -> Any:
     """Return a tree of params.yaml with the default of every key that it lacks, in the order of the structs.
 
-    What is unknown or not a mapping stays as it is; an empty section is one without keys.
+    Keep unknown keys and values that should be mappings, for the check that reports them.
     """
     if not isinstance(given, dict):
         return given
@@ -302,61 +396,3 @@ def effective(given: Any, kind: type[Struct] = Params) -> Any:
             default = one.default if one.default_factory is msgspec.NODEFAULT else one.default_factory()
             whole[one.name] = msgspec.to_builtins(default)
     return whole | {name: value for name, value in given.items() if name not in whole}
-
-
-def _misnamed(given: Any, kind: inspect.Type, path: str = "") -> Iterator[tuple[bool, str]]:
-    """Yield a line for every key that is unknown, and for every one that is missing and has no default.
-
-    Each comes with whether it is a missing one: a misspelt key is both, and the misspelling is what to report.
-    """
-    if isinstance(kind, inspect.UnionType):
-        kind = next((one for one in kind.types if isinstance(one, inspect.StructType)), kind)
-    if not isinstance(given, dict):
-        return
-    if isinstance(kind, inspect.DictType):
-        for name, value in given.items():
-            yield from _misnamed(value, kind.value_type, f"{path}{name}.")
-    elif isinstance(kind, inspect.StructType):
-        known = {one.name: one.type for one in kind.fields}
-        for name, value in given.items():
-            if name in known:
-                yield from _misnamed(value, known[name], f"{path}{name}.")
-            else:
-                yield False, f"{path}{name} is unknown; {_advice(str(name), path, list(known))}"
-        for one in kind.fields:
-            if one.required and one.name not in given:
-                yield True, f"{path}{one.name} is missing, and it has no default"
-
-
-def _advice(name: str, path: str, known: list[str]) -> str:
-    """The nearest key of the same section, or else the key of that name in another one."""
-    near = [path + one for one in difflib.get_close_matches(name, known, n=1)]
-    elsewhere = [one for one in _dotted(inspect.type_info(Params)) if one.rpartition(".")[2] == name]
-    if found := [*near, *elsewhere]:
-        return f"did you mean {found[0]}?"
-    return "docs/reference/params.md lists every key"
-
-
-def _dotted(kind: inspect.Type, path: str = "") -> Iterator[str]:
-    for one in getattr(kind, "fields", ()):
-        yield path + one.name
-        yield from _dotted(one.type, f"{path}{one.name}.")
-
-
-def _readable(error: str) -> str:
-    """Names the choices where there are some: msgspec says only what was wrong."""
-    place = error.rpartition("`$.")[2].rstrip("`")
-    kind: Any = inspect.type_info(Params)
-    for name in place.split("."):
-        kind = next((one.type for one in getattr(kind, "fields", ()) if one.name == name), None)
-    if "enum value" in error and isinstance(kind, inspect.LiteralType):
-        return f"{error}; choose one of {', '.join(map(str, kind.values))}"
-    if "Expected `float`, got `str`" in error:
-        return f"{error}; YAML takes 1e-2 for text, write 0.01 or 1.0e-2"
-    return error
-
-
-CARD_SECTIONS = ("Intended use", "Limits", "Licence")
-
-
-UNWRITTEN = "To be written"  # how `new` begins each sentence that only people can write

@@ -1,7 +1,7 @@
 """Change values in params.yaml and leave every other byte as a person wrote it.
 
-ruamel.yaml says where each key and value stands, and new values are put there. Writing the whole file with it would
-also write line ends, indentation, flow lists and broken lines its own way.
+ruamel.yaml reports the position of each key and value, and new values are put there. Writing the whole file with it
+would change line ends, indentation, flow lists and line breaks.
 """
 
 from collections.abc import Mapping
@@ -20,24 +20,24 @@ Value = int | float | str | bool
 def edited(text: str, section: str, values: Mapping[str, Value]) -> str:
     """Return the text with these values in a section, which may be empty.
 
-    A key that has no line yet is added at the section's end, a section at the file's. Raise Failure if the result would
-    not say exactly that, as where a value is shared by an anchor.
+    Add a new key at the end of its section, and a new section at the end of the file. Raise `Failure` if the result
+    would differ in anything else, as when an anchor shares a value.
     """
     before = tree(text) or {}
     if section in before and not values:
         return text
-    given = before.get(section)
-    wanted = before | {section: (given if isinstance(given, dict) else {}) | dict(values)}
+    current = before.get(section)
+    expected = before | {section: (current if isinstance(current, dict) else {}) | dict(values)}
     try:
         out = text if values else _added(text, YAML().compose(text), section, " {}")
         for name, value in values.items():
             out = _with(out, section, name, value)
-        done = tree(out)
+        result = tree(out)
     except (Failure, YAMLError):
-        done = None
-    if done != wanted:
-        said = ", ".join(f"{name}: {_scalar(value)}" for name, value in values.items())
-        raise Failure(f"params.yaml cannot be changed in place; set {said} under {section}, and run this again")
+        result = None
+    if result != expected:
+        lines = ", ".join(f"{name}: {_scalar(value)}" for name, value in values.items())
+        raise Failure(f"params.yaml cannot be changed in place; set {lines} under {section}, and run this again")
     return out
 
 
@@ -46,7 +46,7 @@ def _with(text: str, section: str, name: str, value: Value) -> str:
     key, mapping = _entry(root, section)
     if key is None:
         return _added(text, root, section, f"{_newline(text)}  {name}: {_scalar(value)}")
-    if not isinstance(mapping, MappingNode):  # the section is there and empty
+    if not isinstance(mapping, MappingNode):  # the section exists and is empty
         return _line_after(text, key.end_mark.index, f"{' ' * (key.start_mark.column + 2)}{name}: {_scalar(value)}")
     own, old = _entry(mapping, name)
     if own is None or old is None:
@@ -60,18 +60,18 @@ def _entry(mapping: Node | None, name: str) -> tuple[Node | None, Node | None]:
 
 
 def _replaced(text: str, key: Node, old: Node, value: Value) -> str:
-    """Put a value in another one's place. A comment behind it stays in its column while there is room."""
+    """Replace a value. A comment after it stays in its column if there is room."""
     start, end = _span(text, key, old)
     new = _scalar(value, getattr(old, "style", None))
     rest = text[end:]
-    behind = rest.lstrip(" ")
-    if behind.startswith("#"):
-        rest = " " * max(len(rest) - len(behind) + end - start - len(new), 1) + behind
+    comment = rest.lstrip(" ")
+    if comment.startswith("#"):
+        rest = " " * max(len(rest) - len(comment) + end - start - len(new), 1) + comment
     return text[:start] + (new if text[start - 1] in " \t" else f" {new}") + rest
 
 
 def _added(text: str, mapping: Node | None, name: str, value: str) -> str:
-    """Add a key at the end of a mapping; of the file itself if that is None or has no keys."""
+    """Add a key at the end of a mapping, or of the file if `mapping` is not one."""
     if not isinstance(mapping, MappingNode):
         return _line_after(text, len(text), f"{name}:{value}")
     if not mapping.value:
@@ -84,7 +84,7 @@ def _added(text: str, mapping: Node | None, name: str, value: str) -> str:
 
 
 def _line_after(text: str, index: int, line: str) -> str:
-    """Put a line below the one that `index` is in."""
+    """Insert a line below the one that contains `index`."""
     newline = _newline(text)
     at = text.find("\n", index)
     if at >= 0:
@@ -97,16 +97,16 @@ def _newline(text: str) -> str:
 
 
 def _span(text: str, key: Node, value: Node) -> tuple[int, int]:
-    """Where a value begins and ends; a block ends before the blank lines that follow it, nothing behind the colon."""
+    """Return start and end of a value: a block without the blank lines after it, a missing value right after the colon."""
     start, end = value.start_mark.index, value.end_mark.index
     if start == end:
-        behind_colon = text.find(":", key.end_mark.index) + 1
-        return behind_colon, behind_colon
+        after_colon = text.find(":", key.end_mark.index) + 1
+        return after_colon, after_colon
     return start, start + len(text[start:end].rstrip())
 
 
 def _end(text: str, key: Node, value: Node) -> int:
-    """Where an entry ends, with all that is nested in it; what follows may be comments."""
+    """Return the end of an entry with everything nested in it, without comments that follow."""
     if isinstance(value, MappingNode) and not value.flow_style:
         return _end(text, *value.value[-1])
     if isinstance(value, SequenceNode) and not value.flow_style:
@@ -115,7 +115,7 @@ def _end(text: str, key: Node, value: Node) -> int:
 
 
 def _scalar(value: Value, style: str | None = None) -> str:
-    """As the parameters are read, by which 1e-05 is text and 1.0e-05 a number; in the quotes that were there."""
+    """Return a value as YAML 1.1, where 1e-05 is text and 1.0e-05 a number, in the quotes of the value it replaces."""
     if not isinstance(value, str):
         return yaml.safe_dump(value).split("\n")[0]
     if style is None and value.isidentifier() and yaml.safe_load(value) == value:
@@ -125,7 +125,8 @@ def _scalar(value: Value, style: str | None = None) -> str:
     ]
 
 
-def flat(tree: dict, prefix: str = "") -> dict[str, object]:
+def flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Return nested mappings as one, with dotted keys such as `drift.min_gain`."""
     out: dict[str, object] = {}
     for name, value in tree.items():
         out |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}

@@ -1,4 +1,4 @@
-"""What `delivery params` prints: the parameters in force, or docs/reference/params.md, the table of every key."""
+"""Write the output of `delivery params`: the parameters in force, or docs/reference/params.md, which lists every key."""
 
 import ast
 import textwrap
@@ -92,15 +92,15 @@ def _table(rows: list[tuple[str, str, str, str]]) -> str:
 
 
 def _rows(kind: type[Struct], prefix: str = "") -> list[tuple[str, str, str, str]]:
-    """Key, default, what is allowed, and meaning of every field, those of nested structs below their own."""
-    told, rows = meanings(kind), []
+    """Return key, default, allowed values and meaning of every field, followed by those of structs nested in it."""
+    texts, rows = meanings(kind), []
     types = {one.name: one.type for one in getattr(type_info(kind), "fields", ())}
     for one in fields(kind):
         name, shape = prefix + one.name, types[one.name]
         if isinstance(shape, StructType):
             rows += [] if kind is params.Params else _rows(shape.cls, f"{name}.")
             continue
-        rows.append((name, _default(one), allowed(shape), told[one.name]))
+        rows.append((name, _default(one), allowed(shape), texts[one.name]))
         each = getattr(shape, "value_type", shape)
         for nested in each.types if isinstance(each, UnionType) else [each]:
             if isinstance(nested, StructType):
@@ -109,7 +109,7 @@ def _rows(kind: type[Struct], prefix: str = "") -> list[tuple[str, str, str, str
 
 
 def meanings(kind: type) -> dict[str, str]:
-    """Return what the literal below each field of a struct says."""
+    """Return the text below each field of a struct."""
     (definition,) = ast.parse(textwrap.dedent(getsource(kind))).body
     assert isinstance(definition, ast.ClassDef)
     return {
@@ -129,7 +129,7 @@ def _default(one: msgspec.structs.FieldInfo) -> str:
 
 
 def allowed(kind: Type) -> str:
-    """Return in words what a value may be."""
+    """Return the allowed values in words."""
     if isinstance(kind, LiteralType):
         return ", ".join(f"`{value}`" for value in kind.values)
     if isinstance(kind, IntType | FloatType):

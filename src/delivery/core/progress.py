@@ -1,4 +1,4 @@
-"""Progress on stderr for what takes longer than two seconds."""
+"""Show progress on stderr for work that takes longer than two seconds."""
 
 import sys
 import threading
@@ -11,17 +11,17 @@ EVERY = 2.0  # seconds
 
 @contextmanager
 def progress(label: str) -> Iterator[None]:
-    """Says how long `label` has been going on, every two seconds until it is done."""
-    done, start = threading.Event(), time.monotonic()
+    """Print the label and the elapsed time every two seconds until the block ends."""
+    ended, start = threading.Event(), time.monotonic()
 
-    def tell() -> None:
-        while not done.wait(EVERY):
+    def report() -> None:
+        while not ended.wait(EVERY):
             print(f"  {label} … {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
 
-    teller = threading.Thread(target=tell, daemon=True)
-    teller.start()
+    reporter = threading.Thread(target=report, daemon=True)
+    reporter.start()
     try:
         yield
     finally:
-        done.set()
-        teller.join()
+        ended.set()
+        reporter.join()

@@ -1,7 +1,7 @@
 """Parameters of the pipeline's stages, with their defaults.
 
-A module of its own, and in dvc.yaml a dependency of every stage that reads it: DVC compares what params.yaml says and
-cannot see the default of a key that the file leaves out. A changed default changes this file, so the stages run again.
+A module of its own, and in dvc.yaml a dependency of every stage that reads it: DVC compares the values in params.yaml
+and cannot see the default of a key that the file leaves out. A changed default changes this file, so the stages run again.
 Parameters that no stage reads are in `delivery.core.params`; changing one of those recomputes nothing.
 """
 
@@ -12,17 +12,21 @@ from msgspec import Meta, Struct
 Share = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]  # an infinite margin would be a rule switched off
 Count = Annotated[int, Meta(ge=1)]
-# As `problem.periods` names them; also of files, folders and branches.
+# A name from `problem.periods`; it also names files, folders and branches.
 Period = Annotated[str, Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]{0,31}$")]
 Confidence = Annotated[float, Meta(gt=0.5, lt=1)]
 
 
 class Fetch(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which data to download."""
+
     until: Period
     """Newest period in data/. Later periods count as the future, which drift detection sees arrive."""
 
 
 class Validate(Struct, frozen=True, forbid_unknown_fields=True):
+    """When raw data stop the pipeline or raise a warning."""
+
     missing_jump: Share = 0.20
     """Largest rise of a column's missing rate over the earlier periods; a larger one stops the pipeline."""
     psi_alarm: Positive = 0.25
@@ -30,11 +34,15 @@ class Validate(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Prepare(Struct, frozen=True, forbid_unknown_fields=True):
+    """How rows are split into training and test."""
+
     test_periods: Count = 1
     """Number of newest periods that are held out as test rows; all earlier ones are for training."""
 
 
 class Export(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the model is exported, and how exactly it must agree with scikit-learn."""
+
     runtime: Literal["onnx", "sklearn"] = "onnx"
     """What the service runs. `sklearn` serves models that ONNX cannot express: slower, same API."""
     tolerance: Positive = 0.000001
@@ -45,6 +53,8 @@ class Export(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Evaluate(Struct, frozen=True, forbid_unknown_fields=True):
+    """How permutation importance is measured."""
+
     importance_rows: Count = 4000
     """Number of test rows on which permutation importance is measured."""
     importance_repeats: Count = 3
@@ -52,6 +62,8 @@ class Evaluate(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Compare(Struct, frozen=True, forbid_unknown_fields=True):
+    """How intervals are computed, in the report and between two models."""
+
     resamples: Annotated[int, Meta(ge=100)] = 2000
     """Bootstrap resamples of whole blocks (days, in the sample) for losses, which are means over rows."""
     score_resamples: Annotated[int, Meta(ge=50)] = 200

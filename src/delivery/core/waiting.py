@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable
 
-TICK = 0.05  # seconds between two looks
+TICK = 0.05  # seconds between two checks
 
 
 def until(condition: Callable[[], object], seconds: float, tick: float = TICK) -> bool:
     """Return True as soon as `condition` holds, False once `seconds` have passed without it.
 
-    The condition is looked at once more after the time is up, so that a slow look is not held against it.
+    Check once more after the time is up, because a slow check may have used it up.
     """
     deadline = time.monotonic() + seconds
     while not condition():

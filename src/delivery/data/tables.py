@@ -19,7 +19,7 @@ def expected(until: str) -> list[str]:
     """Return the periods up to and including `until`, oldest first. Raise `Failure` if the source does not have it."""
     known = periods()
     if until not in known:
-        raise Failure(f"there is no period {until} (fetch.until, --month): the source has {known[0]} to {known[-1]}")
+        raise Failure(f"there is no period {until} (fetch.until, --period): the source has {known[0]} to {known[-1]}")
     return known[: known.index(until) + 1]
 
 
@@ -70,7 +70,7 @@ class Piece(NamedTuple):
         import pyarrow.parquet as pq
 
         with readable(self.path), pq.ParquetFile(self.path) as file:
-            rows = file.read_row_groups(list(self.groups), columns and list(columns)).to_pandas()
+            rows: pd.DataFrame = file.read_row_groups(list(self.groups), columns and list(columns)).to_pandas()
         return rows.set_axis(pd.RangeIndex(self.first, self.first + self.rows))
 
 
@@ -103,7 +103,7 @@ def newest(name: str, until: str, folder: Path = workspace.DATA) -> int:
     """Return how many rows of a periodic table belong to the period `until`: the last ones that `read` returns."""
     import pyarrow.parquet as pq
 
-    return pq.read_metadata(folder / name / f"{until}.parquet").num_rows
+    return int(pq.read_metadata(folder / name / f"{until}.parquet").num_rows)
 
 
 def day_columns(name: str) -> tuple[str, ...]:

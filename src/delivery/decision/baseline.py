@@ -14,20 +14,22 @@ from delivery.core.errors import Failure
 from delivery.core.files import digest, replacing
 from delivery.core.progress import progress
 from delivery.model import skopsfile
-from delivery.registry import registry
+from delivery.registry import registry, release
 from delivery.stats.evaluation import Problem
 from delivery.stats.predictions import PREDICTION, describe, predictions
 from problem import FEATURES, KEY, LABEL, PERIOD, predict
 
 
 class Described(msgspec.Struct, frozen=True):
-    """What metrics.json of any commit says of its problem; early ones say nothing."""
+    """The part of a commit's metrics.json that describes its problem; the files of early versions have no such part."""
 
     problem: Problem | None = None
 
 
 @dataclass(frozen=True)
 class Baseline:
+    """What a model is compared with."""
+
     name: str  # as people call it: a commit, or a version
     commit: str | None
     predictions: pd.DataFrame
@@ -63,23 +65,28 @@ def comparable(chosen: Baseline) -> tuple[Baseline | None, str]:
 
 
 def of_champion() -> tuple[Baseline | None, str]:
+    """Return the champion, or None and the reason if there is none or it is the release on disk.
+
+    With the same model in another release the comparison proves that its predictions are the same.
+    """
     if not registry.exists():
         return None, "the registry has no champion yet"
-    version = registry.champion(registry.connect())
+    version = registry.champion()
     if version is None:
         return None, "the registry has no champion yet"
-    if version.tags[registry.DIGEST] == digest(workspace.EXPORT):
-        return None, f"this is the champion, version {version.version}"
-    return comparable(of_version(str(version.version)))
+    if version.digest == digest(workspace.EXPORT) and version.release in ("", release.current()):
+        return None, f"this is the champion, version {version.number}"
+    return comparable(of_version(version.number))
 
 
 def of_version(which: str) -> Baseline:
     """Return a registered version as a baseline, by number or alias."""
-    client = registry.connect()
-    version = registry.find(client, which)
-    folder = registry.download(client, version, workspace.CACHE / "versions" / str(version.version))
-    name, commit = f"version {version.version}", version.tags.get("git.commit")
-    return Baseline(name, commit, pd.read_parquet(folder / "predictions.parquet"), folder / "model.skops")
+    version = registry.find(which)
+    folder = registry.download(version, workspace.CACHE / "versions" / version.number)
+    name = f"version {version.number}"
+    return Baseline(
+        name, version.commit or None, pd.read_parquet(folder / "predictions.parquet"), folder / "model.skops"
+    )
 
 
 def same(revision: str) -> bool:

@@ -21,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base",
         metavar="REV",
-        help="commit, version or alias to compare with (default: the last commit, or the champion if nothing has changed)",
+        help="commit, version or alias to compare with (default: the last commit; if nothing has changed since then, the champion)",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

@@ -2,14 +2,20 @@
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from delivery.compatibility.results import CompatibilityResult
 from delivery.core import documents, files, params, workspace
+from delivery.core.errors import Failure
+from delivery.core.manifest import Manifest
 from delivery.core.params import Gate, Params
-from delivery.render.markdown import plain, rule_table, signed_interval
+from delivery.decision import compatibility
+from delivery.pull_requests.acceptance import Acceptance
+from delivery.render.compatibility import sentence
+from delivery.render.markdown import rule_table, signed_interval, terminal_text
 from delivery.stats import task
 from delivery.stats.bootstrap import holm
 from delivery.stats.evaluation import Evaluation, Metric
@@ -28,16 +34,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Judge the model, print the rules, and return 1 if one failed."""
     result = run(params.load())
-    print(workspace.GATE.read_text() if options.json else plain(workspace.GATE_PAGE.read_text()))
+    print(workspace.GATE.read_text() if options.json else terminal_text(workspace.GATE_PAGE.read_text()))
     return 1 if result.verdict == "fail" else 0
 
 
-def run(settings: Params) -> GateResult:
-    """Judge what the pipeline and `compare` have written, and write gate.json and gate.md."""
+def run(settings: Params, labelled: Callable[[], Acceptance] = Acceptance) -> GateResult:
+    """Judge what the pipeline and `compare` have written, and write gate.json and gate.md.
+
+    `labelled` tells what a label of the pull request accepts; it is asked only if something breaks.
+    """
     evaluation = documents.read(workspace.METRICS, Evaluation, "run")
-    manifest = files.read_json(workspace.EXPORT / workspace.MANIFEST, "run")
+    manifest = documents.read(workspace.EXPORT / workspace.MANIFEST, Manifest, "run")
     result = documents.read(workspace.COMPARISON, ComparisonResult, "compare")
     validation = documents.read(workspace.VALIDATION, Validation, "run")
+    clients = compatibility.run(settings, labelled=labelled)
     microseconds = latency_us(workspace.EXPORT)
     rules = [
         data_is_valid(validation, settings),
@@ -47,8 +57,12 @@ def run(settings: Params) -> GateResult:
         parity(manifest),
         size(workspace.EXPORT, settings.gate),
         latency(microseconds, settings.gate),
+        compatible(clients, settings.gate),
     ]
-    judged = GateResult(worst(rules), files.digest(workspace.EXPORT), result.against, tuple(rules), microseconds)
+    boundary = clients.accepted if clients.broken() else ""
+    judged = GateResult(
+        worst(rules), files.digest(workspace.EXPORT), result.against, tuple(rules), microseconds, boundary
+    )
     documents.write(workspace.GATE, judged)
     files.write(workspace.GATE_PAGE, rule_table(rules))
     return judged
@@ -143,13 +157,13 @@ def segments(comparison: Comparison, gate: Gate, resamples: int) -> Rule:
     return Rule("segments", "pass", f"none of {len(judged)} clearly worse (Holm, {gate.segment_alpha}){small}")
 
 
-def parity(manifest: dict) -> Rule:
+def parity(manifest: Manifest) -> Rule:
     """Check that the model file is the one that `export` verified against scikit-learn."""
-    if files.digest(workspace.EXPORT / manifest["model"]) != manifest["sha256"]:
-        return Rule("parity", "fail", f"{manifest['model']} is not the file that export checked; run `dvc repro`")
-    worst = manifest["parity"]
-    verdict = passed_if(worst <= manifest["tolerance"])
-    return Rule("parity", verdict, f"{manifest['runtime']} differs from scikit-learn by at most {worst:.1e}")
+    if files.digest(workspace.EXPORT / manifest.model) != manifest.sha256:
+        return Rule("parity", "fail", f"{manifest.model} is not the file that export checked; run `dvc repro`")
+    verdict = passed_if(manifest.parity <= manifest.tolerance)
+    evidence = f"{manifest.runtime} differs from scikit-learn by at most {manifest.parity:.1e}"
+    return Rule("parity", verdict, evidence)
 
 
 def size(folder: Path, gate: Gate) -> Rule:
@@ -164,6 +178,18 @@ def latency(microseconds: float, gate: Gate) -> Rule:
     return Rule("latency", verdict, f"{microseconds:.0f} µs per prediction, budget {gate.latency_us:.0f} µs")
 
 
+def compatible(result: CompatibilityResult, gate: Gate) -> Rule:
+    """Fail if clients or a rollback break and neither `gate.compatibility` nor a label accepts that; warn if one does."""
+    text = sentence(result)
+    if result.broken():
+        return Rule("compatibility", "warn" if result.accepted else "fail", text)
+    if result.unread:
+        return Rule("compatibility", "warn", text)
+    if gate.compatibility == "breaking" and result.versions:
+        return Rule("compatibility", "warn", f"{text}; nothing breaks, so remove gate.compatibility from params.yaml")
+    return Rule("compatibility", "pass", text)
+
+
 def latency_us(folder: Path, calls: int = LATENCY_CALLS) -> float:
     """Return the median time of one prediction in microseconds, from request to score, over the model's examples."""
     import msgspec
@@ -173,7 +199,12 @@ def latency_us(folder: Path, calls: int = LATENCY_CALLS) -> float:
 
     scorer = runtime.load(folder)
     sent = [example["request"] for example in files.read_json(folder / workspace.EXAMPLES, "run")]
-    requests = msgspec.convert(sent, list[Request])
+    try:
+        requests = msgspec.convert(sent, list[Request])
+    except msgspec.ValidationError as error:
+        raise Failure(
+            f"the examples of the model are no requests of today's schema ({error}); run `dvc repro`"
+        ) from None
     spent = []
     for call in range(calls):
         start = time.perf_counter()

@@ -6,11 +6,13 @@ import re
 import yaml
 
 from delivery.adapters import dvc, git, provenance
+from delivery.compatibility.results import CompatibilityResult
 from delivery.core import documents, files, ownership, params, programs, workspace
 from delivery.core.errors import Failure
 from delivery.core.params_file import flat
 from delivery.pipeline import records
-from delivery.render.markdown import plain
+from delivery.registry import register, registry, release
+from delivery.render.markdown import terminal_text
 from delivery.render.page import CAPTIONS, report_page
 from delivery.render.review import Changes, FileChange, Graph, Lineage, ParameterChange, Report, StageTime
 from delivery.render.terms import problem_terms
@@ -28,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> None:
     """Write the page and print it."""
     page = run()
-    print(f"report: {workspace.REPORT}" if options.quiet else plain(page))
+    print(f"report: {workspace.REPORT}" if options.quiet else terminal_text(page))
 
 
 def run() -> str:
@@ -46,11 +48,13 @@ def collect() -> Report:
         evaluation=evaluation,
         compared=compared,
         gate=documents.read(workspace.GATE, GateResult, "gate"),
+        compatibility=documents.read(workspace.COMPATIBILITY, CompatibilityResult, "gate"),
         changes=changes(compared.commit),
         plots=plots(),
         graph=graph(),
         times=times(),
         lineage=lineage(),
+        release=released(),
     )
 
 
@@ -111,13 +115,24 @@ def graph() -> Graph | None:
     nodes = dict(re.findall(r'^\s*(node\d+)\["(.+)"\]$', drawn.stdout, re.MULTILINE))
     at = {node: position for position, node in enumerate(nodes)}
     arrows = re.findall(r"^\s*(node\d+)-->(node\d+)$", drawn.stdout, re.MULTILINE)
-    return Graph(tuple(nodes.values()), tuple((at[start], at[end]) for start, end in arrows))
+    # A file in a folder with a space or an accent, or far from here: review.json takes no such name.
+    names = (re.sub(r"[^A-Za-z0-9_./@-]", "_", name)[-80:] for name in nodes.values())
+    return Graph(tuple(names), tuple((at[start], at[end]) for start, end in arrows))
 
 
 def times() -> tuple[StageTime, ...]:
     """Return the last run of each stage on this machine, in the order of their starts."""
-    rows = (StageTime(row["stage"], row["seconds"], row["started"], row["executor"]) for row in records.read().values())
+    rows = (StageTime(row.stage, row.seconds, row.started, row.executor) for row in records.read().values())
     return tuple(sorted(rows, key=lambda row: row.started))
+
+
+def released() -> str:
+    """Return what a promotion would change of the version that serves; empty if none does or its files are not at hand."""
+    serving = registry.champion() if registry.exists() else None
+    if serving is None:
+        return ""
+    with release.made() as candidate:
+        return register.changes_since(serving, candidate)
 
 
 def lineage() -> Lineage:

@@ -1,134 +1,169 @@
-"""Verb `rollback`: an environment back to a version that served there before; nothing is built or trained."""
+"""Verb `rollback`: return an environment to a version that served there before; nothing is built or trained."""
 
 import argparse
 import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 
-from delivery.adapters import github, provenance
-from delivery.core import params
+from msgspec.structs import replace
+
+from delivery.adapters import deployments, github, provenance
 from delivery.core.errors import Failure
-from delivery.deploy import artifacts, deploy, environments, rehearse
-from delivery.deploy.targets import host, slots
-from delivery.deploy.targets.host import Host
-from delivery.probe import contract
-from delivery.registry import history, registry, transitions
+from delivery.deploy import artifacts, environments, owed, rehearse, rollout, traffic
+from delivery.deploy.owed import Rollback
+from delivery.deploy.rollout import Fetch
+from delivery.deploy.targets.target import Release, Target
+from delivery.registry import counterparts, history, registry
+from delivery.registry.version import Version, aliased, pick
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("environment", help="such as staging or production")
-    parser.add_argument("--to", default="", metavar="VERSION", help="instead of the one before")
-    parser.add_argument("--reason", default="", help="kept with the version that is left")
+    """Declare the options of the verb."""
+    parser.add_argument("environment", help="environment to roll back, such as production")
+    parser.add_argument(
+        "--to", default="", metavar="VERSION", help="version to roll back to; default: the previous good one"
+    )
+    parser.add_argument("--reason", default="", help="reason; recorded on the version that is rolled back")
+    traffic.argument(parser)
 
 
 def main(options: argparse.Namespace) -> None:
-    said = run(options.environment, options.to, options.reason)
-    github.summary(said)
+    """Roll the environment back and print the outcome."""
+    text = run(options.environment, options.to, options.reason, anyway=options.anyway == "true")
+    github.summary(text)
     if github.inside():
         github.summary(history.recent(options.environment))
-    print(said)
+    print(text)
 
 
-def run(target: str, to: str, reason: str) -> str:
-    where = artifacts.place(target)
-    if where.target == "rehearsal":
-        return rehearsed(target, to, reason)
-    if where.target == "kubernetes":
-        return in_cluster(target, to, reason)
-    with host.opened(target, where, params.load().deploy) as there:
-        there.settle(lambda: artifacts.pointed(target))
-        left, begun = there.state.serving, time.monotonic()
-        if left is None:
-            raise Failure(f"nothing serves {target}; deploy a version")
-        with host.returning(there):
-            if warm(there, to):
-                there.warm()
-                there.share(host.WHOLE)  # first of all: reading the registry takes longer than this
-                there.say(f"version {there.candidate.version} was warm and answers")
-            else:
-                cold(there, to)
-            finish(there, left.version, reason, begun)
-        there.keep(rolled_back=True)
-        serving = there.state.serving
-        assert serving
-    return told(target, serving.version, left.version) + f" It answers at {there.address}."
+def run(environment: str, to: str, reason: str, *, anyway: bool = False) -> str:
+    """Roll an environment back and return the outcome in words.
+
+    `anyway`: also to a version that refuses what clients send. Raise `Failure` if there is no version to return to, or if
+    it does not serve in the end; what served before the rollback serves then. Raise `Failure`, too, if it serves and only
+    the registry could not be told.
+    """
+    environments.refuse_unknown(environment)
+    kind = environments.settings(environment).target
+    if kind not in environments.KINDS:
+        return rehearse_only(environment, to, reason)
+    with environments.opened(environment) as target:
+        return roll_back(target, kind, to, reason, anyway=anyway)
 
 
-def warm(there: Host, to: str) -> bool:
-    """Whether the version that is wanted is there already, and was not itself left for a reason."""
-    kept = there.state.warm
-    return bool(kept and to in ("", kept.version) and (to or not kept.rolled_back) and slots.ready(kept))
+def roll_back(target: Target, kind: str, to: str, reason: str, *, anyway: bool) -> str:
+    """Roll back a target that lasts; the registry is read only if no warm version can take over."""
+    environment = target.environment
+    latest: Rollback | None = None
+    records = owed.read(target)
+    if records and not to and target.serves(records[-1].to):  # a person repeats a rollback that could not be recorded
+        environments.reconcile(target)
+        return f"{outcome(environment, records[-1].to, records[-1].left)} That was done before; it is recorded now."
+    left = target.serving()
+    if target.removed and left and to in ("", left):
+        return undone(target, reason, records)
+    if not left and not environments.pointed(environment):
+        raise Failure(f"nothing serves {environment}; deploy a version")
+
+    def choose() -> tuple[Release, Fetch]:
+        nonlocal left
+        left, version = choose_versions(environment, to, left)
+        return artifacts.started_as(version, kind), lambda: artifacts.download(version)
+
+    def owe(release: Release, seconds: float) -> None:
+        nonlocal latest
+        now = made(left, release.version, reason, seconds, release.commit)
+        latest = replace(latest, seconds=seconds) if latest else now
+        keep([*records, latest])
+
+    def keep(all_owed: list[Rollback]) -> None:
+        with suppress(OSError, Failure):  # on a full disk it is kept in memory only
+            owed.keep(target, all_owed)
+
+    def failed(release: Release, why: str) -> None:
+        environments.failed(environment, release.version, "rollback", why)
+
+    try:
+        release = rollout.roll_back(target, to, choose, owe, failed, anyway=anyway)
+    except BaseException:
+        keep([*records, latest] if latest and final(target, latest) else records)
+        raise
+    environments.reconcile(target, latest)
+    return f"{outcome(environment, release.version, left)} It answers {target.location}."
 
 
-def cold(there: Host, to: str) -> None:
-    """The version is started beside what serves, and takes over once it has kept its contract."""
-    version = chosen(there.environment, to)
-    exported = artifacts.download(version)
-    there.begin(artifacts.slot(version, there.place), exported)
-    contract.refuse(slots.url(there.candidate), exported, str(version.version))
-    there.share(host.WHOLE)
-    there.say(f"version {version.version} was started and answers")
+def final(target: Target, rollback: Rollback) -> bool:
+    """Return whether a rollback was final, so that only what comes after it has failed."""
+    try:
+        return target.serving() == rollback.to
+    except Failure:  # a cluster that does not answer
+        return False
 
 
-def finish(there: Host, left: str, reason: str, begun: float) -> None:
-    """Contract and records; the alias last."""
-    number = there.candidate.version
-    exported = slots.model(there.folder, there.candidate.name)
-    contract.refuse(slots.url(there.candidate), exported, number)
-    with github.deployment(there.environment, there.candidate.commit, f"rollback to version {number}", there.address):
-        record(there.environment, left, number, reason, time.monotonic() - begun)
+def undone(target: Target, reason: str, records: Sequence[Rollback]) -> str:
+    """Record that the version which a killed deployment had put in front of clients was left: it is removed by now.
+
+    One more step back would leave the version that served before it, which nobody has called bad.
+    """
+    environment, left, to = target.environment, target.removed, target.serving()
+    record = made(left, to, reason, 0.0, commit="")
+    with suppress(OSError, Failure):
+        owed.keep(target, [*records, record])
+    environments.failed(environment, left, "deploy", f"its command was killed, then it was rolled back: {reason}")
+    environments.reconcile(target, record)
+    return f"{outcome(environment, to, left)} Its deployment had been killed before it was final. Version {to} answers {target.location}."
 
 
-def in_cluster(target: str, to: str, reason: str) -> str:
-    """The version is proven in a pod of its own first; then it takes the others' places."""
-    version, left = chosen(target, to), artifacts.pointed(target)
-    number = str(version.version)
-    done = deploy.in_cluster(
-        version, target, 0, "rollback", lambda seconds: record(target, left, number, reason, seconds)
+def made(left: str, to: str, reason: str, seconds: float, commit: str) -> Rollback:
+    """Return the record of a rollback that is made now."""
+    return Rollback(
+        left=left,
+        to=to,
+        reason=reason,
+        time=datetime.now(UTC).isoformat(timespec="microseconds"),
+        by=provenance.actor(),
+        seconds=seconds,
+        commit=commit,
     )
-    return f"{told(target, number, left)} {done}"
 
 
-def rehearsed(target: str, to: str, reason: str) -> str:
+def rehearse_only(environment: str, to: str, reason: str) -> str:
+    """Run the version on this machine for as long as its contract takes; then move the alias."""
     begun = time.monotonic()
-    left = registry.find(registry.connect(), target)
-    version = chosen(target, to)
-    number = str(version.version)
-    with github.deployment(target, version.tags["git.commit"], f"rollback to version {number}"):
-        rehearse.run(artifacts.download(version), number, version.tags.get("image.digest", ""), load=False)
-        record(target, str(left.version), number, reason, time.monotonic() - begun)
-    return told(target, number, str(left.version))
+    left, version = choose_versions(environment, to)
+    with deployments.deployment(environment, version.commit, f"rollback to version {version.number}"):
+        rehearse.version(version, load=False)
+        note = made(left, version.number, reason, time.monotonic() - begun, version.commit)
+        environments.record_rollback(environment, note)
+    return outcome(environment, version.number, left)
 
 
-def chosen(target: str, to: str):
-    """The version to go back to. Raises Failure when there is none, or it is what serves."""
-    client = registry.connect()
-    left = registry.find(client, target)
-    version = registry.find(client, to or previous(target))
-    if str(version.version) == str(left.version):
-        raise Failure(f"version {version.version} is what {target} serves; name another with --to")
-    return version
+def choose_versions(environment: str, to: str, serving: str = "") -> tuple[str, Version]:
+    """Return the version to leave, and the one to return to.
+
+    The alias says which one to leave; without an alias it is what is `serving`. Raise `Failure` if there is no version
+    to return to, or if it is the one to leave.
+    """
+    registry.refuse_absent()
+    known = registry.versions()
+    alias = aliased(known, environment)
+    left = alias.number if alias else serving
+    if not left:
+        raise Failure(f"nothing serves {environment}; deploy a version")
+    version = pick(known, to or previous(known, environment))
+    if version.number == left:
+        raise Failure(f"version {version.number} is what {environment} serves; name another with --to")
+    return left, version
 
 
-def record(target: str, left: str, number: str, reason: str, seconds: float) -> None:
-    """Who, when and why on the version that is left; the alias on the other."""
-    note = f"{provenance.now()} by {provenance.actor()}: {reason or 'no reason given'}"
+def outcome(environment: str, number: str, left: str) -> str:
+    """Return the outcome of a rollback in words."""
+    return f"`{environment}` is back to version {number}; version {left} is marked as rolled back."
 
-    def mark() -> str:
-        registry.tag(registry.connect(), left, {f"{target}.rolled_back": note})
+
+def previous(known: Sequence[Version], environment: str) -> str:
+    """Return the last version that served there before and was not rolled back. Raise `Failure` if there is none."""
+    if number := counterparts.previous(known, environment):
         return number
-
-    environments.point(target, mark, "rollback", reason, seconds)
-
-
-def told(target: str, number: str, left: str) -> str:
-    return f"`{target}` is back to version {number}; version {left} is marked as rolled back."
-
-
-def previous(target: str) -> str:
-    """The last version that served there before, and was not itself rolled back. Raises Failure when there is none."""
-    versions = registry.versions(registry.connect())
-    serving = next((str(version.version) for version in versions if target in version.aliases), "")
-    bad = {str(version.version) for version in versions if f"{target}.rolled_back" in version.tags}
-    for _, number in reversed(transitions.of(versions, target)):
-        if number != serving and number not in bad:
-            return number
-    raise Failure(f"no earlier good version of {target} is known; name one with --to")
+    raise Failure(f"no earlier good version of {environment} is known; name one with --to")

@@ -1,166 +1,165 @@
-"""A version beside the one that serves, asked what that one was asked: its answers are compared and reach nobody.
+"""Shadow a version: ask it what the version that serves was asked, and compare the answers; clients get none of them.
 
-The requests are those of the prediction log, as it is written: nothing new stands in the path of a live request, and every
-copy comes with the score that was given, row for row.
+The requests come from the prediction log, as it is written: nothing new stands in the path of a live request, and every
+copy comes with the scores that were given, row by row.
 """
 
-import json
-import os
-import select
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPException
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 
 from delivery.core import files, workspace
 from delivery.core.errors import Failure
-from delivery.deploy import canary
-from delivery.deploy.targets import counts, host, proxy, rehearsal, slots
+from delivery.deploy import artifacts, canary, environments, mirror, rollout
+from delivery.deploy.mirror import Scores
+from delivery.deploy.targets import proxy
 from delivery.deploy.targets.host import Host
 from delivery.deploy.targets.state import Slot
-from delivery.probe import contract
-from delivery.probe.client import TIMEOUT
-from delivery.service.log import Line
+from delivery.deploy.targets.target import Release
+from delivery.registry import registry
 
-MOVED = 0.05  # a score that is so far away from the other one is counted
-# Every line that is written from now on. It runs where the log is, be that in a container; the empty line that it
-# prints in each turn ends it once nobody reads any more.
-FOLLOW = """
-import pathlib, sys, time
-folder = pathlib.Path(sys.argv[1])
-read = {path: path.stat().st_size for path in folder.glob("predictions-*.jsonl")}
-while True:
-    for path in sorted(folder.glob("predictions-*.jsonl")):
-        with path.open("rb") as file:
-            file.seek(read.get(path, 0))
-            for line in file:
-                if line.endswith(b"\\n"):
-                    sys.stdout.buffer.write(line)
-                    read[path] = read.get(path, 0) + len(line)
-    sys.stdout.buffer.write(b"\\n")
-    sys.stdout.buffer.flush()
-    time.sleep(0.2)
-"""
+MOVED = 0.05  # a score that is farther than this from the other one has moved
 
 
-def trial(there: Host, wanted: Slot, exported: Path) -> str:
-    """Starts the version, compares, and takes it away again; returns the page. Nothing else changes."""
-    old = there.state.serving
-    if old is None:
-        raise Failure(f"nothing serves {there.environment}, so there is nothing to shadow; deploy a version")
-    with host.returning(there):
-        there.begin(wanted, exported)
-        contract.refuse(slots.url(there.candidate), exported, wanted.version)
-        found = compare(there, old, there.candidate)
-        there.undo()
-    files.write_json(workspace.SHADOW, found)
-    return page(found)
+class Latency(Struct, frozen=True):
+    """A latency of both versions, in milliseconds."""
+
+    serving: float
+    shadow: float
 
 
-def compare(there: Host, old: Slot, new: Slot) -> dict[str, Any]:
-    """Raises Failure when too few requests came in the time that a step of a canary has."""
-    wanted, seconds = there.settings.canary.requests, there.settings.canary.seconds
-    if not proxy.running(there.folder):
-        raise Failure(f"the proxy of {there.environment} is down; deploy version {old.version} again")
-    before = counts.of(there, old), counts.of(there, new)
-    headers = {"content-type": "application/json"}
-    if token := os.environ.get("SERVE_TOKEN"):
-        headers["authorization"] = f"Bearer {token}"
-    connection = HTTPConnection("127.0.0.1", new.port, timeout=TIMEOUT)
-    pairs: list[tuple[np.ndarray, np.ndarray]] = []
-    copies = failed = 0
-    for line in followed(there.folder, old, seconds):
-        copies += 1
-        given = np.asarray(line.scores, dtype=float).reshape(len(line.rows), -1)
-        try:
-            connection.request("POST", "/predict", json.dumps(line.rows), headers | {"x-request-id": line.id})
-            reply = connection.getresponse()
-            said = json.loads(reply.read())
-            pairs.append((given, np.asarray(said["predictions"], dtype=float).reshape(given.shape)))
-        except (OSError, HTTPException, ValueError, KeyError):
-            failed += 1
-            connection.close()
-        if copies >= wanted:
-            break
-    connection.close()
-    if copies < wanted:
-        raise Failure(f"only {copies} of {wanted} requests came in {seconds:g} s; lower deploy.canary.requests")
-    theirs, ours = counts.of(there, old).since(before[0]), counts.of(there, new).since(before[1])
-    about = {"environment": there.environment, "serving": old.version, "shadow": new.version}
-    return about | {"requests": copies, "failed": failed} | difference(pairs) | {
-        "psi": canary.psi(ours, theirs),
-        "mean_ms": {"serving": theirs.mean_ms, "shadow": ours.mean_ms},
-        "p95_ms": {"serving": theirs.quantile_ms(0.95), "shadow": ours.quantile_ms(0.95)},
-    }  # fmt: skip
+class Difference(Struct, frozen=True):
+    """How far apart the scores of both versions are, over all rows."""
+
+    rows: int
+    mean_difference: float
+    mean_distance: float
+    largest_distance: float
+    moved: float
+    """Share of rows that are more than MOVED apart."""
 
 
-def difference(pairs: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
-    """Row for row: how far the scores lie apart, of several classes that of the farthest."""
+class Comparison(Struct, frozen=True):
+    """What a shadow answered to the requests that another version answered to clients."""
+
+    environment: str
+    serving: str
+    shadow: str
+    requests: int
+    failed: int
+    difference: Difference | None
+    """None if the shadow answered no request."""
+    psi: float
+    mean_ms: Latency
+    p95_ms: Latency
+
+
+def run(which: str, environment: str) -> str:
+    """Shadow what serves with a version, given by number or alias; return the comparison as Markdown.
+
+    Raise `Failure` if the environment has no prediction log on this host, or if nothing serves there.
+    """
+    settings = environments.settings(environment)
+    if settings.target not in ("process", "docker"):
+        raise Failure(
+            f"only the targets process and docker can be shadowed, {environment} has neither; docs/how-to/deploy.md"
+        )
+    with environments.opened(environment) as target:
+        assert isinstance(target, Host)
+        version = registry.find(which)
+        return trial(target, artifacts.attested(version, settings.target), artifacts.download(version))
+
+
+def trial(target: Host, release: Release, version_files: Path) -> str:
+    """Start the release, compare it, and remove it again; return the page. Nothing else changes."""
+    serving = target.state.serving
+    if serving is None:
+        raise Failure(f"nothing serves {target.environment}, so there is nothing to shadow; deploy a version")
+    with rollout.returning(target):
+        target.start(release, version_files)
+        target.check()
+        comparison = compare(target, serving, target.candidate)
+        target.undo()
+    files.write_json(workspace.SHADOW, document(comparison))
+    return page(comparison)
+
+
+def compare(target: Host, serving: Slot, candidate: Slot) -> Comparison:
+    """Ask the candidate what clients ask the slot that serves, until it has answered as many requests as a canary.
+
+    Raise `Failure` if too few requests came in the time that a step of a canary has.
+    """
+    settings = target.deploy.canary
+    if not proxy.running(target.folder):
+        raise Failure(f"the proxy of {target.environment} is down; deploy version {serving.version} again")
+    before = target.counts()
+    answers = mirror.ask(target.folder, serving, candidate, settings.requests, settings.seconds)
+    if answers.copies < settings.requests:
+        raise Failure(
+            f"only {answers.copies} of {settings.requests} requests came in {settings.seconds:g} s; "
+            "lower deploy.canary.requests"
+        )
+    old, new = (now.since(then) for now, then in zip(target.counts(), before, strict=True))
+    return Comparison(
+        environment=target.environment,
+        serving=serving.version,
+        shadow=candidate.version,
+        requests=answers.copies,
+        failed=answers.failed,
+        difference=difference(answers.pairs),
+        psi=canary.psi(new, old),
+        mean_ms=Latency(old.mean_ms, new.mean_ms),
+        p95_ms=Latency(old.quantile_ms(0.95), new.quantile_ms(0.95)),
+    )
+
+
+def difference(pairs: Sequence[tuple[Scores, Scores]]) -> Difference | None:
+    """Return how far apart two versions' scores are; of several classes, those of the farthest. None without pairs.
+
+    Each pair holds the scores that were given and the shadow's, both of shape (rows, classes).
+    """
     if not pairs:
-        return {"rows": 0}
-    apart = np.concatenate([np.abs(theirs - ours).max(axis=1) for theirs, ours in pairs])
-    shift = np.concatenate([(ours - theirs)[:, -1] for theirs, ours in pairs])
-    return {
-        "rows": len(apart),
-        "mean_difference": float(shift.mean()),
-        "mean_distance": float(apart.mean()),
-        "largest_distance": float(apart.max()),
-        "moved": float((apart > MOVED).mean()),
-    }
+        return None
+    apart = np.concatenate([np.abs(given - shadow).max(axis=1) for given, shadow in pairs])
+    shift = np.concatenate([(shadow - given)[:, -1] for given, shadow in pairs])
+    return Difference(
+        rows=len(apart),
+        mean_difference=float(shift.mean()),
+        mean_distance=float(apart.mean()),
+        largest_distance=float(apart.max()),
+        moved=float((apart > MOVED).mean()),
+    )
 
 
-def followed(folder: Path, slot: Slot, seconds: float) -> Iterator[Line]:
-    """What the slot answers from now on, as its log says it, for so long."""
-    command = [sys.executable, "-S", "-c", FOLLOW, str(folder / "predictions" / slot.name)]
-    if slot.image:
-        command = ["docker", "exec", slots.container(folder, slot.name), "python3", "-S", "-c", FOLLOW, "/log"]
-    decoder, rest = msgspec.json.Decoder(Line), b""
-    deadline = time.monotonic() + seconds
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        bufsize=0,
-        preexec_fn=rehearsal.with_parent(),  # noqa: PLW1509  one call into the kernel
-    ) as follower:
-        assert follower.stdout is not None
-        try:
-            while (left := deadline - time.monotonic()) > 0:
-                if not select.select([follower.stdout], [], [], left)[0]:
-                    return
-                part = os.read(follower.stdout.fileno(), 1 << 20)
-                if not part:
-                    raise Failure(f"the prediction log of version {slot.version} cannot be read")
-                *lines, rest = (rest + part).split(b"\n")
-                yield from (decoder.decode(line) for line in lines if line)
-        finally:
-            follower.kill()
+def document(comparison: Comparison) -> dict[str, Any]:
+    """Return the comparison as it is written: the difference among the other fields, `rows: 0` if there is none."""
+    fields: dict[str, Any] = msgspec.to_builtins(comparison)
+    return fields | (fields.pop("difference") or {"rows": 0})
 
 
-def page(found: dict[str, Any]) -> str:
-    """The comparison as Markdown."""
-    serving, shadow = found["serving"], found["shadow"]
+def page(comparison: Comparison) -> str:
+    """Return the comparison as Markdown."""
     lines = [
-        f"Version {shadow} was asked what version {serving} answered in `{found['environment']}`: {found['requests']} "
-        f"requests, {found['failed']} failed. It has answered nobody, and nothing has changed.",
+        f"Version {comparison.shadow} was asked what version {comparison.serving} answered in "
+        f"`{comparison.environment}`: {comparison.requests} requests, {comparison.failed} failed. No client got its "
+        "answers, and nothing has changed.",
         "",
-        f"| | version {serving} | version {shadow} |",
+        f"| | version {comparison.serving} | version {comparison.shadow} |",
         "|---|---|---|",
         *(
-            f"| {name} | {found[key]['serving']:.2f} ms | {found[key]['shadow']:.2f} ms |"
-            for name, key in (("mean", "mean_ms"), ("p95", "p95_ms"))
+            f"| {name} | {latency.serving:.2f} ms | {latency.shadow:.2f} ms |"
+            for name, latency in (("mean", comparison.mean_ms), ("p95", comparison.p95_ms))
         ),
     ]
-    if found["rows"]:
+    if scores := comparison.difference:
         lines += [
             "",
-            f"Scores of {found['rows']} rows: {found['mean_difference']:+.4f} on the average, {found['mean_distance']:.4f} "
-            f"apart, at most {found['largest_distance']:.4f}; {found['moved']:.1%} are more than {MOVED:g} apart; "
-            f"PSI {found['psi']:.3f}.",
+            f"Scores of {scores.rows} rows: {scores.mean_difference:+.4f} on average, {scores.mean_distance:.4f} "
+            f"apart, at most {scores.largest_distance:.4f}; {scores.moved:.1%} are more than {MOVED:g} apart; "
+            f"PSI {comparison.psi:.3f}.",
         ]
     return "\n".join(lines)

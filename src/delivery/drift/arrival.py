@@ -1,4 +1,4 @@
-"""What has arrived: the source's data until a month, kept beside data/, and their feature rows."""
+"""Fetch the source's data until a period into a folder outside data/, and compute their feature rows."""
 
 from pathlib import Path
 
@@ -14,36 +14,39 @@ from delivery.pipeline import validate
 from problem import LABEL, PERIOD, TIME
 
 
-def place(month: str) -> Path:
-    return workspace.CACHE / "drift" / month
+def folder_of(period: str) -> Path:
+    """Return the folder for the data until the period."""
+    return workspace.CACHE / "drift" / period
 
 
-def fetched(month: str) -> Path:
-    """The folder of the data until the month, which are fetched unless they are there."""
-    folder = place(month)
+def fetched(period: str) -> Path:
+    """Return the folder of the data until the period; fetch them unless it exists."""
+    folder = folder_of(period)
     if not folder.is_dir():
-        into(folder, month)
+        into(folder, period)
     return folder
 
 
-def examples(folder: Path, month: str, settings: Params) -> pd.DataFrame:
-    """The feature rows of all months until this one, labelled or not."""
-    cut = windows.cut(month, settings.engine, folder)
+def feature_rows(folder: Path, period: str, settings: Params) -> pd.DataFrame:
+    """Return the feature rows of all periods until this one, labelled or not."""
+    cut = windows.cut(period, settings.engine, folder)
     return pd.concat(processes.each(windows.features, cut, settings.engine), ignore_index=True)
 
 
-def checked(month: str, settings: Params) -> tuple[Path, pd.DataFrame]:
-    """The folder and the rows of data that obey their schema and are not ahead of their time. Raises Failure for others."""
-    folder = fetched(month)
-    validate.inspect(month, settings.engine, folder)
-    rows = examples(folder, month, settings)
-    refuse_future(rows[rows[PERIOD] == month])
+def checked(period: str, settings: Params) -> tuple[Path, pd.DataFrame]:
+    """Return folder and feature rows. Raise `Failure` for data that break their schema or have labels from the future."""
+    folder = fetched(period)
+    validate.inspect(period, settings.engine, folder)
+    rows = feature_rows(folder, period, settings)
+    refuse_future(rows[rows[PERIOD] == period])
     return folder, rows
 
 
 def refuse_future(now: pd.DataFrame) -> None:
-    """Raises Failure when something has a label before it happens: a clock is wrong, here or at the source."""
+    """Raise `Failure` if a row is labelled before its time: a clock is wrong, here or at the source."""
     latest = now.loc[now[LABEL].notna(), TIME].max()
-    moment = pd.Timestamp.now() + pd.Timedelta(days=1)  # local times of other zones are up to a day ahead
-    if latest > moment:
-        raise Failure(f"a label of {latest} has arrived before its time; set the clock here or at the source right")
+    limit = pd.Timestamp.now() + pd.Timedelta(days=1)  # local times of other zones are up to a day ahead
+    if latest > limit:
+        raise Failure(
+            f"a label of {latest} has arrived before its time; correct the clock of this machine or the source"
+        )

@@ -1,62 +1,88 @@
-"""The log of drift decisions in the store: one line of JSON for each check, written by `drift --push`."""
+"""Read and write the log of drift decisions in the store: one line of JSON for each check, by `drift --push`."""
 
 import json
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime
+
+import msgspec
 
 from delivery.adapters import provenance, store
 from delivery.core import files, workspace
 from delivery.core.errors import Failure
+from delivery.drift.result import DriftResult
+from delivery.drift.verdicts import LogEntry
 
+FIX = "restore the line from the history of the store's branch"
 README = workspace.DRIFT_LOG.parent / "README.md"
 TEXT = """# Drift decisions
 
-`log.jsonl`: one line for each check: when, which month, what was decided and why, what it cost. Cool-down, budgets
-and confirmation read it. `windows/`: what challengers gained on each month, so that no check fits them twice.
+`log.jsonl`: one line for each check: when, which period, what was decided and why, what it cost. Cool-down, budgets
+and confirmation read it. `windows/`: what challengers gained in each period, so that no check fits them twice.
 """
 
 
-def read() -> list[dict]:
-    """The checks so far, oldest first; none where nothing was kept yet. Raises Failure for a broken line."""
+def read() -> list[LogEntry]:
+    """Return the checks so far, oldest first; none if nothing was recorded yet. Raise `Failure` for a broken line."""
     if not workspace.DRIFT_LOG.exists():
         return []
     entries = []
     for number, line in enumerate(workspace.DRIFT_LOG.read_text(encoding="utf-8").splitlines(), start=1):
         try:
-            entries.append(json.loads(line))
-        except ValueError:
-            raise Failure(
-                f"{workspace.DRIFT_LOG}, line {number} is not JSON; take the line from the branch's history"
-            ) from None
+            entries.append(msgspec.json.decode(line, type=LogEntry))
+        except msgspec.ValidationError as error:
+            raise Failure(f"{_line(number)} is not a decision ({error}); {FIX}") from None
+        except msgspec.DecodeError:
+            raise Failure(f"{_line(number)} is not JSON; {FIX}") from None
     return entries
 
 
-def entry(result: dict) -> dict:
-    """What is kept of a check."""
-    names = ("month", "verdict", "retrain", "withdraw", "why", "champion", "champion_trained_on", "rows", "seconds")
-    kept = {"date": datetime.now(UTC).isoformat(timespec="seconds")} | {name: result[name] for name in names}
-    kept["champion_trained_on"] = f"{result['champion_trained_on'][0]} to {result['champion_trained_on'][-1]}"
-    return files.rounded(kept) | {"by": provenance.executor()}
+def _line(number: int) -> str:
+    return f"{workspace.DRIFT_LOG}, line {number}"
 
 
-def keep(result: dict) -> str:
-    """Appends the check to the log and pushes the store; who comes second appends again. Returns what was done.
+def entry(result: DriftResult) -> LogEntry:
+    """Return the log's entry of a check that ends now."""
+    return LogEntry(
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        period=result.period,
+        verdict=result.verdict,
+        retrain=result.retrain,
+        withdraw=result.withdraw,
+        why=result.why,
+        champion=result.champion,
+        champion_trained_on=f"{result.champion_trained_on[0]} to {result.champion_trained_on[-1]}",
+        rows=result.rows,
+        seconds=result.seconds,
+        by=provenance.executor(),
+        data=result.data,
+    )
 
-    Raises Failure when the store cannot be reached: the line is kept on this machine.
+
+def encoded(kept: LogEntry) -> str:
+    """Return the line of the log, rounded as in a file."""
+    return json.dumps(files.rounded(msgspec.to_builtins(kept)), ensure_ascii=False) + "\n"
+
+
+def record(entries: Sequence[LogEntry], windows: Sequence[str]) -> str:
+    """Append checks to the log, keep what their challengers gained, and push the store; return what was done.
+
+    `windows`: keys of `challenger.windows`. A writer that loses the race appends again to the newer store. Raise `Failure`
+    if the store cannot be reached; the lines stay on this machine.
     """
-    line = json.dumps(entry(result), ensure_ascii=False) + "\n"
+    lines = "".join(map(encoded, entries))
 
     def append() -> None:
         workspace.DRIFT_LOG.parent.mkdir(parents=True, exist_ok=True)
         files.write(README, TEXT)
         with workspace.DRIFT_LOG.open("a", encoding="utf-8") as file:
-            file.write(line)
-        for made in result["windows"]:
-            fresh, kept = (folder / f"{made}.json" for folder in (workspace.WINDOWS_CACHE, workspace.WINDOWS_KEPT))
+            file.write(lines)
+        for key in windows:
+            fresh, kept = (folder / f"{key}.json" for folder in (workspace.WINDOWS_CACHE, workspace.WINDOWS_KEPT))
             if fresh.exists() and not kept.exists():
                 kept.parent.mkdir(exist_ok=True)
                 shutil.copy(fresh, kept)
 
     store.ready()
     append()
-    return store.push(f"Drift check of {result['month']}", redo=append)
+    return store.push(f"Drift check of {entries[-1].period}", redo=append)

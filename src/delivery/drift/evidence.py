@@ -1,16 +1,18 @@
-"""Evidence of a month against what the champion knows: what moved, how the champion does, how old everything is."""
+"""Gather the evidence on a period: which columns moved, how well the champion predicts it, how old model and data are."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from msgspec.structs import replace
 
 from delivery.core import files
 from delivery.core.params import Params
 from delivery.drift import explain
+from delivery.drift.findings import Age, Findings, Revision
 from delivery.stats import shift, task
+from delivery.stats.shift import Bins, ShiftRow
 from problem import BLOCK, CLASSES, FEATURES, LABEL, PERIOD, PRIMARY, SEASONAL, TABLES, losses
 
 SCORE = "score"
@@ -18,55 +20,58 @@ SCORE = "score"
 
 def gather(
     seen: pd.DataFrame, before: pd.DataFrame, now: pd.DataFrame, scores: Sequence[np.ndarray], settings: Params
-) -> dict:
-    """Everything that is known without a challenger, and what it means in sentences.
+) -> tuple[tuple[ShiftRow, ...], Findings]:
+    """Return how far each column has moved, and the findings that need no challenger, with sentences.
 
-    `seen`: the champion's training rows; `before`: its test rows; `now`: the month, labelled or not.
-    `scores`: the champion's predictions for the three.
+    `seen`: the champion's training rows; `before`: its test rows; `now`: the period, labelled or not.
+    `scores`: the champion's predictions for the three, each of shape (rows,), multi-class (rows, classes).
     """
-    said = [task.named(p, SCORE) for p in scores]
-    columns = [*said[0], *FEATURES]
-    reference, month = seen.assign(**said[0]), now.assign(**said[2])
+    named_scores = [task.named(p, SCORE) for p in scores]
+    columns = [*named_scores[0], *FEATURES]
+    reference, period = seen.assign(**named_scores[0]), now.assign(**named_scores[2])
+    bins = shift.bins(reference, columns)
+    alarm = settings.drift.psi_alarm
+    shifted = tuple(shift.table(shift.count(reference, bins), shift.count(period, bins), SEASONAL, alarm))
+    past = explain.performance(before, scores[1], settings.compare)
+    findings = Findings(psi_alarm=alarm, before=past, now=None, sentences=())
     labelled = now[LABEL].notna().to_numpy()
-    where = shift.bins(reference, columns)
-    table = shift.table(shift.count(reference, where), shift.count(month, where), SEASONAL, settings.drift.psi_alarm)
-    found: dict[str, Any] = {"shift": table, "psi_alarm": settings.drift.psi_alarm}
-    found |= {"before": explain.performance(before, scores[1], settings.compare), "now": None, "sentences": []}
     if not labelled.any():
-        return found
-    rows = now[labelled].reset_index(drop=True)
-    found["now"] = explain.performance(rows, scores[2][labelled], settings.compare)
-    found["rise"] = explain.rise(found["before"], found["now"], settings.compare)
-    pairs = ((before, scores[1]), (rows, scores[2][labelled]))
-    loss = [losses(part[LABEL].to_numpy(float), p)[PRIMARY] for part, p in pairs]
-    own = {name: where[name] for name in FEATURES} | labels(before)
-    found["attribution"] = explain.attribution(before, rows, loss[1], own)
-    found["segments"] = explain.by_segment(before, rows, loss, settings.compare.segment_rows)
-    found["sentences"] = explain.sentences(found, before, rows)
-    return found
+        return shifted, findings
+    rows, p = now[labelled].reset_index(drop=True), scores[2][labelled]
+    present = explain.performance(rows, p, settings.compare)
+    old, new = (losses(part[LABEL].to_numpy(float), each)[PRIMARY] for part, each in ((before, scores[1]), (rows, p)))
+    own = {name: bins[name] for name in FEATURES} | label_bins(before)
+    findings = replace(
+        findings,
+        now=present,
+        rise=explain.rise(past, present, settings.compare),
+        attribution=tuple(explain.attribution(before, rows, new, own)),
+        segments=tuple(explain.by_segment(before, rows, [old, new], settings.compare.segment_rows)),
+    )
+    return shifted, replace(findings, sentences=explain.sentences(findings, shifted, before, rows))
 
 
-def labels(before: pd.DataFrame) -> dict[str, shift.Bins]:
-    """The label as a column that may have moved: a bin for each class, or those of any number."""
-    return {LABEL: shift.Bins(np.arange(1, len(CLASSES)) - 0.5, None)} if CLASSES else shift.bins(before, [LABEL])
+def label_bins(before: pd.DataFrame) -> dict[str, Bins]:
+    """Return the bins of the label: one for each class, or the same as for other numbers."""
+    return {LABEL: Bins(np.arange(1, len(CLASSES)) - 0.5, None)} if CLASSES else shift.bins(before, [LABEL])
 
 
-def age(seen: pd.DataFrame, now: pd.DataFrame, month: str, periods: Sequence[str]) -> dict[str, Any]:
-    """Staleness of the champion and freshness of the month's data, in the data's own time."""
+def data_age(seen: pd.DataFrame, now: pd.DataFrame, period: str, periods: Sequence[str]) -> Age:
+    """Return the staleness of the champion and the freshness of the period's data, in the data's own time."""
     labelled = now[now[LABEL].notna()]
-    return {
-        "champion_trained_until": str(seen[PERIOD].max()),
-        "months_since": list(periods).index(month) - list(periods).index(str(seen[PERIOD].max())),
-        "newest_in_source": periods[-1],
-        "newest_row": str(now[BLOCK].max()) if len(now) else None,
-        "newest_label": str(labelled[BLOCK].max()) if len(labelled) else None,
-        "days": int(labelled[BLOCK].nunique()),
-        "labelled": len(labelled) / max(len(now), 1),
-    }
+    return Age(
+        champion_trained_until=str(seen[PERIOD].max()),
+        periods_since=list(periods).index(period) - list(periods).index(str(seen[PERIOD].max())),
+        newest_in_source=periods[-1],
+        newest_row=str(now[BLOCK].max()) if len(now) else None,
+        newest_label=str(labelled[BLOCK].max()) if len(labelled) else None,
+        days=int(labelled[BLOCK].nunique()),
+        labelled=len(labelled) / max(len(now), 1),
+    )
 
 
-def revisions(old: Path, new: Path) -> list[dict]:
-    """What the source has changed in months that were fetched before: rows added, removed and altered, by file."""
+def revisions(old: Path, new: Path) -> list[Revision]:
+    """Return the changes that the source has made to files that were fetched before."""
     table = []
     for file in sorted(old.rglob("*.parquet")):
         path = file.relative_to(old)
@@ -78,6 +83,5 @@ def revisions(old: Path, new: Path) -> list[dict]:
         same = [name for name in before if name in after]
         left, right = (rows.loc[both, same].reset_index(drop=True) for rows in (before, after))
         altered = ((left != right) & ~(left.isna() & right.isna())).any(axis=1)
-        counts = {"added": len(after) - len(both), "removed": len(before) - len(both), "altered": int(altered.sum())}
-        table.append({"file": path.as_posix()} | counts)
+        table.append(Revision(path.as_posix(), len(after) - len(both), len(before) - len(both), int(altered.sum())))
     return table

@@ -1,4 +1,4 @@
-"""A year's models, each of which predicts the months that it has not seen: fitted once, asked as often as one likes."""
+"""Fit a year's models once; each predicts the periods that it has not seen."""
 
 import os
 import time
@@ -22,40 +22,41 @@ from problem import BLOCK, FEATURES, LABEL, PERIOD, PRIMARY, TIME, losses, predi
 
 
 class Replay(NamedTuple):
-    """Labelled rows, and what each model says of the months it has not seen."""
+    """Labelled rows, and what each model predicts for the periods it has not seen."""
 
     examples: pd.DataFrame
     periods: list[str]
-    scores: dict[int, np.ndarray]  # by months of training: for all rows, NaN where the model was trained
-    seconds: dict[int, float]  # that its training took
+    scores: dict[int, np.ndarray]  # by number of training periods: for all rows, NaN where the model was trained
+    seconds: dict[int, float]  # by number of training periods: duration of the training
 
 
-def first(periods: list[str], settings: Params) -> int:
-    """Months that the first champion was trained on. Raises Failure when nothing is left to replay."""
+def first_training(periods: list[str], settings: Params) -> int:
+    """Return how many periods the first champion was trained on. Raise `Failure` if nothing is left to replay."""
     trained = periods.index(settings.fetch.until) + 1 - settings.prepare.test_periods
     if trained < 1 or trained + settings.prepare.test_periods >= len(periods):
         raise Failure(
-            f"a backtest from {settings.fetch.until} needs months before and after it, and the source has "
+            f"a backtest from {settings.fetch.until} needs periods before and after it, and the source has "
             f"{periods[0]} to {periods[-1]}"
         )
     return trained
 
 
 def fit(examples: pd.DataFrame, settings: Params) -> Replay:
+    """Train a model for each period from the first champion's on, in parallel if the engine is a cluster."""
     periods = sorted(examples[PERIOD].unique())
-    counts = range(first(periods, settings), len(periods))
+    counts = range(first_training(periods, settings), len(periods))
     with within_reach(examples, settings.engine) as source:
         work = partial(unseen, source, settings)
         done = list(engine.in_order(work, [periods[count] for count in counts], settings.engine))
     scores = {count: scored for count, (scored, _) in zip(counts, done, strict=True)}
-    seconds = {count: took for count, (_, took) in zip(counts, done, strict=True)}
+    seconds = {count: duration for count, (_, duration) in zip(counts, done, strict=True)}
     return Replay(examples, periods, scores, seconds)
 
 
 @contextmanager
-def within_reach(examples: pd.DataFrame, where: str) -> Iterator[pd.DataFrame | Path]:
-    """The examples as they are, or on a cluster the path of a file of them for as long as it is needed."""
-    if not engine.cluster(where):
+def within_reach(examples: pd.DataFrame, engine_name: str) -> Iterator[pd.DataFrame | Path]:
+    """Yield the examples as they are, or on a cluster the path of a file of them for as long as it is needed."""
+    if not engine.cluster(engine_name):
         yield examples
         return
     path = workspace.CACHE / "drift" / f"examples.{os.getpid()}.parquet"
@@ -68,7 +69,10 @@ def within_reach(examples: pd.DataFrame, where: str) -> Iterator[pd.DataFrame | 
 
 
 def unseen(source: pd.DataFrame | Path, settings: Params, period: str) -> tuple[np.ndarray, float]:
-    """What a model of everything before the period says of all rows, NaN of those it knows, and how long it trained."""
+    """Return the predictions of a model of everything before the period, and how many seconds it trained.
+
+    Shape (rows,), multi-class (rows, classes); NaN for the rows it was trained on.
+    """
     examples = pd.read_parquet(source) if isinstance(source, Path) else source
     start = time.monotonic()
     model = train.fitted(examples, period, settings)
@@ -80,18 +84,20 @@ def unseen(source: pd.DataFrame | Path, settings: Params, period: str) -> tuple[
 
 
 def window(replay: Replay, champion: int, at: int) -> policy.Window:
+    """Return the window of the period number `at`, between the models of `champion` and of `at` training periods."""
     inside = (replay.examples[PERIOD] == replay.periods[at]).to_numpy()
     rows = replay.examples.loc[inside, [LABEL, BLOCK, PERIOD]]
     return challenger.window(rows, replay.scores[champion][inside], replay.scores[at][inside])
 
 
 def today(replay: Replay, at: int) -> str:
-    """The last day of the period, as the check's calendar would have said."""
+    """Return the last day of the period as an ISO date: the day on which a check would have run."""
     inside = replay.examples[PERIOD] == replay.periods[at]
     return f"{replay.examples.loc[inside, TIME].max():%Y-%m-%d}"
 
 
 def loss(replay: Replay, model: int, at: int) -> float:
+    """Return the mean primary loss in the period number `at` of the model of `model` training periods."""
     inside = (replay.examples[PERIOD] == replay.periods[at]).to_numpy()
     y = replay.examples.loc[inside, LABEL].to_numpy(float)
     return float(losses(y, replay.scores[model][inside])[PRIMARY].mean())

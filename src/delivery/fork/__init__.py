@@ -1,1 +1,1 @@
-"""A fork's life: a problem of its own, upgrades, and whether it is set up."""
+"""Life of a fork: replace the sample problem, upgrade, and check the set-up."""

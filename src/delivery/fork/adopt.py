@@ -1,7 +1,7 @@
-"""Verb `adopt`: another problem takes the sample's place; nothing of the machinery is touched.
+"""Verb `adopt`: replace the sample problem with another one; the machinery stays as it is.
 
-What the former problem left goes: its data, results and tests. What git holds is the way back. The new source is tried
-first: while it refuses, nothing has changed.
+The data, results and tests of the former problem are removed; git has them still. The new source is tried first: as long as
+it fails, nothing is changed.
 """
 
 import argparse
@@ -28,22 +28,29 @@ NEXT = "git add --all && git commit --message 'Our problem', then make run"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, help=f"with {', '.join(FILES)}, and tests/ if it has its own")
+    """Declare the options of the verb."""
+    parser.add_argument(
+        "folder", type=Path, help=f"folder of the problem: {', '.join(FILES)}, and tests/ if it has its own"
+    )
 
 
 def main(options: argparse.Namespace) -> None:
+    """Adopt the problem and print what to do next."""
     print(run(options.folder))
 
 
 def run(folder: Path) -> str:
-    """Data from the new source, then all into place. Raises Failure before anything but caches is touched."""
+    """Fetch data from the new source, then put the problem's files in place; return what to do next.
+
+    Raise `Failure` if files are missing, changes are uncommitted or the source fails; only caches are touched by then.
+    """
     if absent := [name for name in FILES if not (folder / name).is_file()]:
         raise Failure(
             f"{folder} is no problem: it has no {', '.join(absent)}; docs/how-to/new-problem.md says what they hold"
         )
     if git.changed():
         raise Failure("there are uncommitted changes, and adopt removes files; commit or stash them first")
-    shutil.rmtree(workspace.SOURCE_CACHE, ignore_errors=True)  # the former one's downloads
+    shutil.rmtree(workspace.SOURCE_CACHE, ignore_errors=True)  # downloads of the former source
     with replacing(workspace.DATA) as fetched:
         fetch(folder, fetched)
         place(folder)
@@ -52,7 +59,10 @@ def run(folder: Path) -> str:
 
 
 def fetch(folder: Path, to: Path) -> None:
-    """The data of the problem in `folder`, in a process of its own: this one has the former problem in memory."""
+    """Fetch the data of the problem in `folder`, in another process: this one has imported the former problem.
+
+    Raise `Failure` if its source fails.
+    """
     trial = to.parent / PROBLEM.name
     trial.mkdir()
     for path in (PROBLEM / "__init__.py", *(folder / name for name in ownership.PROBLEM_MODULES)):
@@ -67,7 +77,8 @@ def fetch(folder: Path, to: Path) -> None:
 
 
 def place(folder: Path) -> None:
-    for path in (*LEFT, *Path("tests").rglob("problem")):  # of each suite, what is of the problem
+    """Replace the former problem's files, results and tests by those in `folder`."""
+    for path in (*LEFT, *Path("tests").rglob("problem")):  # each suite keeps the problem's tests in such a folder
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     for name in ownership.PROBLEM_MODULES:
         shutil.copyfile(folder / name, PROBLEM / name)

@@ -1,53 +1,64 @@
-"""Verb `doctor`: what is set up, what is not, and the one click or command that mends it. Changes nothing."""
+"""Verb `doctor`: show what is set up, what is not, and the click or command that fixes it. Change nothing."""
 
 import argparse
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import msgspec
 
 from delivery.adapters import git, github, store
 from delivery.core import params, workspace
-from delivery.core.errors import Failure, GitHubError
+from delivery.core.errors import Failure
 from delivery.deploy.targets import rehearsal
-from delivery.registry import history, registry, transitions
+from delivery.fork.rulesets import protection, store_protection, version_records
+from delivery.fork.settings import Finding, default_branch, environments, plan, pulls, schedules
+from delivery.pull_requests import issues
+from delivery.registry import history, registry
+from delivery.registry.version import events
 
+TITLE = "The set-up misses something"
 SIGN = {"ready": "✅", "optional": "➖", "missing": "❌", "unknown": "❔"}
-RULESET = "gh api repos/{owner}/{repo}/rulesets --input .github/rulesets/main.json"
-
-
-@dataclass(frozen=True)
-class Finding:
-    name: str
-    state: str  # ready, optional (missing, and nothing fails for it), missing, unknown
-    found: str
-    fix: str = ""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the verb."""
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument(
+        "--issue", action="store_true", help="open, update or close one issue on GitHub with what is missing"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
-    """Exit code 1 only where something is missing without which deliveries fail."""
+    """Print the findings; return 1 if something is missing without which deliveries fail."""
     findings = [examine() for examine in EXAMINATIONS]
     page = markdown(findings)
     github.summary(page)
-    print(json.dumps([asdict(finding) for finding in findings], indent=1) if options.json else page)
-    return 1 if any(finding.state == "missing" for finding in findings) else 0
+    print(json.dumps(msgspec.to_builtins(findings), indent=1) if options.json else page)
+    missing = any(finding.state == "missing" for finding in findings)
+    if options.issue:
+        try:
+            said = issues.keep(TITLE, markdown([one for one in findings if one.state != "ready"]) if missing else "")
+        except Failure as failure:  # issues may be disabled; the run is red in any case
+            said = f"There is no issue: {failure}."
+        print(said, file=sys.stderr)  # the other output may be JSON
+    return 1 if missing else 0
 
 
 def markdown(findings: list[Finding]) -> str:
+    """Return the findings as Markdown."""
     rows = [f"| {SIGN[f.state]} | {f.name} | {f.found} | {f.fix or '-'} |" for f in findings]
     todo = sum(finding.state == "missing" for finding in findings)
-    head = f"**{todo} thing(s) to mend**" if todo else "**Nothing has to be mended**"
+    head = f"**{todo} thing(s) to fix**" if todo else "**Nothing has to be fixed**"
     return "\n".join([f"{head}; ➖ is optional, and what needs it skips with a reason.", "", "| | what | found | fix |",
                       "|---|---|---|---|", *rows]) + "\n"  # fmt: skip
 
 
 def pipeline() -> Finding:
+    """Look for the files of the pipeline."""
     absent = [name for name in ("params.yaml", "dvc.yaml", "dvc.lock", "data.dvc") if not Path(name).exists()]
     if absent:
         return Finding("pipeline", "missing", f"no {', '.join(absent)}", "`delivery reproduce`, commit what it makes")
@@ -55,16 +66,20 @@ def pipeline() -> Finding:
 
 
 def model_card() -> Finding:
-    said = params.load().card
+    """Look for what only the authors of the model can write into its card."""
+    written = params.load().card
     name, fix = "model card", f"a sentence for each under `card` in {workspace.PARAMS}"
-    if empty := [section for section in params.CARD_SECTIONS if not said.get(section, "").strip()]:
+    if empty := [section for section in params.CARD_SECTIONS if not written.get(section, "").strip()]:
         return Finding(name, "missing", f"says nothing of {', '.join(empty)}: no version can be registered", fix)
-    if unwritten := [section for section, text in said.items() if text.startswith(params.UNWRITTEN)]:
-        return Finding(name, "optional", f"{', '.join(unwritten)}: to be written; versions are registered without", fix)
-    return Finding(name, "ready", ", ".join(said))
+    if unwritten := [section for section, text in written.items() if text.startswith(params.UNWRITTEN)]:
+        return Finding(
+            name, "optional", f"{', '.join(unwritten)}: to be written; versions are registered without them", fix
+        )
+    return Finding(name, "ready", ", ".join(written))
 
 
 def store_branch() -> Finding:
+    """Look for the branch that holds data, models and the registry."""
     if not git.remote():
         return Finding("store", "optional", "no remote; records stay on this machine", "`git remote add origin ...`")
     if git.git("ls-remote", "--heads", "origin", store.branch(), check=False):
@@ -78,20 +93,30 @@ def store_branch() -> Finding:
 
 
 def champion() -> Finding:
+    """List the aliases of the registry; look for a server that is set by half or does not answer."""
+    half = [name for name in ("MLFLOW_TRACKING_TOKEN", "MLFLOW_READ_URI") if os.environ.get(name)]
+    if half and registry.address() is None:
+        found = f"{' and '.join(half)} without MLFLOW_TRACKING_URI: versions are registered in the store"
+        return Finding("registry", "missing", found, "variable MLFLOW_TRACKING_URI; docs/how-to/scale.md")
     if not registry.exists():
         return Finding(
             "registry",
             "optional",
             "no version yet: the gate's floors alone decide",
-            "merge to `main`: promote registers",
+            "merge to `main`: promote registers a version",
         )
-    versions = registry.versions(registry.connect())
-    serving = [f"`{alias}` is version {version.version}" for version in versions for alias in version.aliases]
-    where = registry.address() or f"{workspace.STORE}/mlflow"
-    return Finding("registry", "ready", f"{where}: {', '.join(serving) or 'no alias yet'}")
+    try:
+        known = registry.versions()
+    except Failure as failure:
+        fix = "variable MLFLOW_TRACKING_URI; if the server wants a token, the secret MLFLOW_TRACKING_TOKEN"
+        return Finding("registry", "missing", str(failure), fix if registry.address() else "`delivery store pull`")
+    serving = [f"`{alias}` is version {version.number}" for version in known for alias in version.aliases]
+    address = registry.address() or f"{workspace.STORE}/mlflow"
+    return Finding("registry", "ready", f"{address}: {', '.join(serving) or 'no alias yet'}")
 
 
 def remote() -> Finding:
+    """Look for DVC's default remote."""
     text = Path(".dvc/config").read_text() if Path(".dvc/config").exists() else ""
     if "../.store/dvc" in text:
         return Finding("DVC remote", "ready", "the store branch", "outgrown? `dvc remote add --default ...`")
@@ -100,47 +125,18 @@ def remote() -> Finding:
     )
 
 
-def pulls() -> Finding:
-    fix = "Settings > Actions > General > tick `Allow GitHub Actions to create and approve pull requests`"
-    reply, why = _asked("/actions/permissions/workflow")
-    if reply is None:
-        return Finding("retraining pull requests", "unknown", why, f"{fix}; without it drift says so and opens none")
-    if reply["can_approve_pull_request_reviews"]:
-        return Finding("retraining pull requests", "ready", "Actions may open them")
-    return Finding("retraining pull requests", "optional", "Actions may not open them", fix)
-
-
-def environments() -> Finding:
-    wanted = {*params.load().promote.branches.values(), "production"}
-    reply, why = _asked("/environments")
-    if reply is None:
-        return Finding("environments", "unknown", why, "Settings > Environments")
-    absent = sorted(wanted - {entry["name"] for entry in reply["environments"]})
-    if absent:
-        fix = "Settings > Environments > New; give `production` required reviewers"
-        return Finding("environments", "optional", f"no {', '.join(absent)}: GitHub makes them, without approval", fix)
-    return Finding("environments", "ready", ", ".join(sorted(wanted)))
-
-
-def protection() -> Finding:
-    reply, why = _asked("/rulesets")
-    if reply is None:
-        return Finding("branch protection", "unknown", why, f"`{RULESET}`")
-    if reply:
-        return Finding("branch protection", "ready", ", ".join(rule["name"] for rule in reply))
-    return Finding("branch protection", "optional", "none: a red pull request can be merged", f"`{RULESET}`")
-
-
 def app() -> Finding:
+    """Look for the GitHub App whose token lets the bot's commits start workflows."""
     if os.environ.get("APP_CLIENT_ID"):
         return Finding("app token", "ready", "bot commits start checks by themselves")
-    fix = "variable APP_CLIENT_ID, secret APP_PRIVATE_KEY in the environment `bot`"
+    fix = "variable APP_CLIENT_ID, secret APP_PRIVATE_KEY in the environment `bot` (private, Free: of the repository)"
     return Finding("app token", "optional", "checks of bot commits are started by dispatch", fix)
 
 
 def target() -> Finding:
-    places = params.load().deploy.environments
-    lasting = [f"`{name}`: {place.target}" for name, place in sorted(places.items()) if place.target != "rehearsal"]
+    """Look for environments that last."""
+    known = params.load().deploy.environments
+    lasting = [f"`{name}`: {one.target}" for name, one in sorted(known.items()) if one.target != "rehearsal"]
     if lasting:
         return Finding("deploy target", "ready", ", ".join(lasting), "`delivery status`")
     found = "the runner's Docker engine" if rehearsal.engine() else "a process"
@@ -149,21 +145,26 @@ def target() -> Finding:
 
 
 def deliveries() -> Finding:
-    events = transitions.events(registry.versions(registry.connect())) if registry.exists() else []
-    if not events:
-        return Finding("delivery figures", "optional", "no deployment on record yet", "`delivery history`")
-    told = []
-    for name in sorted({event.environment for event in events}):
-        of = history.figures(events, name)
-        share = history.NONE if of["failed_share"] is None else f"{of['failed_share']:.0%}"
-        told.append(
-            f"`{name}`: lead time {history.span(of['lead_hours'])}, {of['per_week']:.1f} a week, {share} rolled back, "
-            f"restored in {history.span(of['restore_hours'])}"
+    """Show the DORA metrics of each environment."""
+    try:
+        listed = events(registry.versions()) if registry.exists() else []
+    except Failure:
+        return Finding("DORA metrics", "unknown", "the registry does not answer", "see the row of the registry")
+    if not listed:
+        return Finding("DORA metrics", "optional", "no deployment on record yet", "`delivery history`")
+    lines = []
+    for name in sorted({event.environment for event in listed}):
+        figures = history.figures(listed, name)
+        share = history.NONE if figures.failed_share is None else f"{figures.failed_share:.0%}"
+        lines.append(
+            f"`{name}`: lead time {history.span(figures.lead_hours)}, {figures.per_week:.1f} a week, {share} rolled back, "
+            f"restored in {history.span(figures.restore_hours)}"
         )
-    return Finding("delivery figures", "ready", "; ".join(told), "`delivery history`")
+    return Finding("DORA metrics", "ready", "; ".join(lines), "`delivery history`")
 
 
 def tools() -> Finding:
+    """Look for the programs that some verbs call."""
     absent = [name for name in ("git", "docker") if shutil.which(name) is None]
     return Finding(
         "programs", "optional" if absent else "ready", f"without {', '.join(absent)}" if absent else "git, docker"
@@ -171,16 +172,6 @@ def tools() -> Finding:
 
 
 EXAMINATIONS: tuple[Callable[[], Finding], ...] = (
-    pipeline, model_card, store_branch, champion, remote, pulls, environments, protection, app, target, deliveries, tools,
+    pipeline, model_card, store_branch, champion, remote, plan, default_branch, schedules, pulls, environments, protection,
+    store_protection, version_records, app, target, deliveries, tools,
 )  # fmt: skip
-
-
-def _asked(path: str):
-    """GitHub's reply, or None and why there is none."""
-    if not github.armed():
-        return None, f"no token; {github.OWN_TOKEN}"
-    try:
-        return github.ask("GET", path), ""
-    except Failure as failure:
-        hidden = isinstance(failure, GitHubError) and failure.status == 403
-        return None, f"this token may not see it; {github.OWN_TOKEN}" if hidden else str(failure)

@@ -1,6 +1,7 @@
 """Convert scikit-learn steps to an ONNX graph with skl2onnx, in double precision wherever ONNX Runtime supports it."""
 
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from delivery.core.errors import Failure
 
 
-def to_onnx(steps: Any, width: int, options: dict | None) -> tuple[bytes, str]:
+def to_onnx(steps: Any, width: int, options: dict[str, Any] | None) -> tuple[bytes, str]:
     """Return a graph that takes X, shape (n, width), and the name of its output.
 
     Linear models are in double precision, forests in float32: their operator has no other. Raise `Failure` if the model
@@ -75,13 +76,13 @@ def impute(scope: Any, operator: Any, container: Any) -> None:
 
 
 @contextmanager
-def builtin_attributes():
+def builtin_attributes() -> Iterator[None]:
     """Convert node attributes to built-in types: skl2onnx 1.20 passes numpy values and booleans, protobuf 7 rejects them."""
     from skl2onnx.common import _container
 
     original = _container.make_node
 
-    def make_node(*args, **attributes):
+    def make_node(*args: Any, **attributes: Any) -> Any:
         return original(*args, **{name: builtin(value) for name, value in attributes.items()})
 
     _container.make_node = make_node
@@ -91,7 +92,7 @@ def builtin_attributes():
         _container.make_node = original
 
 
-def builtin(value):
+def builtin(value: Any) -> Any:
     """Return numpy values and booleans as the numbers and lists that protobuf accepts."""
     if isinstance(value, np.ndarray):
         return value.tolist()

@@ -1,6 +1,7 @@
 """Stage `evaluate`: measure the exported model on the test rows. The measured model is the one that will serve."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,7 +90,7 @@ def importance(scorer: Score, test: pd.DataFrame, params: Params) -> list[Import
     chosen = np.linspace(0, len(test) - 1, min(len(test), params.evaluate.importance_rows)).astype(int)
     columns, y = features(test.iloc[chosen]), test[LABEL].to_numpy(float)[chosen]
 
-    def loss(columns: list[list]) -> float:
+    def loss(columns: list[list[Any]]) -> float:
         return float(losses(y, scorer(list(zip(*columns, strict=True))))[PRIMARY].mean())
 
     base = loss(columns)

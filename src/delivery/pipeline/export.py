@@ -3,15 +3,18 @@
 import importlib.metadata
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import msgspec.inspect
 import numpy as np
 import pandas as pd
+from msgspec.structs import replace
 
 from delivery.core import workspace
 from delivery.core.errors import Failure
 from delivery.core.files import digest, replacing, write, write_json
+from delivery.core.manifest import Example, Manifest
 from delivery.core.params import Export, Params
 from delivery.data import prepared
 from delivery.model import skopsfile
@@ -32,13 +35,29 @@ def run(params: Params) -> None:
     tolerance = params.export.tolerance * scale(test[LABEL].to_numpy(float))
     with replacing(workspace.EXPORT) as folder:
         folder.mkdir()
-        buckets = task.buckets(expected[-len(test) :])
-        manifest = describe(model, train) | {"buckets": buckets} | write_model(model, params.export, folder)
-        write_json(folder / workspace.MANIFEST, manifest, exact=True)
+        manifest = Manifest(
+            **describe(model, train),
+            **write_model(model, params.export, folder),
+            buckets=task.buckets(expected[-len(test) :]),
+            tolerance=tolerance,
+        )
+        write_manifest(manifest, folder)
         worst = refuse_mismatch(folder, rows, expected, tolerance)
-        write_json(folder / workspace.MANIFEST, manifest | {"parity": worst, "tolerance": tolerance}, exact=True)
-        write_json(folder / workspace.EXAMPLES, examples(rows, expected, params.export.examples), exact=True)
-    print(f"export: {manifest['model']}, largest difference from scikit-learn {worst:.1e} on {len(rows):,} rows")
+        write_manifest(replace(manifest, parity=worst), folder)
+        known = examples(rows, expected, params.export.examples)
+        write_json(folder / workspace.EXAMPLES, msgspec.to_builtins(known), exact=True)
+    print(f"export: {manifest.model}, largest difference from scikit-learn {worst:.1e} on {len(rows):,} rows")
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> None:
+    """Write manifest.json, without what is not known before the check, or not for this runtime."""
+    document = msgspec.to_builtins(manifest)
+    absent = {"parity"} if np.isinf(manifest.parity) else set()
+    if manifest.runtime == "sklearn":
+        absent |= {"output", "index"}  # of an ONNX graph
+    write_json(
+        folder / workspace.MANIFEST, {name: value for name, value in document.items() if name not in absent}, exact=True
+    )
 
 
 def scale(y: np.ndarray) -> float:
@@ -70,7 +89,7 @@ def unseen(name: str, test: pd.DataFrame) -> str | None:
     return None
 
 
-def describe(model, train: pd.DataFrame) -> dict:
+def describe(model: Any, train: pd.DataFrame) -> dict[str, Any]:
     """Return the manifest's account of the encoding: columns in order, codes of the categories, periods, libraries."""
     columns: list[str] = []
     categories: dict[str, dict[str, int]] = {}
@@ -89,7 +108,7 @@ def describe(model, train: pd.DataFrame) -> dict:
     }
 
 
-def write_model(model, params: Export, folder: Path) -> dict:
+def write_model(model: Any, params: Export, folder: Path) -> dict[str, Any]:
     """Write the model file for the runtime of `params`, and return the manifest's entries about it."""
     if params.runtime == "sklearn":
         shutil.copy(workspace.MODEL, folder / "model.skops")
@@ -127,14 +146,14 @@ def refuse_mismatch(folder: Path, rows: pd.DataFrame, expected: np.ndarray, tole
     return float(difference[worst])
 
 
-def examples(rows: pd.DataFrame, expected: np.ndarray, count: int) -> list[dict]:
+def examples(rows: pd.DataFrame, expected: np.ndarray, count: int) -> list[Example]:
     """Return `count` rows as requests with their predictions: four with gaps first, the rest spread evenly."""
     gaps = min(2 * GAPS, 2 * len(rows) // 3)  # with fewer test rows than GAPS, each is there with its gaps
     first = [0, 1, gaps - 2, gaps - 1]
     chosen = np.unique(np.concatenate([first, np.linspace(gaps, len(rows) - 1, count - 4).astype(int)]))
     sent = msgspec.to_builtins(requests(rows.iloc[chosen]))
     return [
-        {"request": {name: value for name, value in request.items() if value is not None}, "prediction": p}
+        Example({name: value for name, value in request.items() if value is not None}, p)
         for request, p in zip(sent, expected[chosen].tolist(), strict=True)
     ]
 

@@ -1,6 +1,7 @@
 """Check for leakage: no feature may depend on data from after the time of its prediction."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from delivery.core.errors import Failure
 from problem import FEATURES, KEY, TIME, known, table
 
 MOMENTS = 12  # hours to check, spread over the data
+Value = TypeVar("Value")
 
 
 def refuse_leaks(raw: Mapping[str, pd.DataFrame], examples: pd.DataFrame) -> None:
@@ -18,13 +20,13 @@ def refuse_leaks(raw: Mapping[str, pd.DataFrame], examples: pd.DataFrame) -> Non
     they stood then (`problem.known`). A feature that differs depends on the future.
     """
     hours = np.sort(examples[TIME].dt.floor("h").unique())
-    for moment in pd.DatetimeIndex(spread(hours, MOMENTS)):
+    for moment in spread(pd.DatetimeIndex(hours).tolist(), MOMENTS):
         refuse_leak(raw, examples, moment)
 
 
-def spread(values: Sequence | np.ndarray, number: int) -> list:
+def spread(values: Sequence[Value], number: int) -> list[Value]:
     """Return `number` of the values, evenly spaced; skip the first 5 %, where there is little to look back at."""
-    return [values[place] for place in np.linspace(len(values) * 0.05, len(values) - 1, number).astype(int)]
+    return [values[position] for position in np.linspace(len(values) * 0.05, len(values) - 1, number).astype(int)]
 
 
 def refuse_leak(raw: Mapping[str, pd.DataFrame], examples: pd.DataFrame, moment: pd.Timestamp) -> None:

@@ -36,7 +36,7 @@ def run(params: Params) -> None:
     )
 
 
-def fit(rows: pd.DataFrame, params: Train):
+def fit(rows: pd.DataFrame, params: Train) -> Any:
     """Return the pipeline of `problem.build`, fitted to the rows.
 
     Raise `Failure` if it does not converge, a feature is missing in every row, or a class has no row.
@@ -68,7 +68,7 @@ def refuse_empty(rows: pd.DataFrame) -> None:
         )
 
 
-def curve(model, rows: pd.DataFrame) -> list[float]:
+def curve(model: Any, rows: pd.DataFrame) -> list[float]:
     """Return the loss after each iteration on at most CURVE_ROWS evenly spaced rows; one value if there are no iterations."""
     sample = rows.iloc[np.linspace(0, len(rows) - 1, min(len(rows), CURVE_ROWS)).astype(int)]
     features, y = sample[list(FEATURES)], sample[LABEL].to_numpy()

@@ -63,7 +63,9 @@ def to_onnx(model: Any, width: int) -> bytes | None:
     answer = helper.make_tensor_value_info(OUTPUT, TensorProto.DOUBLE, [None, ensemble.targets])
     graph = helper.make_graph(nodes, "trees", [entry], [answer], [number])
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION).SerializeToString(deterministic=True)
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
 
 
 def _boosted(model: Any) -> Ensemble | None:

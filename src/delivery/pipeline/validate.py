@@ -1,12 +1,13 @@
 """Stage `validate`: check the raw tables against their schema and for skew, and stop the pipeline if they break it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from delivery.compute import processes
@@ -23,15 +24,37 @@ from problem import KEY, SEASONAL, TABLES
 MANY = 200  # distinct values; a text column with more is an identifier, whose skew means nothing
 CERTAIN = 1000  # duplicated hashes whose keys are compared, to tell duplicates from collisions
 
+Hashes = npt.NDArray[np.uint64]
 # Counts of each periodic table, before the newest period and in it; None where there is nothing before it.
 Evidence = dict[str, tuple[Counts, Counts] | None]
+
+
+class WholeTable(NamedTuple):
+    """A table that is in memory: the only piece of it."""
+
+    name: str
+    frame: pd.DataFrame
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows."""
+        return len(self.frame)
+
+    def read(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the rows, indexed by their row number."""
+        return self.frame if columns is None else self.frame[list(columns)]
+
+
+AnyPiece = Piece | WholeTable
+Pieces = Mapping[str, Sequence[AnyPiece]]
+Each = Callable[[Callable[[AnyPiece], Any], Sequence[AnyPiece]], Iterable[Any]]  # `map`, in this process or in several
 
 
 class PieceSummary(NamedTuple):
     """The result of checking one piece of a table."""
 
     findings: list[Finding]
-    keys: np.ndarray  # a hash of each row's key, shape (rows,), uint64
+    keys: Hashes  # of each row's key, shape (rows,)
     sample: pd.DataFrame  # rows from before the newest period, to compute bin edges from
 
 
@@ -47,87 +70,92 @@ def run(params: Params) -> None:
 
 
 def inspect(until: str, engine: str, folder: Path = workspace.DATA) -> tuple[dict[str, int], Evidence]:
-    """Return the row count of each table and the counts of its columns. Raise `Failure` if the data break their schema."""
-    return (inspect_whole if engine == "memory" else inspect_pieces)(until, folder)
+    """Return the row count of each table and the counts of its columns. Raise `Failure` if the data break their schema.
 
-
-def check(raw: dict[str, pd.DataFrame]) -> None:
-    """Raise `Failure` if the tables break their schema, with table, column, rule, count and first values, one per line."""
-    schemas.refuse(finding for name, frame in raw.items() for finding in schemas.violations(name, frame))
-
-
-def inspect_whole(until: str, folder: Path) -> tuple[dict[str, int], Evidence]:
-    """Inspect each table at once, in memory."""
-    raw = tables.read(until, folder)
-    check(raw)
-    out: Evidence = {}
-    for name, kind in TABLES.items():
-        if kind.periodic:
-            old = len(raw[name]) - tables.newest(name, until, folder)
-            before, now = raw[name][:old], raw[name][old:]
-            bins = column_bins(before[:: sampling_step(old)])
-            out[name] = (shift.count(before, bins), shift.count(now, bins)) if old else None
-    return {name: len(frame) for name, frame in raw.items()}, out
-
-
-def inspect_pieces(until: str, folder: Path) -> tuple[dict[str, int], Evidence]:
-    """Inspect the tables piece by piece, in as many processes as there are cores."""
-    pieces = {name: list(tables.pieces(name, until, folder)) for name in TABLES}
+    In memory each table is one piece. Otherwise its pieces are read one after the other, in as many processes as there
+    are cores.
+    """
+    in_memory = engine == "memory"
+    each: Each = map if in_memory else processes.each
+    pieces: Pieces = (
+        whole_tables(tables.read(until, folder))
+        if in_memory
+        else {name: list(tables.pieces(name, until, folder)) for name in TABLES}
+    )
     rows = {name: sum(piece.rows for piece in parts) for name, parts in pieces.items()}
     old = {name: rows[name] - tables.newest(name, until, folder) for name, kind in TABLES.items() if kind.periodic}
+    samples = check(pieces, old, each)
+    bins = {name: column_bins(samples[name]) for name, number in old.items() if number}
+    parts = [piece for name in bins for piece in pieces[name]]
+    counted = each(partial(count_piece, old=old, bins=bins), parts)
+    total: dict[tuple[str, bool], Counts] = {}
+    for piece, sides in zip(parts, counted, strict=True):
+        for is_new, counts in sides.items():
+            group = (piece.name, is_new)
+            total[group] = shift.added(total[group], counts) if group in total else counts
+    return rows, {name: (total[name, False], total[name, True]) if name in bins else None for name in old}
+
+
+def whole_tables(raw: Mapping[str, pd.DataFrame]) -> dict[str, list[WholeTable]]:
+    """Return each table as its only piece."""
+    return {name: [WholeTable(name, frame.set_axis(pd.RangeIndex(len(frame))))] for name, frame in raw.items()}
+
+
+def check(pieces: Pieces, old: Mapping[str, int], each: Each) -> dict[str, pd.DataFrame]:
+    """Return a sample of the rows of each table that are older than its newest period. `old`: how many there are.
+
+    Raise `Failure` if the tables break their schema, with table, column, rule, count and first values, one per line.
+    """
     every = list(chain.from_iterable(pieces.values()))
-    summaries: dict[str, list[PieceSummary]] = {name: [] for name in TABLES}
-    for piece, summary in zip(every, processes.each(partial(summarize, old=old), every), strict=True):
+    summaries: dict[str, list[PieceSummary]] = {name: [] for name in pieces}
+    for piece, summary in zip(every, each(partial(summarize, old=old), every), strict=True):
         summaries[piece.name].append(summary)
     findings = [finding for parts in summaries.values() for part in parts for finding in part.findings]
     for name, parts in pieces.items():
-        findings += duplicates(parts, np.concatenate([part.keys for part in summaries[name]]))
+        findings += duplicates(parts, np.concatenate([part.keys for part in summaries[name]]), each)
     schemas.refuse(findings)
-    bins = {name: column_bins(pd.concat([part.sample for part in summaries[name]])) for name, n in old.items() if n}
-    total: dict[tuple[str, bool], Counts] = {}
-    parts = [piece for piece in every if piece.name in bins]
-    for piece, counts in zip(parts, processes.each(partial(count_piece, bins=bins), parts), strict=True):
-        group = (piece.name, piece.path.stem == until)
-        total[group] = shift.added(total[group], counts) if group in total else counts
-    both = {name: (total[name, False], total[name, True]) if name in bins else None for name in old}
-    return rows, both
+    return {name: tables.together([part.sample for part in parts]) for name, parts in summaries.items()}
 
 
-def summarize(piece: Piece, old: dict[str, int]) -> PieceSummary:
+def summarize(piece: AnyPiece, old: Mapping[str, int]) -> PieceSummary:
     """Check a piece. `old`: rows of each periodic table that are older than its newest period."""
     frame, key = piece.read(), list(TABLES[piece.name].key)
     findings = schemas.violations(piece.name, frame, unique=False)
-    has_key = set(key) <= set(frame)
-    keys = pd.util.hash_pandas_object(frame[key], index=False).to_numpy() if has_key else np.empty(0, np.uint64)
+    keys: Hashes = np.empty(0, np.uint64)
+    if set(key) <= set(frame):
+        keys = np.asarray(pd.util.hash_pandas_object(frame[key], index=False), np.uint64)
     before = old.get(piece.name, 0)
     return PieceSummary(findings, keys, frame[(frame.index < before) & (frame.index % sampling_step(before) == 0)])
 
 
-def duplicates(pieces: list[Piece], keys: np.ndarray) -> list[Finding]:
+def duplicates(pieces: Sequence[AnyPiece], keys: Hashes, each: Each) -> list[Finding]:
     """Return a finding if a key occurs twice anywhere in the table; `keys`: a hash of each row's key, in order."""
     ordered = np.sort(keys)
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    if not len(twice) or len(keys) != sum(
-        piece.rows for piece in pieces
-    ):  # or a key column is missing: another finding
+    rows = sum(piece.rows for piece in pieces)
+    if not len(twice) or len(keys) != rows:  # or a key column is missing: another finding
         return []
-    rows = pd.concat(processes.each(partial(rows_with_keys, hashes=twice[:CERTAIN]), pieces))
-    if not rows.duplicated().any():
+    suspects: pd.DataFrame = pd.concat(each(partial(rows_with_keys, hashes=twice[:CERTAIN]), pieces))
+    if not suspects.duplicated().any():
         return []  # different keys with the same hash: with 33 million rows, in one case of 30,000
     among = np.isin(keys, twice)
     return [Finding(pieces[0].name, "", schemas.TWICE, int(among.sum()), ((None, int(among.argmax())),))]
 
 
-def rows_with_keys(piece: Piece, hashes: np.ndarray) -> pd.DataFrame:
+def rows_with_keys(piece: AnyPiece, hashes: Hashes) -> pd.DataFrame:
     """Return the keys of the piece whose hash is one of `hashes`."""
     rows = piece.read(TABLES[piece.name].key)
     return rows[np.isin(pd.util.hash_pandas_object(rows, index=False), hashes)]
 
 
-def count_piece(piece: Piece, bins: dict[str, dict[str, shift.Bins]]) -> Counts:
-    """Return the counts of the piece in the bins of its table's columns."""
+def count_piece(
+    piece: AnyPiece, old: Mapping[str, int], bins: Mapping[str, dict[str, shift.Bins]]
+) -> dict[bool, Counts]:
+    """Return the counts of the piece's rows in the bins of its table's columns: False for the older ones, True for the newest."""
     own = bins[piece.name]
-    return shift.count(piece.read(tuple(own)), own)
+    rows = piece.read(tuple(own))
+    sides = {False: rows[rows.index < old[piece.name]], True: rows[rows.index >= old[piece.name]]}
+    return {is_new: shift.count(side, own) for is_new, side in sides.items() if len(side)}
 
 
 def sampling_step(rows: int) -> int:

@@ -1,4 +1,4 @@
-"""A running service as its clients see it: one request, one answer."""
+"""Send requests to a running service, as its clients do."""
 
 import http.client
 import json
@@ -12,12 +12,14 @@ JSON = {"content-type": "application/json"}
 
 
 class Answer(NamedTuple):
+    """A service's answer to one request."""
+
     status: int
     headers: dict[str, str]  # names in lower case
     body: bytes
 
     def json(self) -> Any:
-        """The body, or None when it is not JSON."""
+        """Return the body's value, or None if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -25,15 +27,16 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """Requests to one service, each on a connection of its own: a refusal may close it."""
+    """Send requests to one service, each on its own connection, because a refusal may close it."""
 
-    def __init__(self, url: str, token: str | None):
+    def __init__(self, url: str, token: str | None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise Failure(f"{url} is no address of a service; write it as http://host:port")
+            raise Failure(f"{url} is not the address of a service; write it as http://host:port")
         self.parts, self.token = parts, token
 
     def ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Answer:
+        """Send a request and return the answer, whatever its status. Raise `Failure` if there is none."""
         kind = http.client.HTTPSConnection if self.parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(self.parts.netloc, timeout=TIMEOUT)
         headers = ({"authorization": f"Bearer {self.token}"} if self.token else {}) | (headers or {})
@@ -47,5 +50,6 @@ class Client:
             connection.close()
 
     def predict(self, content: Any, **headers: str) -> Answer:
+        """Post the content to /predict as JSON, bytes as they are. A header's name is written with underscores."""
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         return self.ask("POST", "/predict", body, JSON | {k.replace("_", "-"): v for k, v in headers.items()})

@@ -1,4 +1,4 @@
-"""Images that a comment or a pull request shows: encoded anew, kept in the store, linked by commit."""
+"""Publish the images of a comment or pull request: encode them again, keep them in the store, link them there."""
 
 import io
 import re
@@ -11,24 +11,24 @@ from delivery.adapters import github, store
 from delivery.core import workspace
 
 FILE_BYTES = 400_000
-PIXELS = 8_000_000  # before anything is decoded: 32 MB of memory
+PIXELS = 8_000_000  # checked before anything is decoded: 32 MB of memory
 NAME = re.compile(r"[a-z0-9_.]{1,40}")
 
 
 class TooLarge(Exception):
-    """An image has more pixels than are decoded."""
+    """An image has more pixels than PIXELS."""
 
 
 @dataclass
 class Budget:
-    """What one run of the verb may still publish."""
+    """How many images, and bytes of them, one run of the verb may still publish."""
 
     count: int = 60
     size: int = 2_000_000  # bytes
 
 
 def reencoded(folder: Path, names: Iterable[str], budget: Budget) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Return the plots `folder/<name>.png` as this program encodes them, and those left out with the reason."""
+    """Encode the plots `folder/<name>.png` again, within the budget; return them, and why others are left out."""
     kept: dict[str, bytes] = {}
     left_out: dict[str, str] = {}
     for name in dict.fromkeys(names):
@@ -48,7 +48,7 @@ def reencoded(folder: Path, names: Iterable[str], budget: Budget) -> tuple[dict[
 
 
 def read(folder: Path, name: str) -> bytes:
-    """Return the bytes of a plot. Raise ValueError if it is no regular file of a sensible name and size."""
+    """Return the bytes of a plot. Raise `ValueError` unless it is a regular file of an expected name and size."""
     path = folder / f"{name}.png"
     if not NAME.fullmatch(name) or folder.is_symlink() or path.is_symlink() or not path.is_file():
         raise ValueError("it is not among the plots")
@@ -58,7 +58,7 @@ def read(folder: Path, name: str) -> bytes:
 
 
 def re_encode(content: bytes) -> bytes:
-    """Return the pixels of a PNG as a new PNG: nothing else of it is left. Raise ValueError if it is none."""
+    """Return the pixels of a PNG as a new PNG without anything else of it. Raise `ValueError` if it is not a PNG."""
     from PIL import Image
 
     try:
@@ -73,7 +73,7 @@ def re_encode(content: bytes) -> bytes:
             clean.save(buffer := io.BytesIO(), format="png", optimize=True)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, TooLarge):
         raise ValueError(f"it has more than {PIXELS:,} pixels") from None
-    except Exception:  # whatever a decoder makes of hostile bytes: the image is left out
+    except Exception:  # a decoder may raise anything on hostile bytes; the image is left out
         raise ValueError("it is no PNG") from None
     return buffer.getvalue()
 
@@ -84,13 +84,13 @@ def publish(images: Mapping[str, bytes], key: str) -> dict[str, str]:
         return {}
 
     def write() -> None:
-        folder = workspace.STORE / "plots" / key
+        folder = workspace.PLOTS_KEPT / key
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in images.items():
             (folder / f"{name}.png").write_bytes(content)
 
     write()
     store.push(f"Plots of {key[:16]}", redo=write)
-    at = store.git("rev-parse", "HEAD", cwd=workspace.STORE)
-    address = f"{github.server()}/{github.repository()}/blob/{at}/plots/{key}"
+    # By branch, not by commit: `compact` replaces the commits.
+    address = f"{github.server()}/{github.repository()}/blob/{store.branch()}/plots/{key}"
     return {name: f"{address}/{name}.png?raw=true" for name in images}

@@ -1,53 +1,77 @@
-"""Verb `lineage`: from a version back to its commit, data, numbers and environments."""
+"""Verb `lineage`: print the commit, data, metrics and environments of a version."""
 
 import argparse
 import json
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Struct
 
 from delivery.registry import registry
+from delivery.registry.version import is_event, tag_key
 
-ORDER = (
-    "model.digest",
-    "image.digest",
-    "git.commit",
-    "pull.request",
-    "data.until",
-    "data.digest",
-    "dvc.lock.digest",
+FIRST = (
+    "changes",
+    "release",
+    "digest",
+    "image",
+    "commit",
+    "pull",
+    "data_until",
+    "data",
+    "lock",
     "gate",
-    "compared.with",
+    "compared_with",
     "registered",
     "executor",
 )
 
 
+class Origins(Struct, frozen=True):
+    """A version with everything that the registry knows about it."""
+
+    version: str
+    aliases: tuple[str, ...]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    artifacts: str
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("version", help="a number, as in the header X-Model-Version, or an alias")
+    """Declare the options of the verb."""
+    parser.add_argument("version", help="number of the version, as in the header X-Model-Version, or an alias")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def main(options: argparse.Namespace) -> None:
-    found = of(options.version)
-    if options.json:
-        print(json.dumps(found, indent=1))
-        return
-    print(f"version {found['version']}" + "".join(f", {alias}" for alias in found["aliases"]))
-    known = [name for name in ORDER if name in found["tags"]]
-    others = {name for name in found["tags"] if ".event." not in name} - set(known)  # `history` lists those
-    for name in [*known, *sorted(others)]:
-        print(f"  {name:16} {found['tags'][name]}")
-    for name, value in found["metrics"].items():
-        print(f"  {name:16} {value:.4f}")
+    """Print what a version was made of, as text or JSON."""
+    origins = trace(options.version)
+    print(json.dumps(msgspec.to_builtins(origins), indent=1) if options.json else text(origins))
 
 
-def of(which: str) -> dict:
-    """Raises Failure when there is no such version or alias."""
-    client = registry.connect()
-    version = registry.find(client, which)
-    metrics = client.get_run(str(version.run_id)).data.metrics
-    return {
-        "version": str(version.version),
-        "aliases": version.aliases,
-        "tags": dict(version.tags),
-        "metrics": dict(sorted(metrics.items())),
-        "artifacts": version.source,
-    }
+def text(origins: Origins) -> str:
+    """Return one line for each tag and metric, the best known tags first."""
+    keys = [key for key in map(tag_key, FIRST) if key in origins.tags]
+    others = {key for key in origins.tags if not is_event(key)} - set(keys)  # `history` lists the events
+    return "\n".join(
+        [
+            f"version {origins.version}" + "".join(f", {alias}" for alias in origins.aliases),
+            *(f"  {key:16} {origins.tags[key]}" for key in [*keys, *sorted(others)]),
+            *(f"  {name:16} {value:.4f}" for name, value in origins.metrics.items()),
+        ]
+    )
+
+
+def trace(which: str) -> Origins:
+    """Return what the registry knows of a version. Raise `Failure` if no version has this number or alias."""
+    registry.refuse_absent()  # before the connection, which would make one
+    with registry.connection():
+        version = registry.find(which)
+        metrics = registry.metrics(version)
+    return Origins(
+        version=version.number,
+        aliases=version.aliases,
+        tags=dict(version.tags),
+        metrics=dict(sorted(metrics.items())),
+        artifacts=version.source,
+    )

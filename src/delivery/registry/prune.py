@@ -1,7 +1,7 @@
-"""Verb `prune`: the files of old versions go from the store; what was decided about them stays.
+"""Verb `prune`: remove the files of old versions from the store and keep the record of their decisions.
 
-Kept whole are what serves, what an environment may be rolled back to, and the newest versions. Of the others the
-record stays for ever: number, tags, metrics, card, the gate's evidence. Their commit makes their model again.
+Versions that serve, versions that an environment may be rolled back to, and the newest versions keep their files. Of the
+others the record stays for ever: number, tags, metrics, card, the gate's evidence. Their commit can make the model again.
 """
 
 import argparse
@@ -10,49 +10,58 @@ from pathlib import Path
 
 from delivery.adapters import provenance, store
 from delivery.core.errors import Failure
-from delivery.registry import registry, transitions
+from delivery.registry import registry, stored
+from delivery.registry.version import environments, pruned_tags, served
 
 EVIDENCE = ("card.md", "gate.json", "metrics.json", "params.yaml", "records.json")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the verb."""
     parser.add_argument(
-        "--keep", type=int, default=10, metavar="N", help="newest versions, and last ones of each environment"
+        "--keep",
+        type=int,
+        default=10,
+        metavar="N",
+        help="number of versions to keep: the newest ones, and the last ones of each environment",
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what would go")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="list the versions that would lose their files, and change nothing"
+    )
 
 
 def main(options: argparse.Namespace) -> None:
+    """Remove the files of old versions and push the store, or list them. Raise `Failure` without a registry in the store."""
     if options.keep < 1:
-        raise Failure(f"--keep {options.keep}: what serves is kept in any case, and at least one more")
+        raise Failure(f"--keep {options.keep} is too few; keep at least one version besides those that serve")
     if registry.address():
-        raise Failure("the registry is a server of its own; `mlflow gc` on it removes what is old")
+        raise Failure("the registry is a server of its own; remove its old versions with `mlflow gc`")
     if not registry.exists():
-        raise Failure("there is no registry here; `delivery store pull` brings it")
-    gone = run(options.keep, dry=options.dry_run)
-    said = "would lose" if options.dry_run else "lost"
-    print(f"prune: {', '.join(f'version {number}' for number in gone) or 'no version'} {said} its files")
-    if gone and not options.dry_run:
+        raise Failure("the store has no registry; run `delivery store pull`")
+    pruned = run(options.keep, dry=options.dry_run)
+    verb = "would lose" if options.dry_run else "lost"
+    print(f"prune: {', '.join(f'version {number}' for number in pruned) or 'no version'} {verb} its files")
+    if pruned and not options.dry_run:
         print(store.push("Prune", redo=lambda: run(options.keep)))
 
 
 def run(keep: int, *, dry: bool = False) -> list[str]:
-    """The versions whose files go."""
-    client = registry.connect()
-    versions = registry.versions(client)
-    spared = {str(version.version) for version in versions[:keep]}
-    for environment in {name.removesuffix(".since") for v in versions for name in v.tags if name.endswith(".since")}:
-        served = [number for _, number in reversed(transitions.of(versions, environment))]
-        spared |= set(list(dict.fromkeys(served))[:keep])
-    gone = [v for v in versions if str(v.version) not in spared and not v.aliases and registry.PRUNED not in v.tags]
-    for version in [] if dry else gone:
-        forget(registry.local(version))
-        registry.tag(client, str(version.version), {registry.PRUNED: provenance.now()})
-    return [str(version.version) for version in gone]
+    """Remove the files of the versions that are neither in use nor recent; return their numbers, newest first."""
+    with registry.connection():
+        known = registry.versions()
+        spared = {version.number for version in known[:keep]}
+        for environment in environments(known):
+            last_served = [number for _, number in reversed(served(known, environment))]
+            spared |= set(list(dict.fromkeys(last_served))[:keep])
+        old = [v for v in known if v.number not in spared and not v.aliases and not v.pruned]
+        for version in [] if dry else old:
+            remove_files(stored.folder(version.source))
+            registry.tag(version.number, pruned_tags(provenance.now()))
+    return [version.number for version in old]
 
 
-def forget(folder: Path) -> None:
-    """Removes a version's files but the evidence."""
+def remove_files(folder: Path) -> None:
+    """Remove a version's files, except for the evidence."""
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)

@@ -1,120 +1,144 @@
-"""Moves of an environment from version to version: made, and kept in the registry as tags of the versions."""
+"""Move an environment from version to version, and record the move in the registry as tags of the versions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
-import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from delivery.adapters import git, github, provenance
 from delivery.registry import registry
+from delivery.registry.version import (
+    Drill,
+    Event,
+    Version,
+    aliased,
+    drill_tags,
+    event_tags,
+    moment_tags,
+    pick,
+    rolled_back,
+    rolled_back_tags,
+    served,
+)
 
-LONG = 500  # letters of a reason; MLflow takes 5000 for the whole
-
-
-class Event(Struct, frozen=True, omit_defaults=True):
-    """Kept as a tag of the version, in the registry: whoever can roll back can also see what happened."""
-
-    time: str
-    environment: str
-    version: str
-    how: str  # the verb: promote, deploy, rollback, run, register; or canary
-    by: str = ""
-    outcome: str = "succeeded"  # or failed: what served before goes on
-    before: str = ""  # the version that it took the place of
-    reason: str = ""
-    commit: str = ""
-    committed: str = ""  # when that commit was made
-    pull: str = ""
-    image: str = ""
-    run: str = ""  # address of the workflow run
-    seconds: float = 0.0
+RETIRED = "retire"  # how an environment came to have no version
+REASON = 500  # characters of a reason that are kept; MLflow takes 5,000 for the whole event
 
 
-def now(
-    client: registry.MlflowClient, environment: str, version: str, how: str, reason: str = "", seconds: float = 0.0, *,
-    outcome: str = "succeeded",
+def event_now(
+    known: Sequence[Version], environment: str, number: str, how: str, reason: str = "", seconds: float = 0.0, *,
+    outcome: str = "succeeded", by: str = "", time: str = "",
 ) -> Event:  # fmt: skip
-    known = registry.versions(client)
-    tags = next(dict(one.tags) for one in known if str(one.version) == version)
-    commit = tags.get("git.commit", "")
+    """Return the event of a move; by default one that the current user or workflow makes now."""
+    version, before = pick(known, number), aliased(known, environment)
     return Event(
-        time=datetime.now(UTC).isoformat(timespec="microseconds"),
+        time=time or datetime.now(UTC).isoformat(timespec="microseconds"),
         environment=environment,
-        version=version,
+        version=number,
         how=how,
-        by=provenance.actor(),
+        by=by or provenance.actor(),
         outcome=outcome,
-        before=next((str(one.version) for one in known if environment in one.aliases), ""),
-        reason=reason[:LONG],
-        commit=commit,
-        committed=git.committed(commit) if commit else "",
-        pull=tags.get("pull.request", ""),
-        image=tags.get("image.digest", ""),
+        before=before.number if before else "",
+        reason=reason[:REASON],
+        commit=version.commit,
+        committed=git.committed(version.commit) if version.commit else "",
+        pull=version.pull,
+        image=version.image,
+        head=git.head() or "" if how == "promote" else "",
         run=github.run_url() if github.inside() else "",
         seconds=round(seconds, 3),
     )
 
 
-def move(
-    client: registry.MlflowClient, environment: str, version: str, how: str, reason: str = "", seconds: float = 0.0
-) -> None:
-    """The environment's alias to the version, and the event with it."""
-    event = now(client, environment, version, how, reason, seconds)
-    # Never before the move that it came after, whatever this machine's clock says.
-    point(client, environment, version, lambda moment: tag(replace(event, time=max(event.time, moment))))
+def move(environment: str, number: str, how: str, reason: str = "", seconds: float = 0.0) -> None:
+    """Move the environment's alias to the version, and record the event."""
+    with registry.connection():
+        _move(event_now(registry.versions(), environment, number, how, reason, seconds))
 
 
-def point(
-    client: registry.MlflowClient, alias: str, version: str, record: Callable[[str], Mapping[str, str]] = lambda _: {}
-) -> None:
-    """Moves an alias; the history of an environment stays as tags of its versions.
+def ensure(
+    environment: str, number: str, how: str, reason: str = "", seconds: float = 0.0, *, by: str = "", time: str = ""
+) -> bool:
+    """Move the environment unless it has this version already; return whether it moved.
 
-    `record` gives the tags that tell of this move, for its moment. They and the history come first and the alias
-    follows its newest entry, until that is so: of several writers at once, on a server, who sets the alias last sets it
-    to what the history says.
+    `by` and `time` are given for a move that somebody made earlier.
     """
-    found = registry.versions(client)
-    known = next(known.tags for known in found if str(known.version) == version)
-    moment = max(provenance.now(), _after(of(found, alias)))
-    tags = {**record(moment), f"{alias}.since": f"{known.get(f'{alias}.since', '')} {moment}".strip()}
-    registry.insist(lambda: registry.tag(client, version, tags))
-    serving = ""
-    while serving != (newest := of(registry.versions(client), alias)[-1][1]):
-        registry.insist(partial(client.set_registered_model_alias, registry.MODEL, alias, newest))
-        serving = newest
+    with registry.connection():
+        known = registry.versions()
+        if environment in pick(known, number).aliases:
+            return False
+        _move(event_now(known, environment, number, how, reason, seconds, by=by, time=time), time)
+        return True
 
 
-def _after(moments: list[tuple[str, str]]) -> str:
-    """The second after the newest, whatever the clock of the machine that wrote it."""
-    if not moments:
+def _move(event: Event, time: str = "") -> None:
+    def record(moment: str) -> Mapping[str, str]:
+        # Never earlier than the previous move, whatever this machine's clock says.
+        return event_tags(replace(event, time=max(event.time, moment)))
+
+    point(event.environment, event.version, record, time[:19] and time[:19] + "+00:00")
+
+
+def retire(environment: str, reason: str) -> str:
+    """Record that an environment is out of service, and remove its alias; return the version that it had.
+
+    Return an empty string if it has no version, such as after a retirement that was interrupted.
+    """
+    with registry.connection():
+        known = registry.versions()
+        version = aliased(known, environment)
+        if version is None:
+            return ""
+        event = event_now(known, environment, version.number, RETIRED, reason)
+        time = max(event.time, _after(served(known, environment)))  # never earlier than the previous move
+        registry.tag(version.number, event_tags(replace(event, time=time)))
+        registry.unpoint(environment)
+        return version.number
+
+
+def record_failure(environment: str, number: str, how: str, reason: str) -> None:
+    """Record a deployment that failed; the environment keeps its version."""
+    with registry.connection():
+        event = event_now(registry.versions(), environment, number, how, reason, outcome="failed")
+        registry.tag(number, event_tags(event))
+
+
+def record_rollback(environment: str, number: str, note: str) -> None:
+    """Record on a version that the environment was rolled back from it."""
+    registry.tag(number, rolled_back_tags(environment, note))
+
+
+def record_drill(environment: str, drill: Drill) -> None:
+    """Record on a version what came of starting it as the version to roll the environment back to."""
+    failure = drill.failure[:REASON]
+    with registry.connection():
+        registry.tag(drill.version, drill_tags(environment, replace(drill, failure=failure)))
+
+
+def point(alias: str, number: str, record: Callable[[str], Mapping[str, str]] = lambda _: {}, time: str = "") -> None:
+    """Move an alias, now or at an earlier `time`; the history of an environment is kept as tags of its versions.
+
+    `record` returns the tags of this move, for its moment. They and the history are written first and the alias
+    follows the newest entry until both agree: of several writers at once, on a server, whoever sets the alias last
+    sets it to what the history says.
+    """
+    with registry.connection():
+        known = registry.versions()
+        moment = max(time or provenance.now(), _after(served(known, alias)))
+        version = pick(known, number)
+        # Whoever brings a version back accepts it: it is not one that was left any more.
+        accepted = rolled_back_tags(alias, "") if rolled_back(version, alias) else {}
+        registry.tag(number, {**record(moment), **moment_tags(version, alias, moment), **accepted})
+        pointed = ""
+        while pointed != (newest := served(registry.versions(), alias)[-1][1]):
+            registry.point(alias, newest)
+            pointed = newest
+
+
+def _after(moves: Sequence[tuple[str, str]]) -> str:
+    """Return the second after the newest move, whatever the clock of the machine that recorded it."""
+    if not moves:
         return ""
-    return (datetime.fromisoformat(moments[-1][0]) + timedelta(seconds=1)).isoformat(timespec="seconds")
-
-
-def of(versions: Iterable[registry.ModelVersion], alias: str) -> list[tuple[str, str]]:
-    """(time, version) of each time that an environment got a version, oldest first."""
-    moments = [
-        (time, str(version.version)) for version in versions for time in version.tags.get(f"{alias}.since", "").split()
-    ]
-    return sorted(moments, key=lambda moment: (moment[0], int(moment[1])))
-
-
-def tag(event: Event) -> dict[str, str]:
-    stamp = event.time.translate(str.maketrans("", "", "-:.")).partition("+")[0]
-    return {f"{event.environment}.event.{stamp}": msgspec.json.encode(event).decode()}
-
-
-def events(versions: Iterable[registry.ModelVersion]) -> list[Event]:
-    """Oldest first."""
-    found = [
-        msgspec.json.decode(value, type=Event)
-        for version in versions
-        for name, value in version.tags.items()
-        if ".event." in name
-    ]
-    return sorted(found, key=lambda event: event.time)
+    return (datetime.fromisoformat(moves[-1][0]) + timedelta(seconds=1)).isoformat(timespec="seconds")

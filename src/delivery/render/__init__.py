@@ -1,1 +1,1 @@
-"""How anything is shown: figures and Markdown."""
+"""Everything that people read: figures, Markdown and the page of a report."""

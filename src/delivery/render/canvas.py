@@ -1,4 +1,4 @@
-"""What every picture shares: colours and lines that are legible on GitHub's light and dark pages, axes, and the PNG."""
+"""Set up every plot in one way: colours and lines that are legible on GitHub's light and dark pages, axes, and the PNG."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -22,7 +22,7 @@ STYLE: Any = {
     **dict.fromkeys(["axes.facecolor", "figure.facecolor"], "none"),
     **dict.fromkeys(["axes.spines.top", "axes.spines.right"], False),
 }
-LINES: dict[str, dict[str, Any]] = {  # dashes as well as colour, for whoever sees no blue
+LINES: dict[str, dict[str, Any]] = {  # dashes as well as colour, for readers who cannot tell the colours apart
     "candidate": {"color": BLUE, "linewidth": 2.0, "zorder": 3},
     "champion": {"color": GREY, "linewidth": 1.5, "zorder": 2, "linestyle": (0, (5, 1.5))},
     "reference": {"color": GREY, "linewidth": 1.0, "zorder": 1, "linestyle": (0, (2, 2))},
@@ -32,6 +32,7 @@ styled = mpl.rc_context(STYLE)
 
 
 def figure(title: str, height: float = 3.3, panels: Sequence[float] = (1,)) -> tuple[Figure, Any]:
+    """Return a figure of `height` inches and its axes: one, or an array with one for each of `panels`, their relative heights."""
     fig = Figure(figsize=(WIDTH / 100, height), dpi=200, layout="constrained")
     fig.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     axes = fig.subplots(len(panels), sharex=True, height_ratios=panels)
@@ -41,8 +42,9 @@ def figure(title: str, height: float = 3.3, panels: Sequence[float] = (1,)) -> t
 
 
 def listing(title: str, label: str, names: "pd.Series[str]") -> tuple[Figure, Any]:
+    """Return a figure and axes with a row for each name, the first on top; `label` describes the horizontal axis."""
     fig, ax = figure(title, 0.95 + 0.19 * max(len(names), 2))
-    fig.supxlabel(label, fontsize="medium")  # centred on the picture: long names leave the axes narrow
+    fig.supxlabel(label, fontsize="medium")  # centred on the figure: long names leave the axes narrow
     ax.set(ylim=(max(len(names), 1) - 0.5, -0.5), yticks=range(len(names)), yticklabels=names)
     ax.locator_params(axis="x", nbins=4)
     ax.tick_params(axis="y", length=0, grid_alpha=0)
@@ -51,7 +53,9 @@ def listing(title: str, label: str, names: "pd.Series[str]") -> tuple[Figure, An
 
 
 def png(fig: Figure) -> bytes:
-    raw, size = FigureCanvasAgg(fig).print_to_buffer()
+    """Return the figure as a PNG with a palette."""
+    canvas: Any = FigureCanvasAgg(fig)  # matplotlib's types leave out print_to_buffer
+    raw, size = canvas.print_to_buffer()
     image = Image.frombytes("RGBA", size, raw).quantize()  # a palette looks the same in a third of the bytes
     image.save(buffer := BytesIO(), format="png", optimize=True)
     return buffer.getvalue()

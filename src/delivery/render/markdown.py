@@ -14,16 +14,19 @@ from delivery.stats.verdicts import ComparisonResult, Rule
 
 SAME = 1e-6  # of the primary metric: the last bits differ between two ways to compute it
 SIGN = {"pass": "✅", "warn": "⚠️", "fail": "❌"}
-BREAK = "\u200b"  # an invisible space, at which no mention, reference or address goes on
+BREAK = "\u200b"  # an invisible space, which ends a mention, a reference or an address
 LIVE = (
     (re.compile(r"@"), "@" + BREAK),
     (re.compile(r"#(?=\d)"), "#" + BREAK),
     (re.compile(r"(?i)\bGH-(?=\d)"), "GH-" + BREAK),
     (re.compile(r"(?i):(?=//)|(?<=mailto):|(?<=xmpp):"), BREAK + ":"),
     (re.compile(r"(?i)(?<=www)\."), BREAK + "."),
-    (re.compile(r"\](?=[(\[:])"), "]" + BREAK),  # links; without a definition, which needs this too, brackets are text
+    (
+        re.compile(r"\](?=[(\[:])"),
+        "]" + BREAK,
+    ),  # links; a definition needs this as well, and brackets without one are text
 )
-COMMIT = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{7,40}(?![0-9A-Za-z])")  # GitHub takes seven digits for one
+COMMIT = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{7,40}(?![0-9A-Za-z])")  # GitHub links seven digits or more
 MARKUP = re.compile(r"[\\`*~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 
@@ -31,16 +34,20 @@ class Bounded(Protocol):
     """Any row that has the ends of an interval."""
 
     @property
-    def low(self) -> float: ...
+    def low(self) -> float:
+        """Return the lower end."""
+        ...
 
     @property
-    def high(self) -> float: ...
+    def high(self) -> float:
+        """Return the upper end."""
+        ...
 
 
 def escaped(text: str) -> str:
-    """Return the text as one line that shows its characters and does nothing else, in a table too.
+    """Return the text as one line of Markdown that shows its characters and has no other effect, also within a table.
 
-    Control characters, those that are invisible or turn the direction of the text, are removed.
+    Remove control characters: those that are invisible or change the direction of the text.
     """
     text = " ".join(re.split(r"[\s\u2028\u2029]+", text)).replace("|", "/")
     text = "".join(character for character in text if not unicodedata.category(character).startswith("C"))
@@ -94,7 +101,7 @@ def folded(title: str, body: str) -> str:
     return f"<details><summary><b>{title}</b></summary>\n\n{body}\n\n</details>"
 
 
-def plain(page: str) -> str:
+def terminal_text(page: str) -> str:
     """Return the page for a terminal: without HTML, images and escapes."""
     page = re.sub(r"```mermaid.*?```", "", page, flags=re.DOTALL)
     page = re.sub(r"</?details>|<img[^>]*>|</?b>|\*\*", "", page)

@@ -1,7 +1,10 @@
-"""The page of a report: the verdict first, then what it rests on. One renderer, for report.md and for the comment."""
+"""Render the page of a report: the verdict first, then the evidence. report.md and the comment have the same renderer."""
 
 from collections.abc import Mapping, Sequence
 
+from delivery.compatibility.results import CompatibilityResult
+from delivery.render.compatibility import IN_COMMENT, tables
+from delivery.render.compatibility import sentence as sentence_of_clients
 from delivery.render.markdown import (
     BREAK,
     SIGN,
@@ -37,7 +40,20 @@ CAPTIONS = {
 
 def review_page(review: Review, images: Mapping[str, str], advice: str) -> str:
     """Return the page of a review: what is stale and `advice` for it, then the report or the error."""
+    if review.documentation_only:
+        return "Only documentation changed: no model was built or judged.\n"
     parts = []
+    if review.refuted:
+        names = ", ".join(code(name) for name in review.refuted)
+        parts.append(
+            f"**❌ Made again from its inputs, {names} gives other results than dvc.lock of this commit names.** "
+            "This page shows the ones that were made again."
+        )
+    if review.unverified:
+        names = ", ".join(code(name) for name in review.unverified)
+        parts.append(
+            f"**⚠️ {names} took too long to be made again (`reproduce.minutes`), so its results are only what dvc.lock names.**"
+        )
     if review.stale:
         names = ", ".join(code(name) for name in review.stale)
         parts.append(f"**⚠️ {names} of this commit are not what its code, params and data give.** {advice}")
@@ -57,8 +73,9 @@ def report_page(report: Report, images: Mapping[str, str]) -> str:
         verdict(report),
         "## Metrics\n\n" + metric_table(report.evaluation, comparison, report.confidence, report.terms),
         "## Gate\n\n" + rule_table(report.gate.rules).strip(),
+        *clients(report.compatibility),
         folded("Segments", segment_table(report.evaluation, comparison, report.terms)),
-        "## What changed\n\n" + changes(report.changes),
+        "## What changed\n\n" + changes(report.changes) + delivered(report.release),
         "## Plots\n\n" + plots(report.plots, images),
         folded("Pipeline and times", graph(report.graph) + "\n\n" + times(report.times)),
         folded("Lineage", lineage(report.lineage, report.compared.against)),
@@ -66,8 +83,16 @@ def report_page(report: Report, images: Mapping[str, str]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
+def clients(result: CompatibilityResult | None) -> list[str]:
+    """Return whether clients and a rollback survive, and the differences; nothing in a report that does not have it."""
+    if result is None:
+        return []
+    line = escaped(sentence_of_clients(result)).rstrip(".")
+    return [f"{line}.", folded("Compatibility", tables(result, IN_COMMENT))]
+
+
 def _item(text: str) -> str:
-    """A text at the start of a list item, where a sign or number would begin a heading or another list."""
+    """Return a list item; BREAK keeps a sign or number at its start from beginning a heading or another list."""
     shown = escaped(text).strip()
     return f"- {shown}" if shown[:1].isalpha() else f"- {BREAK}{shown}"
 
@@ -124,6 +149,11 @@ def segment_table(evaluation: Evaluation, comparison: Comparison | None, terms: 
     return "\n".join(lines)
 
 
+def delivered(release: str) -> str:
+    """Return a paragraph about what a promotion changes of the version that serves; empty if that is unknown."""
+    return f"\n\nWhat a promotion changes {escaped(release)}." if release else ""
+
+
 def changes(changed: Changes | None) -> str:
     """Return parameters, data and code that differ from the baseline's commit."""
     if changed is None:
@@ -145,7 +175,7 @@ def changes(changed: Changes | None) -> str:
 
 
 def plots(names: Sequence[str], images: Mapping[str, str]) -> str:
-    """Return two images to a row, and a word where one has no address."""
+    """Return two images to a row, and the caption of one that has no address."""
     cells = []
     for name in names:
         caption = CAPTIONS.get(name, escaped(name))
@@ -174,7 +204,7 @@ def times(rows: Sequence[StageTime]) -> str:
 
 
 def lineage(made_of: Lineage, against: str | None) -> str:
-    """Return what the model is made of, by digest."""
+    """Return commit, data and outputs of the model, by digest."""
     uncommitted = " with uncommitted changes" if made_of.uncommitted else ""
     lines = [f"- commit `{made_of.commit or 'none'}`{uncommitted}", f"- data `{made_of.data}`"]
     lines += [f"{_item(path)} `{digest}`" for path, digest in made_of.outputs.items()]
@@ -183,7 +213,7 @@ def lineage(made_of: Lineage, against: str | None) -> str:
 
 
 def shortened(page: str, limit: int, note: str) -> str:
-    """Return the page cut at a line so that with `note` it has at most `limit` characters; what is open is closed."""
+    """Return the page cut at a line so that with `note` it has at most `limit` characters, with open blocks closed."""
     if len(page) <= limit:
         return page
     ending = f"\n\n**The page is longer than a comment may be. {note}**\n"

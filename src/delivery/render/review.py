@@ -1,7 +1,7 @@
-"""The structs of review.json: what a job that runs a pull request's code hands over to the job that may write.
+"""Define review.json: what a job that runs a pull request's code hands over to the job that may write.
 
-Nobody has reviewed the code that made it. Every text, table and number has a bound, so that what `read` returns can
-be shown; what it says of itself is checked against GitHub by the verb `comment`.
+Nobody has reviewed the code that wrote it. Every text, table and number has a bound, so that what `read` returns can
+be shown. The verb `comment` checks against GitHub which pull request and commit it belongs to.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from delivery.compatibility.results import CompatibilityResult
 from delivery.core import documents
 from delivery.core.bounds import ROWS, Count, Name, Number, Text
 from delivery.core.errors import Failure
@@ -21,12 +22,12 @@ BYTES = 2_000_000  # of the whole document
 Digest = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,80}\Z")]
 Commit = Annotated[str, Meta(pattern=r"^[0-9a-f]{40}\Z")]
 PlotName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,40}\Z")]
-NodeName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_./-]{1,80}\Z")]
+NodeName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_./@-]{1,80}\Z")]  # in quotes in a diagram
 Suffix = Annotated[str, Meta(pattern=r"^(-[A-Za-z0-9_.-]{1,100})?\Z")]
 
 
 class Terms(Struct, frozen=True):
-    """The words of the problem: its metrics and which way each is better, its blocks, its calibration."""
+    """The terms of the problem: its metrics and which way each is better, its blocks, its calibration."""
 
     primary: Name
     block: Name
@@ -43,7 +44,7 @@ class ParameterChange(Struct, frozen=True):
 
 
 class FileChange(Struct, frozen=True):
-    """Lines added to and removed from a file; None where it is binary."""
+    """Lines added to and removed from a file; None if it is binary."""
 
     path: Text
     added: Count | None
@@ -52,7 +53,7 @@ class FileChange(Struct, frozen=True):
 
 
 class Changes(Struct, frozen=True):
-    """What differs from the commit of the baseline."""
+    """Differences in params, data and code from the baseline's commit."""
 
     base: Commit
     parameters: Annotated[tuple[ParameterChange, ...], Meta(max_length=ROWS)]
@@ -78,7 +79,7 @@ class StageTime(Struct, frozen=True):
 
 
 class Lineage(Struct, frozen=True):
-    """What the model is made of, by digest; `outputs` maps a path to its digest."""
+    """Commit, data and outputs of the model; `outputs` maps a path to its digest."""
 
     commit: Commit | None
     uncommitted: bool
@@ -100,6 +101,9 @@ class Report(Struct, frozen=True):
     graph: Graph | None
     times: Annotated[tuple[StageTime, ...], Meta(max_length=200)]
     lineage: Lineage
+    compatibility: CompatibilityResult | None = None
+    release: Text = ""
+    """What a promotion would change of the version that serves."""
 
 
 class Review(Struct, frozen=True):
@@ -108,21 +112,29 @@ class Review(Struct, frozen=True):
     number: Annotated[int, Meta(ge=0, le=10**9)]
     sha: Commit
     suffix: Suffix = ""
+    base: Text = ""
+    """Revision that the model was compared with."""
     verdict: Verdict = "fail"
     stale: Annotated[tuple[Name, ...], Meta(max_length=50)] = ()
+    refuted: Annotated[tuple[Name, ...], Meta(max_length=50)] = ()
+    """Stages that, made again, gave another result than dvc.lock names."""
+    unverified: Annotated[tuple[Name, ...], Meta(max_length=50)] = ()
+    """Stages that take too long to be made again."""
     pushed: bool = False
+    documentation_only: bool = False
+    """Nothing was built or judged; `comment` asks GitHub whether that is so."""
     error: Text = ""
     report: Report | None = None
 
 
 def write(path: Path, review: Review) -> None:
-    """Write review.json. Raise Failure where it would be refused, so that this shows where it can be fixed."""
+    """Write review.json. Raise `Failure` if `read` would refuse it, so that the error appears where it can be fixed."""
     documents.write(path, review)
     read(path)
 
 
 def read(path: Path) -> Review:
-    """Return the document. Raise Failure in one line if it is not of this form and size."""
+    """Return the document. Raise `Failure` in one line if it does not have this form and size."""
     if path.is_symlink() or not path.is_file():
         raise Failure("the artifact has no review.json; nothing is posted")
     if path.stat().st_size > BYTES:
@@ -136,7 +148,7 @@ def read(path: Path) -> Review:
 
 
 def refuse_inconsistent(report: Report | None) -> None:
-    """Raise ValueError where a part of the report names what another part does not have."""
+    """Raise `ValueError` if one part of the report names something that another part lacks."""
     if report is None:
         return
     comparison = report.compared.comparison

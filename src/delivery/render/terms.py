@@ -1,4 +1,4 @@
-"""The words of this repository's problem, as pages show them."""
+"""Describe this repository's problem in the terms that pages show."""
 
 from collections.abc import Sequence
 

@@ -1,1 +1,1 @@
-"""Rows scored in bulk with a registered model."""
+"""Score rows in bulk with a registered model."""

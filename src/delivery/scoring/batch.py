@@ -1,4 +1,4 @@
-"""Verb `batch`: a month scored with the model that serves; the predictions are kept with what made them."""
+"""Verb `batch`: score a period with the model that serves, and keep the predictions with their origin."""
 
 import argparse
 import json
@@ -7,11 +7,13 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec import Struct
 
-from delivery.adapters import github, provenance, store
+from delivery.adapters import github, large_files, provenance, store
 from delivery.compute import processes
 from delivery.core import files, params, workspace
 from delivery.core.errors import Failure
@@ -21,67 +23,105 @@ from delivery.data.windows import Window
 from delivery.model import skopsfile
 from delivery.pipeline import validate
 from delivery.registry import registry
+from delivery.registry.version import Version
 from delivery.stats import task
 from delivery.stats.predictions import PREDICTION, predictions, values
 from problem import FEATURES, PERIOD, predict
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--month", default="", metavar="PERIOD", help="without it the month after fetch.until")
-    parser.add_argument("--model", default="", help="version or alias; without it what production serves, else staging")
-    parser.add_argument("--push", action="store_true", help="keep the predictions in the store as well")
+    """Declare the options of the verb."""
+    parser.add_argument(
+        "--period",
+        "--month",
+        default="",
+        metavar="PERIOD",
+        help="period to score; default: the one after fetch.until in params.yaml (--month is an old name)",
+    )
+    parser.add_argument(
+        "--model",
+        default="",
+        help="version or alias; default: the version that serves in production, or in staging if there is none",
+    )
+    parser.add_argument("--push", action="store_true", help="push the predictions to the store")
+
+
+class Scored(Struct, frozen=True):
+    """What a batch has scored, with what, as about.json holds it."""
+
+    month: str
+    """Period that was scored."""
+    version: str
+    model: str
+    """Digest of the exported model."""
+    commit: str
+    data: str
+    """Digest of the raw data."""
+    rows: int
+    mean: float
+    """Mean prediction."""
+    scored: str
+    """When it was scored, in UTC."""
+    by: str
 
 
 def main(options: argparse.Namespace) -> None:
-    month = options.month or tables.following(params.load().fetch.until)
-    about = run(month, options.model, params.load().engine)
+    """Score the period, push the predictions if asked to, and print how many rows there were."""
+    period = options.period or tables.following(params.load().fetch.until)
+    scored = run(period, options.model, params.load().engine)
     if options.push:
-        keep(workspace.BATCH / month)
-    said = f"{about['rows']:,} rows of {month} scored with version {about['version']}; mean {about['mean']:.4f}."
-    github.summary(said)
-    print(f"batch: {said}")
+        keep(workspace.BATCH / period)
+    sentence = f"{scored.rows:,} rows of {period} scored with version {scored.version}; mean {scored.mean:.4f}."
+    github.summary(sentence)
+    print(f"batch: {sentence}")
 
 
-def run(month: str, which: str, engine: str = "memory") -> dict:
-    """Validates, scores and writes predictions and about.json, whole or not at all. Nothing is scored on broken data."""
+def run(period: str, which: str, engine: str = "memory") -> Scored:
+    """Validate and score a period, and write its predictions and about.json, both or neither.
+
+    Raise `Failure` if the data are invalid or have no rows of the period, or if no version serves.
+    """
     version = serving(which)
-    data = workspace.CACHE / "drift" / month
+    data = workspace.CACHE / "drift" / period
     if not data.is_dir():
-        into(data, month)
-    validate.inspect(month, engine, data)
-    folder = registry.download(registry.connect(), version, workspace.CACHE / "versions" / str(version.version))
-    cut = [window for window in windows.cut(month, engine, data) if window.periods[-1] == month]
-    parts = processes.each(partial(scores, month=month, model=folder / "model.skops"), cut, engine)
-    with files.replacing(workspace.BATCH / month) as scratch:
+        into(data, period)
+    validate.inspect(period, engine, data)
+    folder = registry.download(version, workspace.CACHE / "versions" / version.number)
+    cut = [window for window in windows.cut(period, engine, data) if window.periods[-1] == period]
+    parts = processes.each(partial(scores, period=period, model=folder / "model.skops"), cut, engine)
+    with files.replacing(workspace.BATCH / period) as scratch:
         scratch.mkdir()
         rows, mean = write(parts, scratch / "predictions.parquet")
         if not rows:
-            raise Failure(f"the source has no rows of {month}")
-        about = {
-            "month": month,
-            "version": str(version.version),
-            "model": version.tags[registry.DIGEST],
-            "commit": version.tags.get("git.commit", ""),
-            "data": files.digest(data),
-            "rows": rows,
-            "mean": mean,
-            "scored": provenance.now(),
-            "by": provenance.executor(),
-        }
-        about = files.rounded(about)
+            raise Failure(f"the source has no rows of {period}")
+        scored = Scored(
+            month=period,
+            version=version.number,
+            model=version.digest,
+            commit=version.commit,
+            data=files.digest(data),
+            rows=rows,
+            mean=mean,
+            scored=provenance.now(),
+            by=provenance.executor(),
+        )
+        about = files.rounded(msgspec.to_builtins(scored))
         (scratch / "about.json").write_text(json.dumps(about, indent=1) + "\n")
-    return about
+    return scored
 
 
-def scores(window: Window, month: str, model: Path) -> pd.DataFrame | None:
-    """Of the window's rows of this month, if it has any; their features stay where they are made."""
+def scores(window: Window, period: str, model: Path) -> pd.DataFrame | None:
+    """Return the predictions for the window's rows of this period, or None if it has none.
+
+    The features do not leave the process that computes them.
+    """
     examples = windows.features(window)
-    rows = examples[examples[PERIOD] == month]
+    rows = examples[examples[PERIOD] == period]
     return predictions(rows, predict(skopsfile.load(model), rows[list(FEATURES)])) if len(rows) else None
 
 
 def write(parts: Iterable[pd.DataFrame | None], path: Path) -> tuple[int, float]:
-    """One part after the other; how many rows there were, and the mean of what is predicted."""
+    """Write one part after the other; return the number of rows and the mean prediction."""
     rows, total = 0, 0.0
     with ExitStack() as stack:
         for part in parts:
@@ -96,19 +136,23 @@ def write(parts: Iterable[pd.DataFrame | None], path: Path) -> tuple[int, float]
     return rows, total / max(rows, 1)
 
 
-def serving(which: str):
-    """The version that is asked for, else the champion. Raises Failure when nothing serves yet."""
-    client = registry.connect()
+def serving(which: str) -> Version:
+    """Return the version that is asked for, else the champion. Raise `Failure` if nothing serves yet."""
     if which:
-        return registry.find(client, which)
-    if version := registry.champion(client):
+        return registry.find(which)
+    if version := registry.champion():
         return version
     raise Failure("no version serves yet; promote one first, or name one with --model")
 
 
 def keep(folder: Path) -> None:
-    """To the store, a folder for each month: a later run of the same month replaces it."""
+    """Push the predictions to the store, one folder per period; a later run of the same period replaces it.
+
+    Raise `Failure` if a file is too large for the store.
+    """
     import shutil
+
+    large_files.refuse(folder.rglob("*"), f"run `delivery batch` without --push and copy {folder} to a bucket")
 
     def copy() -> None:
         shutil.copytree(folder, workspace.STORE / "batch" / folder.name, dirs_exist_ok=True)

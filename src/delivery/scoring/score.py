@@ -1,7 +1,7 @@
-"""Verb `score`: rows of features in parquet, however many, with the exported model, in the memory of one batch.
+"""Verb `score`: score any number of rows of features in parquet with the exported model, in the memory of one batch.
 
-Each row group of the source becomes one file of the result, written whole or not at all, so that a run that was
-killed goes on with the next one, and no row is lost or doubled.
+Each row group of the source becomes one file of the result, complete or absent. So a run that was killed resumes with
+the next one, and no row is lost or scored twice.
 """
 
 import argparse
@@ -9,29 +9,30 @@ import hashlib
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from msgspec import Struct
 
 from delivery.compute import engine
 from delivery.core import files, params, workspace
 from delivery.core.errors import Failure
 from delivery.core.progress import progress
 from delivery.model import runtime
-from delivery.model.runtime import Manifest, Model
+from delivery.model.runtime import Model
 from delivery.registry import registry
+from delivery.scoring import encoding
+from delivery.scoring.encoding import Matrix
 from delivery.stats.predictions import PREDICTION
 from problem import KEY
 
 BATCH = 1 << 16  # rows in memory at once
 PLAN, ABOUT = "plan.json", "about.json"
-FOOTER = 8  # the last bytes of a parquet file: the length of its footer, and its mark
+FOOTER = 8  # last bytes of a parquet file: the length of its footer, and its magic number
 
 
 class Piece(NamedTuple):
@@ -40,32 +41,47 @@ class Piece(NamedTuple):
     file: Path
     group: int
     rows: int
-    part: str  # the file of the result
+    part: str  # file of the result
+
+
+class Scored(Struct, frozen=True):
+    """What is in the result, and what this run has added."""
+
+    rows: int
+    parts: int
+    new_rows: int
+    seconds: float
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", type=Path, help="a parquet file, or a folder of them, with keys and features")
-    parser.add_argument("result", type=Path, help="a folder for the scores: keys and prediction, in the source's order")
-    parser.add_argument("--model", default="", help="version or alias; without it the model on disk")
+    """Declare the options of the verb."""
+    parser.add_argument("source", type=Path, help="parquet file, or a folder of them, with keys and features")
+    parser.add_argument(
+        "result", type=Path, help="folder for the scores: keys and prediction, in the order of the source"
+    )
+    parser.add_argument("--model", default="", help="version or alias; default: the model on disk")
 
 
 def main(options: argparse.Namespace) -> None:
-    about = run(options.source, options.result, model_of(options.model), params.load().engine)
-    speed = f", {about['rows_scored'] / about['seconds']:,.0f} a second" if about["rows_scored"] else ""
-    print(f"score: {about['rows']:,} rows are in {options.result}, {about['rows_scored']:,} of them new{speed}")
+    """Score the rows and print how many there are, and how fast it was."""
+    scored = run(options.source, options.result, model_of(options.model), params.load().engine)
+    speed = f", {scored.new_rows / scored.seconds:,.0f} a second" if scored.new_rows else ""
+    print(f"score: {scored.rows:,} rows are in {options.result}, {scored.new_rows:,} of them new{speed}")
 
 
 def model_of(which: str) -> Path:
-    """The exported model's folder."""
+    """Return the folder of the exported model: of a version or alias, or the one on disk."""
     if not which:
         return workspace.EXPORT
-    client = registry.connect()
-    version = registry.find(client, which)
-    return registry.download(client, version, workspace.CACHE / "versions" / str(version.version)) / "export"
+    version = registry.find(which)
+    return registry.download(version, workspace.CACHE / "versions" / version.number) / "export"
 
 
-def run(source: Path, result: Path, folder: Path, where: str = "memory") -> dict:
-    """Scores what is not scored yet. Raises Failure when `result` holds the scores of another source or model."""
+def run(source: Path, result: Path, folder: Path, kind: str = "memory") -> Scored:
+    """Score what is not scored yet, with the engine of this kind.
+
+    Raise `Failure` if `result` holds the scores of another source or model, or if the model was not exported to ONNX.
+    """
     model = runtime.load(folder)
     if model.matrix is None:
         raise Failure("export.runtime is sklearn: only a model that was exported to ONNX scores in bulk")
@@ -83,17 +99,19 @@ def run(source: Path, result: Path, folder: Path, where: str = "memory") -> dict
     todo = [piece for piece in pieces if not (result / piece.part).exists()]
     began = time.monotonic()
     with progress(f"scoring {sum(piece.rows for piece in todo):,} rows"):
-        for _ in engine.as_done(partial(scored_to, result, folder), todo, where):
+        for _ in engine.as_done(partial(scored_to, result, folder), todo, kind):
             pass
     seconds = time.monotonic() - began
-    return finish(result, pieces) | {"rows_scored": sum(piece.rows for piece in todo), "seconds": seconds}
+    finish(result, pieces)
+    rows = sum(piece.rows for piece in pieces)
+    return Scored(rows, len(pieces), sum(piece.rows for piece in todo), seconds)
 
 
 def cut(source: Path) -> Iterator[Piece]:
-    """The row groups of the source, in order. Raises Failure when there are none or a file is no parquet."""
-    found = sorted(source.glob("*.parquet")) if source.is_dir() else [source]
+    """Yield the row groups of the source, in order. Raise `Failure` if there are none or a file is not parquet."""
+    sources = sorted(source.glob("*.parquet")) if source.is_dir() else [source]
     number = 0
-    for file in found:
+    for file in sources:
         try:
             about = pq.read_metadata(file)
         except (OSError, ValueError) as error:
@@ -107,7 +125,10 @@ def cut(source: Path) -> Iterator[Piece]:
 
 
 def fingerprint(file: Path) -> str:
-    """Of a parquet file's size and footer, which has the place and the range of every column of every row group."""
+    """Return the size of a parquet file, and the digest of its footer.
+
+    The footer holds position and range of every column of every row group, so another content has another footer.
+    """
     with file.open("rb") as stream:
         size = stream.seek(-FOOTER, os.SEEK_END) + FOOTER
         length = int.from_bytes(stream.read(4), "little")
@@ -116,18 +137,19 @@ def fingerprint(file: Path) -> str:
 
 
 def scored_to(result: Path, folder: Path, piece: Piece) -> None:
-    """One piece, by the model in the folder."""
+    """Score one piece with the model in the folder."""
     score(piece, loaded(folder, (folder / workspace.MANIFEST).stat().st_mtime_ns), result / piece.part)
 
 
 @lru_cache(1)
 def loaded(folder: Path, _: int) -> Model:
+    """Return the model in the folder, loaded once per process as long as its manifest is not written again."""
     return runtime.load(folder)
 
 
 def score(piece: Piece, model: Model, to: Path) -> None:
-    """Keys and scores of one row group, a batch at a time."""
-    encode = encoder(model.manifest, model.dtype)
+    """Write keys and scores of one row group, a batch at a time."""
+    encode = encoding.encoder(model.manifest, model.dtype)
     columns = list(dict.fromkeys([*KEY, *model.manifest.columns]))
     with pq.ParquetFile(piece.file, read_dictionary=list(model.manifest.categories)) as file:
         if absent := sorted(set(columns) - set(file.schema_arrow.names)):
@@ -142,52 +164,24 @@ def score(piece: Piece, model: Model, to: Path) -> None:
                     writer.write_batch(rows)
 
 
-def scored(batch: pa.RecordBatch, model: Model, encode: Callable[[pa.RecordBatch], np.ndarray]) -> pa.RecordBatch:
+def scored(batch: pa.RecordBatch, model: Model, encode: Callable[[pa.RecordBatch], Matrix]) -> pa.RecordBatch:
+    """Return keys and scores of a batch."""
     assert model.matrix is not None
     return batch.select(list(KEY)).append_column(PREDICTION, as_column(model.matrix(encode(batch))))
 
 
-def as_column(scores: np.ndarray) -> pa.Array:
-    """A number, or a list of them for several classes, in each row."""
+def as_column(scores: Matrix) -> pa.Array:
+    """Return scores of shape (n,) as numbers, of shape (n, classes) as lists of numbers."""
     if scores.ndim == 1:
         return pa.array(scores)
     return pa.FixedSizeListArray.from_arrays(pa.array(scores.ravel()), scores.shape[1])
 
 
-def encoder(manifest: Manifest, dtype: type) -> Callable[[pa.RecordBatch], np.ndarray]:
-    """What runtime.encoder does to tuples, to whole columns: (n, columns), missing and unknown as NaN."""
-
-    def encode(batch: pa.RecordBatch) -> np.ndarray:
-        out = np.empty((batch.num_rows, len(manifest.columns)), dtype)
-        for place, name in enumerate(manifest.columns):
-            column, codes = batch.column(name), manifest.categories.get(name)
-            out[:, place] = numbers(column, name) if codes is None else coded(column, codes)
-        return out
-
-    return encode
-
-
-def numbers(column: pa.Array, name: str) -> np.ndarray:
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise Failure(f"{name} is {column.type}, expected numbers")
-    return column.to_numpy(zero_copy_only=False)
-
-
-def coded(column: pa.Array, codes: dict[str, float]) -> np.ndarray:
-    """Each distinct value is looked up once."""
-    if not pa.types.is_dictionary(column.type):
-        column = pc.dictionary_encode(column)
-    table = np.array([codes.get(value, runtime.NAN) for value in column.dictionary.to_pylist()] + [runtime.NAN])
-    return table[column.indices.fill_null(len(table) - 1).to_numpy(zero_copy_only=False)]
-
-
-def finish(result: Path, pieces: list[Piece]) -> dict:
-    """Counts what was written. Raises Failure when a part has another number of rows than its piece."""
+def finish(result: Path, pieces: Sequence[Piece]) -> None:
+    """Write how many rows there are. Raise `Failure` if a part does not have the rows of its piece, or is of no piece."""
     for piece in pieces:
         if pq.read_metadata(result / piece.part).num_rows != piece.rows:
-            raise Failure(f"{result / piece.part} has not the rows of its source; delete it and run this again")
+            raise Failure(f"{result / piece.part} does not have the rows of its source; delete it and run this again")
     if extra := {path.name for path in result.glob("*.parquet")} - {piece.part for piece in pieces}:
         raise Failure(f"{result} also holds {', '.join(sorted(extra)[:3])}, which is not of this source; remove it")
-    about = {"rows": sum(piece.rows for piece in pieces), "parts": len(pieces)}
-    files.write_json(result / ABOUT, about)
-    return about
+    files.write_json(result / ABOUT, {"rows": sum(piece.rows for piece in pieces), "parts": len(pieces)})

@@ -1,1 +1,1 @@
-"""Model search: what is tried, how it did, whether it is better, and the pull request."""
+"""Search for settings: draw and try them, judge the best, and propose it in a pull request."""

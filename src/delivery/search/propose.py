@@ -1,8 +1,7 @@
-"""The winner of a search as a pull request that changes nothing but `train` in params.yaml."""
+"""Propose the winner of a search in a pull request that changes nothing but `train` in params.yaml."""
 
 import difflib
 import hashlib
-from typing import Any
 
 from delivery.adapters import git, github
 from delivery.core import files, workspace
@@ -11,16 +10,19 @@ from delivery.core.params import read
 from delivery.core.params_file import edited
 from delivery.pull_requests import proposal
 from delivery.pull_requests.proposal import SEARCH
-from delivery.search.verdict import page, said, sentence
+from delivery.search.verdict import SearchResult, in_words, page, sentence
 
 
-def propose(result: dict[str, Any]) -> str:
-    """A pull request that changes nothing but `train` in params.yaml, or how to make one by hand."""
-    values = result["best"]
+def propose(result: SearchResult) -> str:
+    """Open the pull request and return its address, or without a token the commands that open it.
+
+    Raise `Failure` if changes are uncommitted, or if the branch is not as the remote has it.
+    """
+    values = result.best
     text = read()
     wanted = edited(text, "train", values)
-    title = f"Settings from a model search: {said(values)}"
-    branch = hashlib.sha256(said(values).encode()).hexdigest()[:8]
+    title = f"Settings from a model search: {in_words(values)}"
+    branch = hashlib.sha256(in_words(values).encode()).hexdigest()[:8]
     if not github.armed():
         return by_hand(text, wanted, title, branch)
     base = git.git("branch", "--show-current")
@@ -31,7 +33,7 @@ def propose(result: dict[str, Any]) -> str:
 
     def make(_: str) -> str:
         files.write(workspace.PARAMS, wanted)
-        return f"{page(result)}\n\nThe gate judges this on the test rows, as it does every change.\n"
+        return f"{page(result)}\n\nThe gate judges this on the test rows, as every change.\n"
 
     try:
         return proposal.offer(SEARCH, branch, title, f"A search found: {sentence(result)}", make)[0]
@@ -40,11 +42,11 @@ def propose(result: dict[str, Any]) -> str:
 
 
 def by_hand(text: str, wanted: str, title: str, branch: str) -> str:
-    """The change and the commands, where there is no token to ask GitHub with."""
+    """Return the change and the commands that open the pull request, for a machine without a token."""
     name = workspace.PARAMS.name
     change = difflib.unified_diff(text.splitlines(), wanted.splitlines(), f"a/{name}", f"b/{name}", lineterm="")
     lines = [
-        f"no token of GitHub, so nothing is opened: {github.OWN_TOKEN}, or make this change, then:",
+        f"no GitHub token, so no pull request is opened: {github.OWN_TOKEN}, or make this change, then:",
         "",
         *change,
         "",

@@ -1,8 +1,8 @@
-"""Verb `search`: other settings of `train`, tried on training rows only, and the winner as a pull request.
+"""Verb `search`: try other settings of `train` on training rows only, and propose the winner in a pull request.
 
 Each of the newest `search.folds` training periods is predicted by a model of the periods before it. Settings are drawn
-at random, so that no trial waits for another one; each is kept in a journal as it ends, and a search that was killed
-goes on with those that are missing.
+at random, so that no trial waits for another one. Each is written to a journal as it ends, and a search that was killed
+resumes with those that are missing.
 """
 
 import argparse
@@ -13,9 +13,10 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pandas as pd
+from msgspec.structs import replace
 
 import problem
 from delivery.adapters import github
@@ -29,32 +30,35 @@ from delivery.search.propose import propose
 from delivery.search.record import digest, on_record, record, words
 from delivery.search.space import candidates
 from delivery.search.trials import Trial, attempt, keep, read
-from delivery.search.verdict import judge, page
+from delivery.search.verdict import SearchResult, judge, page
 from problem import KEY, PERIOD, Train
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the verb."""
     parser.add_argument(
         "--propose",
         action="store_true",
-        help="the winner, if there is one, as a pull request; without a token of GitHub its commands are printed",
+        help="open a pull request for the winner, if there is one; without a GitHub token, print the commands",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def main(options: argparse.Namespace) -> None:
+    """Search, write and print the result, and propose the winner if asked to."""
     settings = params.load()
     result = run(settings)
-    files.write_json(workspace.SEARCH, result)
-    print(json.dumps(files.rounded(result), indent=1) if options.json else page(result))
-    if options.propose and result["better"]:
-        said = propose(result)
-        github.summary(said)
-        print(f"search: {said}")
+    document = msgspec.to_builtins(result)
+    files.write_json(workspace.SEARCH, document)
+    print(json.dumps(files.rounded(document), indent=1) if options.json else page(result))
+    if options.propose and result.better:
+        outcome = propose(result)
+        github.summary(outcome)
+        print(f"search: {outcome}")
 
 
-def run(settings: Params) -> dict[str, Any]:
-    """Tries what is not in the journal yet, and judges. Raises Failure when the present settings cannot be trained."""
+def run(settings: Params) -> SearchResult:
+    """Try what is not in the journal yet, and judge. Raise `Failure` if the present settings cannot be trained."""
     rows = training(settings)
     folds = periods(rows, settings.search.folds)
     judged = rows[rows[PERIOD].isin(folds)]
@@ -62,65 +66,63 @@ def run(settings: Params) -> dict[str, Any]:
     search = key(folds)
     journal = workspace.SEARCH_JOURNALS / f"{search}.jsonl"
     known = {trial.train: trial for trial in read(journal)}
-    client = registry.connect()
-    recorded = on_record(client, search)
-    left = [train for train in planned if train not in known]
-    for train in planned:
-        if train in known and digest(train) not in recorded:  # killed between the journal and the record
-            record(client, search, known[train], len(judged), settings)
-    if len(left) < len(planned):
-        print(f"search: {len(planned) - len(left)} of {len(planned)} trials are in {journal}", file=sys.stderr)
-    began = time.monotonic()
-    for new, trial in enumerate(tried(left, folds, settings), start=1):
-        if trial.failed and trial.train == settings.train:
-            raise Failure(f"the present settings cannot be trained: {trial.failed}")
-        keep(journal, trial)
-        known[trial.train] = trial
-        if digest(trial.train) not in recorded:
-            record(client, search, trial, len(judged), settings)
-        done = [known[train] for train in planned if train in known]
-        told(done, len(planned), (len(left) - new) * (time.monotonic() - began) / new, settings)
-    return judge([known[train] for train in planned], judged, settings) | {"folds": folds}
+    with registry.connection():
+        recorded = on_record(search)
+        left = [train for train in planned if train not in known]
+        for train in planned:
+            if train in known and digest(train) not in recorded:  # killed between the journal and the record
+                record(search, known[train], len(judged), settings)
+        if len(left) < len(planned):
+            print(f"search: {len(planned) - len(left)} of {len(planned)} trials are in {journal}", file=sys.stderr)
+        began = time.monotonic()
+        for new, trial in enumerate(tried(left, folds, settings), start=1):
+            if trial.failed and trial.train == settings.train:
+                raise Failure(f"the present settings cannot be trained: {trial.failed}")
+            keep(journal, trial)
+            known[trial.train] = trial
+            if digest(trial.train) not in recorded:
+                record(search, trial, len(judged), settings)
+            done = [known[train] for train in planned if train in known]
+            print_progress(done, len(planned), (len(left) - new) * (time.monotonic() - began) / new, settings)
+    return replace(judge([known[train] for train in planned], judged, settings), folds=tuple(folds))
 
 
 def tried(planned: Sequence[Train], folds: Sequence[str], settings: Params) -> Iterator[Trial]:
-    """The trials, in the order in which they end."""
+    """Yield the trials in the order in which they end."""
     work = partial(attempt, source=workspace.PREPARED / "train.parquet", folds=folds, settings=settings)
     for _, trial in engine.as_done(work, planned, settings.engine):
         yield trial
 
 
 def training(settings: Params) -> pd.DataFrame:
-    """The rows that may be tuned on. Raises Failure when one of them is, or is to be, one of the gate's test rows.
+    """Return the rows to tune on. Raise `Failure` if one of them is, or will be, one of the gate's test rows.
 
-    Of the test rows themselves nothing but key and period is read.
+    Only key and period of the test rows are read.
     """
     rows = prepared.read("train")
     tested = pd.read_parquet(workspace.PREPARED / "test.parquet", columns=list(dict.fromkeys([*KEY, PERIOD])))
-    there = sorted({*rows[PERIOD], *tested[PERIOD]})
-    newest = [period for period in there if period <= settings.fetch.until][-settings.prepare.test_periods :]
+    available = sorted({*rows[PERIOD], *tested[PERIOD]})
+    newest = [period for period in available if period <= settings.fetch.until][-settings.prepare.test_periods :]
     late = rows[PERIOD] >= min(newest, default="")
     shared = pd.MultiIndex.from_frame(rows[list(KEY)]).isin(pd.MultiIndex.from_frame(tested[list(KEY)]))
     if leaked := int((late | shared).sum()):
-        raise Failure(
-            f"{leaked:,} of the rows to tune on are the gate's test rows; run `dvc repro`, and look at prepare"
-        )
+        raise Failure(f"{leaked:,} of the rows to tune on are the gate's test rows; run `dvc repro`, and check prepare")
     return rows
 
 
 def periods(rows: pd.DataFrame, folds: int) -> list[str]:
-    """The periods that are predicted, oldest first: the newest ones, each with another one before it."""
-    there = sorted(rows[PERIOD].unique())
-    if len(there) <= folds:
+    """Return the newest `folds` periods, which are predicted. Raise `Failure` if no period is left before them."""
+    available = sorted(rows[PERIOD].unique())
+    if len(available) <= folds:
         raise Failure(
-            f"search.folds is {folds} and there are {len(there)} periods to train on: none is left before the first; "
+            f"search.folds is {folds} and there are {len(available)} periods to train on: none is left before the first; "
             "lower it or fetch more"
         )
-    return there[-folds:]
+    return available[-folds:]
 
 
 def key(folds: Sequence[str]) -> str:
-    """What a trial depends on beside its settings: rows, the problem's code, versions of libraries."""
+    """Return the digest of what a trial depends on besides its settings: rows, the problem's code, library versions."""
     code = sorted(Path(str(problem.__file__)).parent.glob("*.py"))
     parts = [
         *folds,
@@ -129,8 +131,8 @@ def key(folds: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def told(done: Sequence[Trial], count: int, left: float, settings: Params) -> None:
-    """How far the search is, which settings are the best so far, and the seconds that are left."""
+def print_progress(done: Sequence[Trial], count: int, left: float, settings: Params) -> None:
+    """Print how many trials have ended, the best settings so far, and the seconds that are left."""
     best = min((trial for trial in done if not trial.failed), key=lambda trial: sum(trial.sums), default=None)
     good = f"best {words(best.train, settings)}, " if best else ""
     print(f"  trial {len(done)} of {count}: {good}{left:.0f} s to go", file=sys.stderr, flush=True)

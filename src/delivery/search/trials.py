@@ -1,4 +1,4 @@
-"""Trials: settings tried on folds of the training rows, and the journal that keeps each as it ends."""
+"""Try settings on folds of the training rows, and keep each trial in a journal as it ends."""
 
 import os
 import time
@@ -20,7 +20,7 @@ from problem import BLOCK, FEATURES, LABEL, PRIMARY, Train, losses, predict
 
 
 class Trial(Struct, frozen=True):
-    """Settings and how they did: the sum of losses in each block of each fold, or why there is none."""
+    """Settings and their result: the sum of losses in each block of each fold, or why there is none."""
 
     train: Train
     sums: list[float]
@@ -29,7 +29,7 @@ class Trial(Struct, frozen=True):
 
 
 def attempt(train: Train, source: Path, folds: Sequence[str], settings: Params) -> Trial:
-    """Each fold's blocks with the losses of a model that has seen only the periods before."""
+    """Return the losses on each fold of a model that was trained only on the periods before it."""
     began = time.monotonic()
     rows = pd.read_parquet(source)
     sums: list[float] = []
@@ -48,18 +48,19 @@ def attempt(train: Train, source: Path, folds: Sequence[str], settings: Params) 
 
 
 def read(journal: Path) -> list[Trial]:
-    """The trials on disk. Of a line that a killed process has not finished nothing stays."""
+    """Return the trials of a journal, and remove a line that a killed process has not finished."""
     lines = journal.read_bytes().splitlines() if journal.exists() else []
-    found = []
+    trials = []
     for line in lines:
         with suppress(msgspec.DecodeError):
-            found.append(msgspec.json.decode(line, type=Trial))
-    if len(found) < len(lines):
-        files.write(journal, b"".join(msgspec.json.encode(trial) + b"\n" for trial in found))
-    return found
+            trials.append(msgspec.json.decode(line, type=Trial))
+    if len(trials) < len(lines):
+        files.write(journal, b"".join(msgspec.json.encode(trial) + b"\n" for trial in trials))
+    return trials
 
 
 def keep(journal: Path, trial: Trial) -> None:
+    """Append a trial to the journal; it survives a crash of the machine."""
     journal.parent.mkdir(parents=True, exist_ok=True)
     with journal.open("ab") as file:
         file.write(msgspec.json.encode(trial) + b"\n")

@@ -1,11 +1,13 @@
-"""Whether the best of many trials is better than the present settings, in a sentence and a table."""
+"""Judge whether the best of many trials is better than the present settings, in a sentence and a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 import pandas as pd
+from msgspec import Struct
+from numpy.typing import NDArray
 
 from delivery.core.params import Params
 from delivery.search.trials import Trial
@@ -14,13 +16,50 @@ from problem import BLOCK, PERIOD, PRIMARY, Train
 
 SHOWN = 10  # trials in the table
 UNIT = PRIMARY.replace("_", " ")
+Matrix = NDArray[Any]
 
 
-def judge(trials: Sequence[Trial], rows: pd.DataFrame, settings: Params) -> dict[str, Any]:
-    """Whether the best is better than the present settings, the first of the trials, beyond noise.
+class TrialRow(Struct, frozen=True):
+    """A trial in the table: the settings that differ from the present ones, and what they gain."""
 
-    The best of many is good by luck too, so that the lower ends of all gains hold at once: each by as many of its own
-    standard errors as the luckiest trial of a resample has (Romano and Wolf 2005).
+    settings: dict[str, Any]
+    loss: float
+    """Mean loss per row."""
+    gain: float
+    """Mean gain per row over the present settings."""
+    seconds: float
+
+
+class FailedTrial(Struct, frozen=True):
+    """Settings that could not be trained."""
+
+    settings: dict[str, Any]
+    why: str
+
+
+class SearchResult(Struct, frozen=True):
+    """What a search has found."""
+
+    rows: int
+    blocks: int
+    confidence: float
+    trials: tuple[TrialRow, ...]
+    failed: tuple[FailedTrial, ...]
+    best: dict[str, Any]
+    """Settings of the best trial that differ from the present ones."""
+    gain: float
+    low: float
+    """Lower end of the gain's interval, with all trials taken into account."""
+    better: bool
+    folds: tuple[str, ...] = ()
+    """Periods that were predicted."""
+
+
+def judge(trials: Sequence[Trial], rows: pd.DataFrame, settings: Params) -> SearchResult:
+    """Judge whether the best trial is better than the present settings, which are the first trial, beyond noise.
+
+    The best of many is good by luck too. So the lower ends of all gains hold at once: each lies as many of its own
+    standard errors below as the luckiest trial of a resample lies above. Source: Romano and Wolf (2005).
     """
     fitted = [trial for trial in trials if not trial.failed]
     sizes = rows.groupby([PERIOD, BLOCK]).size().to_numpy()
@@ -32,30 +71,31 @@ def judge(trials: Sequence[Trial], rows: pd.DataFrame, settings: Params) -> dict
     mean, error = mean[0], error[0]
     low = mean - np.quantile(luck, settings.compare.confidence) * error
     best = int(np.argmax(low if low.max() > 0 else mean))
-    table = [
-        {"settings": differing(trial.train, settings.train), "loss": sum(trial.sums) / len(rows), "gain": gain}
-        | {"seconds": trial.seconds}
+    table = tuple(
+        TrialRow(differing(trial.train, settings.train), sum(trial.sums) / len(rows), gain, trial.seconds)
         for trial, gain in zip(fitted, mean.tolist(), strict=True)
-    ]
-    return {
-        "rows": len(rows),
-        "blocks": len(sizes),
-        "confidence": settings.compare.confidence,
-        "trials": table,
-        "failed": [
-            {"settings": differing(trial.train, settings.train), "why": trial.failed}
-            for trial in trials
-            if trial.failed
-        ],
-        "best": table[best]["settings"],
-        "gain": float(mean[best]),
-        "low": float(low[best]),
-        "better": bool(low[best] > 0),
-    }
+    )
+    return SearchResult(
+        rows=len(rows),
+        blocks=len(sizes),
+        confidence=settings.compare.confidence,
+        trials=table,
+        failed=tuple(
+            FailedTrial(differing(trial.train, settings.train), trial.failed) for trial in trials if trial.failed
+        ),
+        best=table[best].settings,
+        gain=float(mean[best]),
+        low=float(low[best]),
+        better=bool(low[best] > 0),
+    )
 
 
-def means(gains: np.ndarray, sizes: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean gain of a row and its standard error in each draw of blocks, shapes (draws, trials); of a ratio, by blocks."""
+def means(gains: Matrix, sizes: Matrix, draws: Matrix) -> tuple[Matrix, Matrix]:
+    """Return the mean gain per row and its standard error in each draw of blocks, both of shape (draws, trials).
+
+    `gains` has shape (trials, blocks), `sizes` (blocks,) and `draws` (draws, blocks). The mean is a ratio of sums over
+    blocks, and its error that of a ratio estimator.
+    """
     rows = (draws @ sizes)[:, None]
     mean = draws @ gains.T / rows
     count = len(sizes)
@@ -64,32 +104,38 @@ def means(gains: np.ndarray, sizes: np.ndarray, draws: np.ndarray) -> tuple[np.n
 
 
 def differing(train: Train, present: Train) -> dict[str, Any]:
+    """Return the settings that differ from the present ones."""
     old, new = msgspec.to_builtins(present), msgspec.to_builtins(train)
     return {name: value for name, value in new.items() if value != old[name]}
 
 
-def said(values: dict[str, Any]) -> str:
+def in_words(values: Mapping[str, Any]) -> str:
+    """Return settings that differ from the present ones, in words."""
     return ", ".join(f"{name} {value}" for name, value in values.items()) or "the present settings"
 
 
-def page(result: dict[str, Any]) -> str:
-    """The outcome in a sentence, and the best trials."""
-    lines = [sentence(result), "", f"| settings | {UNIT} | gain a row |", "|---|---:|---:|"]
-    order = sorted(result["trials"], key=lambda row: row["loss"])
-    shown = order[:SHOWN] + [row for row in order[SHOWN:] if not row["settings"]]
-    lines += [f"| {said(row['settings'])} | {row['loss']:.4f} | {row['gain']:+.4f} |" for row in shown]
-    lines += ["", f"Tried on {', '.join(result['folds'])}, each from what was before it; no test row was looked at."]
-    lines += [f"Failed: {said(row['settings'])}: {row['why']}" for row in result["failed"]]
+def page(result: SearchResult) -> str:
+    """Return the result in a sentence, and the best trials, as Markdown."""
+    lines = [sentence(result), "", f"| settings | {UNIT} | gain per row |", "|---|---:|---:|"]
+    order = sorted(result.trials, key=lambda row: row.loss)
+    shown = order[:SHOWN] + [row for row in order[SHOWN:] if not row.settings]
+    lines += [f"| {in_words(row.settings)} | {row.loss:.4f} | {row.gain:+.4f} |" for row in shown]
+    lines += [
+        "",
+        f"Tried on {', '.join(result.folds)}, each predicted from the periods before it; no test row was read.",
+    ]
+    lines += [f"Failed: {in_words(row.settings)}: {row.why}" for row in result.failed]
     return "\n".join(lines)
 
 
-def sentence(result: dict[str, Any]) -> str:
-    count = len(result["trials"])
-    where = f"on {result['rows']:,} rows ({result['blocks']} {BLOCK}s), at {result['confidence']:.0%} at least"
-    where += f" {result['low']:+.4f} with all {count} trials taken into account"
-    if not result["best"]:
+def sentence(result: SearchResult) -> str:
+    """Return in a sentence whether the best trial is better than the present settings, and by how much."""
+    count = len(result.trials)
+    if not result.best:
         return f"None of {count} trials is better than the present settings, which stay."
-    best = f"{said(result['best'])} gains {result['gain']:+.4f} {UNIT} a row {where}"
-    if result["better"]:
+    evidence = f"on {result.rows:,} rows ({result.blocks} {BLOCK}s), at {result.confidence:.0%} at least"
+    evidence += f" {result.low:+.4f} with all {count} trials taken into account"
+    best = f"{in_words(result.best)} gains {result.gain:+.4f} {UNIT} per row {evidence}"
+    if result.better:
         return f"Better beyond noise: {best}."
     return f"The present settings stay: the best of {count} trials is within noise. {best}."

@@ -18,8 +18,8 @@ from starlette.exceptions import HTTPException
 from delivery.model import runtime
 from delivery.service import openapi
 from delivery.service.access import Tokens
-from delivery.service.log import Log
-from delivery.service.metrics import Metrics
+from delivery.service.log import Log, Retention
+from delivery.service.metrics import Metrics, Public
 from delivery.service.predict import Limits, Message, Predict, Receive, Send
 from delivery.service.problems import CONTENT_TYPE, Problem
 from delivery.service.recorder import Recorder
@@ -27,7 +27,7 @@ from problem import FEATURES
 
 
 class About(Struct, frozen=True):
-    """What is served, as given at the start; the rest of /version comes from the model's manifest."""
+    """The parts of /version that are given at the start; the rest comes from the model's manifest."""
 
     version: str = ""  # of the model in the registry; if empty, the start of the model file's digest is used
     commit: str = ""
@@ -37,7 +37,15 @@ class About(Struct, frozen=True):
 class App:
     """The ASGI application; the server and the tests use `predict` and `recorder`."""
 
-    def __init__(self, folder: Path, about: About, limits: Limits, tokens: Tokens, log_folder: Path | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        about: About,
+        limits: Limits,
+        tokens: Tokens,
+        log_folder: Path | None = None,
+        retention: Retention = Retention(),
+    ):
         """Load the model and score one row, so that the first request finds it warm."""
         model = runtime.load(folder)
         manifest = model.manifest
@@ -53,13 +61,14 @@ class App:
             "classes": manifest.classes,
         }
         info = {name: str(self.about[name]) for name in ("version", "commit", "data", "model_sha256", "runtime")}
-        log = Log(log_folder, version) if log_folder else None
-        self.recorder = Recorder(Metrics(info, model, log), log)
+        log = Log(log_folder, version, retention) if log_folder else None
+        self.recorder = Recorder(Metrics(info, model, log, tolerant=limits.unknown_fields != "refuse"), log)
         self.predict = Predict(model, version, limits, tokens, self.recorder)
         self.api = _api(self, limits, tokens)
         model.one((None,) * len(FEATURES))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Pass /predict to its own endpoint, and everything else to FastAPI."""
         if scope["type"] == "http" and scope["path"] == "/predict":
             await self.predict(scope, receive, send)
         else:
@@ -79,12 +88,17 @@ class App:
 def _api(app: App, limits: Limits, tokens: Tokens) -> FastAPI:
     """Return the FastAPI application of everything but /predict, which it only describes."""
     api = FastAPI(title="Predictions", version=str(app.about["version"]), lifespan=app.lifespan)
-    registry = CollectorRegistry()
+    whole, public = CollectorRegistry(), CollectorRegistry()
     for collector in (app.recorder.metrics, ProcessCollector(registry=None), PlatformCollector(registry=None)):
-        registry.register(collector)
+        whole.register(collector)
+    public.register(Public(app.recorder.metrics))
+    public.register(ProcessCollector(registry=None))
+
+    def has_token(request: Request) -> bool:
+        return tokens.allow(request.headers.get("authorization", "").encode())
 
     def allowed(request: Request) -> None:
-        if not tokens.allow(request.headers.get("authorization", "").encode()):
+        if not has_token(request):
             raise Problem(
                 401, "a bearer token is needed: `Authorization: Bearer <token>`", {"www-authenticate": "Bearer"}
             )
@@ -110,9 +124,9 @@ def _api(app: App, limits: Limits, tokens: Tokens) -> FastAPI:
         return app.about
 
     @api.get("/metrics", tags=["health"], summary="Prometheus metrics", response_class=Response)
-    def metrics() -> Response:
+    def metrics(request: Request) -> Response:
         app.recorder.flush()
-        return Response(exposition(registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(exposition(whole if has_token(request) else public), media_type=CONTENT_TYPE_LATEST)
 
     _describe_predict(api, limits, guarded=bool(tokens))
     _answer_problems(app, api)

@@ -9,6 +9,7 @@ from typing import Any
 
 from delivery.model.runtime import Model
 
+Row = tuple[Any, ...]
 Scored = tuple[Any, bytes]  # the score (a list with more than two classes) and the encoded row
 
 
@@ -17,9 +18,9 @@ class Batch:
 
     def __init__(self, model: Model):
         self.model = model
-        self.waiting: list[tuple[tuple, asyncio.Future[Scored]]] = []
+        self.waiting: list[tuple[Row, asyncio.Future[Scored]]] = []
 
-    def score(self, row: tuple) -> asyncio.Future[Scored]:
+    def score(self, row: Row) -> asyncio.Future[Scored]:
         """Return a future of the row's score, which is done one turn of the event loop later."""
         loop = asyncio.get_running_loop()
         if not self.waiting:
@@ -41,7 +42,7 @@ class Batch:
             if not future.done():  # a future is done if its request was cancelled
                 future.set_result(result)
 
-    def _results(self, rows: list[tuple]) -> list[Scored]:
+    def _results(self, rows: list[Row]) -> list[Scored]:
         if len(rows) == 1:
             return [self.model.one(rows[0])]
         scores, inputs = self.model.many(rows)

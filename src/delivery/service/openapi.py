@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from delivery.service import tolerance
 from delivery.service.predict import Limits
 from problem import CLASSES, Request
 
@@ -28,12 +29,13 @@ PROBLEM = {
     "content": {"application/problem+json": {"schema": {"$ref": REFERENCE.format(name="ProblemDocument")}}},
 }
 HEADERS = {name: {"schema": {"type": "string"}} for name in ("X-Request-Id", "X-Model-Version", "Server-Timing")}
+IGNORED = {"X-Ignored-Fields": {"schema": {"type": "string"}, "description": "fields that the schema does not know"}}
 REFUSALS = {"400", "401", "408", "413", "415", "422", "500", "503"}
 
 
 def with_predict(document: dict[str, Any], limits: Limits, guarded: bool) -> dict[str, Any]:
     """Return FastAPI's document with the description of /predict added."""
-    schemas = described(Request, ProblemDocument)
+    schemas = described(tolerance.reader(Request, limits.unknown_fields), ProblemDocument)
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(schemas)
     document["paths"]["/predict"] = {"post": _predict(schemas, limits, guarded)}
@@ -75,16 +77,20 @@ def example() -> dict[str, Any]:
 
 def prediction() -> tuple[dict[str, Any], Any]:
     """Return the schema of one prediction, and an example."""
+    classes = {
+        "x-classes": list(CLASSES)
+    }  # compared with those of other versions; their order decides what a number means
     if len(CLASSES) > 2:
         text = f"the probability of each of {', '.join(CLASSES)}, in this order"
         size = {"minItems": len(CLASSES), "maxItems": len(CLASSES)}
-        array = {"type": "array", "items": {"type": "number"}, "description": text} | size
+        array = {"type": "array", "items": {"type": "number"}, "description": text} | size | classes
         return array, [round(1 / len(CLASSES), 2)] * len(CLASSES)
     text = f"the probability of: {CLASSES[1]}" if CLASSES else "the predicted number"
-    return {"type": "number", "description": text}, 0.25
+    return {"type": "number", "description": text} | classes, 0.25
 
 
 def _predict(schemas: dict[str, Any], limits: Limits, guarded: bool) -> dict[str, Any]:
+    headers = HEADERS | (IGNORED if limits.unknown_fields == "warn" else {})
     return {
         "summary": "Predict one row or many",
         "description": f"An object gives one prediction, an array (at most {limits.max_rows} rows, "
@@ -94,7 +100,7 @@ def _predict(schemas: dict[str, Any], limits: Limits, guarded: bool) -> dict[str
         **({"security": [{"HTTPBearer": []}]} if guarded else {}),
         "requestBody": {"required": True, "x-max-bytes": limits.max_bytes, "content": _rows(limits)},
         "responses": {
-            "200": {"description": "the predictions", "headers": HEADERS, "content": _predictions()},
+            "200": {"description": "the predictions", "headers": headers, "content": _predictions()},
             **dict.fromkeys(sorted(REFUSALS if guarded else REFUSALS - {"401"}), PROBLEM),
         },
     }

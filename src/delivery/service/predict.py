@@ -15,10 +15,11 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from delivery.model.runtime import Model
+from delivery.service import tolerance
 from delivery.service.access import Tokens
 from delivery.service.batch import Batch
 from delivery.service.log import Event
-from delivery.service.problems import CONTENT_TYPE, Problem, invalid
+from delivery.service.problems import CONTENT_TYPE, Problem, invalid, shortened
 from delivery.service.recorder import Recorder
 from problem import Request, row
 
@@ -42,6 +43,7 @@ class Limits(Struct, frozen=True):
 
     max_rows: int = 1000
     max_bytes: int = 1_000_000
+    unknown_fields: tolerance.UnknownFields = "refuse"
     body_seconds: float = 10.0  # to receive the whole body
     max_waiting: int = 128  # requests whose body is still on its way
     max_turn: float = 0.5  # seconds of scoring arrays that may queue up before new requests get 503
@@ -53,8 +55,12 @@ class Predict:
     def __init__(self, model: Model, version: str, limits: Limits, tokens: Tokens, recorder: Recorder):
         self.model, self.limits, self.recorder = model, limits, recorder
         self.batch, self.tokens = Batch(model), tokens or None
-        batch = Annotated[list[Request], Meta(min_length=1, max_length=limits.max_rows)]
-        self.decode = msgspec.json.Decoder(Request | batch).decode
+        self.decode, self.tolerant = _decoder(Request, limits), None
+        if limits.unknown_fields != "refuse":
+            self.tolerant = _decoder(tolerance.reader(Request, limits.unknown_fields), limits)
+            if not Request.__struct_config__.forbid_unknown_fields:  # it would ignore them without saying so
+                self.decode = self.tolerant
+        self.fields, self.warned = tolerance.known(Request), set[str]()
         self.version = (b"x-model-version", version.encode())
         self.prefix, self.serial = secrets.token_hex(6).encode(), count()
         self.under_way: Collection[object] = ()  # the server's running requests; set by the server
@@ -63,37 +69,48 @@ class Predict:
         self.draining = False
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request: predictions, or a problem that says why there are none."""
         start = time.perf_counter()
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id")
         request_id = given if given and PLAIN_ID.fullmatch(given) else self.new_id()
+        client = ""
         try:
-            self._admit(scope["method"], headers)
+            client = self._client(scope["method"], headers)
+            self._admit(headers)
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
             body = await self._rest(message["body"], receive) if message.get("more_body") else message["body"]
-            seconds, content = await self._answer(body, request_id, start)
+            seconds, content, ignored = await self._answer(body, request_id, start, client)
         except Problem as problem:
             if problem.unread and not await self._discard(receive):
                 problem.headers = problem.headers | CLOSE
-            await self._refuse(send, problem, request_id)
+            await self._refuse(send, problem, request_id, client)
         except Exception:
             logger.exception("prediction failed", extra={"request_id": request_id.decode()})
             text = "the prediction failed; the service's log has the reason under this request id"
-            await self._refuse(send, Problem(500, text), request_id)
+            await self._refuse(send, Problem(500, text), request_id, client)
         else:
-            timing = (b"server-timing", b"app;dur=%.3f" % (seconds * 1e3))
-            await self._send(send, 200, JSON, request_id, [timing], content)
+            extra = [(b"server-timing", b"app;dur=%.3f" % (seconds * 1e3))]
+            if ignored and self.limits.unknown_fields == "warn":
+                extra.append((b"x-ignored-fields", tolerance.header(ignored)))
+                self._warn(ignored, client)
+            await self._send(send, 200, JSON, request_id, extra, content)
 
-    def _admit(self, method: str, headers: dict[bytes, bytes]) -> None:
-        """Raise `Problem` for a request that can be rejected before its body is read."""
+    def _client(self, method: str, headers: dict[bytes, bytes]) -> str:
+        """Return the name of the request's token, if it has one. Raise `Problem` if the request is not allowed."""
         if method != "POST":
             raise Problem(
                 405, f"{method} is not for /predict; POST a row or an array of rows", {"allow": "POST"}, unread=True
             )
-        if self.tokens and not self.tokens.allow(headers.get(b"authorization")):
+        client = self.tokens.client(headers.get(b"authorization")) if self.tokens else ""
+        if client is None:
             raise Problem(401, "a bearer token is needed: `Authorization: Bearer <token>`", NO_TOKEN, unread=True)
+        return client
+
+    def _admit(self, headers: dict[bytes, bytes]) -> None:
+        """Raise `Problem` for a request that can be rejected before its body is read."""
         kind = headers.get(b"content-type", JSON)
         if kind != JSON and kind.partition(b";")[0].strip().lower() != JSON:
             raise Problem(415, "the content type must be application/json", unread=True)
@@ -152,15 +169,20 @@ class Predict:
             self.waiting -= 1
         return not more
 
-    async def _answer(self, body: bytes, request_id: bytes, start: float) -> tuple[float, bytes]:
-        """Return the seconds since `start` and the response's body. Raise `Problem` for an invalid body."""
+    async def _answer(
+        self, body: bytes, request_id: bytes, start: float, client: str
+    ) -> tuple[float, bytes, list[str]]:
+        """Return the seconds since `start`, the response's body and the fields that were ignored.
+
+        Raise `Problem` for an invalid body.
+        """
         try:
-            request = self.decode(body)
+            request, ignored = self._read(body)
         except msgspec.ValidationError as error:
             raise invalid(error) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(400, f"the body is not JSON: {error}") from None
-        if type(request) is Request:
+        if not isinstance(request, list):
             rows = [row(request)]
             alone = len(self.under_way) == 1
             score, inputs = self.model.one(rows[0]) if alone else await self.batch.score(rows[0])
@@ -178,11 +200,34 @@ class Predict:
         if not finite:
             raise ValueError("the model gave a score that is no number")
         seconds = time.perf_counter() - start
-        self.recorder.add(Event(start, seconds, request_id, body, answer, rows, scores, inputs))
-        return seconds, content
+        self.recorder.add(Event(start, seconds, request_id, body, answer, rows, scores, inputs, client, ignored))
+        return seconds, content, ignored
 
-    async def _refuse(self, send: Send, problem: Problem, request_id: bytes) -> None:
+    def _read(self, body: bytes) -> tuple[Any, list[str]]:
+        """Return the request and the fields that are ignored. Only a body with such fields is decoded more than once."""
+        try:
+            request = self.decode(body)
+        except msgspec.ValidationError:
+            if self.tolerant is None:
+                raise
+        else:
+            if self.decode is not self.tolerant:
+                return request, []
+        return self.tolerant(body), tolerance.unknown(body, self.fields)
+
+    def _warn(self, names: list[str], client: str) -> None:
+        """Log each unknown field the first time that it comes, for a bounded number of fields."""
+        for name in sorted(set(names) - self.warned):
+            if len(self.warned) < tolerance.NAMES:
+                self.warned.add(name)
+                logger.warning(
+                    "field %s of a request is unknown and ignored%s", shortened(name), client and f" ({client})"
+                )
+
+    async def _refuse(self, send: Send, problem: Problem, request_id: bytes, client: str) -> None:
         self.recorder.metrics.refused[problem.status] += 1
+        if client:
+            self.recorder.metrics.clients[client, problem.status] += 1
         extra = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
         await self._send(send, problem.status, CONTENT_TYPE, request_id, extra, problem.body(request_id.decode()))
 
@@ -207,3 +252,9 @@ class Predict:
 
     def _too_large(self) -> Problem:
         return Problem(413, f"the body is larger than {self.limits.max_bytes} bytes; send fewer rows", unread=True)
+
+
+def _decoder(kind: Any, limits: Limits) -> Callable[[bytes], Any]:
+    """Return what decodes a row or an array of rows."""
+    batch = Annotated[list[kind], Meta(min_length=1, max_length=limits.max_rows)]
+    return msgspec.json.Decoder(kind | batch).decode

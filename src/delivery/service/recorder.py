@@ -44,6 +44,8 @@ class Recorder:
         self.waiting_bytes += len(event.body)
         if self.waiting_bytes > WAITING_BYTES:
             self.metrics.answered += 1
+            if event.client:
+                self.metrics.clients[event.client, 200] += 1
             if self.log:
                 self.log.drop(1, "the disk is too slow")
             return
@@ -54,9 +56,11 @@ class Recorder:
         with self.lock:
             events, self.waiting = self.waiting, []
             self.waiting_bytes = 0
-            self.metrics.add(events)
-            if self.log:
-                self.log.write(events)
+            try:
+                self.metrics.add(events)
+            finally:  # a line is logged even if it cannot be counted
+                if self.log:
+                    self.log.write(events)
 
     def _run(self) -> None:
         while not self.stopping.wait(EVERY):

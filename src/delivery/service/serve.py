@@ -7,6 +7,8 @@ from pathlib import Path
 from delivery.core import params
 from delivery.service.access import Tokens
 from delivery.service.app import About
+from delivery.service.connection import ConnectionLimits
+from delivery.service.log import MEGABYTE, Retention
 from delivery.service.predict import Limits
 from delivery.service.server import serve
 
@@ -49,7 +51,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=environment("SERVE_TOKENS_FILE") or None,
         metavar="FILE",
-        help="file of bearer tokens, one per line, read again when it changes (SERVE_TOKENS_FILE); or set SERVE_TOKENS",
+        help="file of bearer tokens, one per line, each a token or name:token, read again when it changes "
+        "(SERVE_TOKENS_FILE); or set SERVE_TOKENS",
     )
     parser.add_argument(
         "--open",
@@ -68,17 +71,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     """Serve the model until stopped."""
-    limits = params.load().serve
+    limits = params.serving()
     serve(
         options.model,
         options.host,
         options.port,
         about=About(options.version, os.environ.get("SERVE_COMMIT", ""), os.environ.get("SERVE_DATA", "")),
-        limits=Limits(max_rows=limits.max_rows, max_bytes=limits.max_bytes),
+        limits=Limits(limits.max_rows, limits.max_bytes, limits.unknown_fields),
+        connections=ConnectionLimits(
+            max_connections=limits.max_connections,
+            max_header_bytes=limits.max_header_bytes,
+            header_seconds=limits.header_seconds,
+            keep_alive_seconds=limits.keep_alive_seconds,
+        ),
         tokens=Tokens(
             os.environ.get("SERVE_TOKENS", ""), options.tokens_file
         ),  # not an option, because `ps` shows options
         declared_open=options.open,
         log_folder=options.log,
+        retention=Retention(total_bytes=limits.log_megabytes * MEGABYTE, days=limits.log_days),
         drain_seconds=options.drain,
     )

@@ -1,9 +1,12 @@
 """Run uvicorn on one event loop, and stop without losing a request."""
 
+import functools
 import logging
 import logging.config
+import resource
 import socket
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,9 +17,12 @@ import uvicorn
 from delivery.core.errors import Failure
 from delivery.service.access import Tokens, refuse_open
 from delivery.service.app import About, App
+from delivery.service.connection import Connection, ConnectionLimits, Shared
+from delivery.service.log import Retention
 from delivery.service.predict import Limits
 
 STOP_SECONDS = 10  # to wait for running requests after the drain
+OTHER_FILES = 100  # open files that are not connections
 logger = logging.getLogger(__name__)
 
 
@@ -27,9 +33,11 @@ def serve(
     *,
     about: About = About(),
     limits: Limits = Limits(),
+    connections: ConnectionLimits = ConnectionLimits(),
     tokens: Tokens | None = None,
     declared_open: bool = False,
     log_folder: Path | None = None,
+    retention: Retention = Retention(),
     drain_seconds: float = 1.0,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Port 0 takes a free port; the first line on stdout has the address.
@@ -40,10 +48,15 @@ def serve(
     refuse_open(tokens, host, declared_open)
     logging.config.dictConfig(LOGGING)
     sys.setswitchinterval(0.0005)  # seconds; with the default, 5 ms, the recorder's thread delays requests
-    app = App(model, about, limits, tokens, log_folder)
+    app = App(model, about, limits, tokens, log_folder, retention)
     listener = listen(host, port)
+    if app.recorder.log:
+        app.recorder.log.open()  # only now: a start that fails leaves the log of a running service alone
+    allow_files(connections.max_connections)
+    shared = Shared(connections, app.recorder.metrics.ended, app.predict.new_id)
     config = uvicorn.Config(
         app,
+        http=functools.partial(Connection, shared),  # type: ignore[arg-type]  # called like a class
         log_config=None,
         access_log=False,
         proxy_headers=False,
@@ -68,6 +81,7 @@ class Server(uvicorn.Server):
         self.app, self.drain_seconds = app, drain_seconds
         app.predict.under_way = self.server_state.tasks
         self.ticks_left: int | None = None
+        self.swept = time.monotonic()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Drain on the first signal, end the drain on the second, do not wait for running requests on the third."""
@@ -81,10 +95,16 @@ class Server(uvicorn.Server):
             self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Count down the drain; uvicorn calls this ten times per second."""
+        """Count down the drain, and sweep the connections; uvicorn calls this ten times per second."""
         if self.ticks_left is not None:
             self.ticks_left -= 1
             self.should_exit = self.should_exit or self.ticks_left < 0
+        if counter % 10 == 0:
+            now = time.monotonic()
+            for connection in list(self.server_state.connections):
+                assert isinstance(connection, Connection)
+                connection.sweep(now - self.swept)
+            self.swept = now
         return await super().on_tick(counter)
 
 
@@ -97,10 +117,20 @@ def listen(host: str, port: int) -> socket.socket:
         raise Failure(f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port") from None
 
 
+def allow_files(connections: int) -> None:
+    """Raise the soft limit of open files to what the connections need, as far as the hard limit allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = connections + connections // 4 + OTHER_FILES
+    if resource.RLIM_INFINITY != soft < needed:
+        most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 class JsonLines(logging.Formatter):
     """Format each log record as one JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the record as a line of JSON, with the request's id and the traceback if there are any."""
         line: dict[str, Any] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname.lower(),

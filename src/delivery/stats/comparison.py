@@ -1,7 +1,10 @@
-"""Two models on the same rows: the difference of every metric with its interval, overall and by segment."""
+"""Compare two models on the same rows: the difference of every metric with its interval, overall and by segment."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from delivery.core.errors import Failure
 from delivery.core.params import Compare
@@ -11,29 +14,29 @@ from delivery.stats.predictions import PREDICTION, values
 from delivery.stats.verdicts import CalibrationGaps, Comparison, MetricRow, Outcome, SegmentRow
 from problem import BLOCK, HIGHER_IS_BETTER, KEY, LABEL, PRIMARY, SEGMENTS, losses, score
 
-FEWEST = 5  # blocks of a segment that is judged: resampling fewer says nothing of how they vary
+FEWEST = 5  # blocks of a segment that is judged: resampling fewer does not show how they vary
 
 
 def pair(champion: pd.DataFrame, candidate: pd.DataFrame) -> pd.DataFrame:
-    """Both predictions side by side for the rows that both have, matched by KEY."""
-    theirs = champion[[*KEY, PREDICTION]].rename(columns={PREDICTION: "champion"})
-    ours = candidate.rename(columns={PREDICTION: "candidate"})
-    return ours.merge(theirs, on=list(KEY), validate="one_to_one")
+    """Return the rows that both have, matched by KEY, with both predictions in columns champion and candidate."""
+    of_champion = champion[[*KEY, PREDICTION]].rename(columns={PREDICTION: "champion"})
+    of_candidate = candidate.rename(columns={PREDICTION: "candidate"})
+    return of_candidate.merge(of_champion, on=list(KEY), validate="one_to_one")
 
 
 def compare(champion: pd.DataFrame, candidate: pd.DataFrame, params: Compare) -> Comparison:
     """Return the difference of every metric with its interval, and of the primary one by segment.
 
     Both frames: KEY, LABEL, BLOCK, SEGMENTS and the prediction, one row per example. A difference
-    is positive when the candidate is better, whichever way the metric goes. Raises Failure when
-    the rows that both have are too few for an interval.
+    is positive when the candidate is better, whether the metric is higher or lower then. Raise `Failure` if
+    the rows that both have are in fewer than two blocks, or the two predict different classes.
     """
     rows = pair(champion, candidate)
     if rows[BLOCK].nunique() < 2:
         raise Failure(f"the two have {len(rows)} rows in common, of {rows[BLOCK].nunique()} {BLOCK}s: no interval")
     y, old, new = rows[LABEL].to_numpy(float), values(rows["champion"]), values(rows["candidate"])
     if old.shape != new.shape:
-        raise Failure("the two predict other things: one knows classes that the other does not")
+        raise Failure("the two predict different things: one has classes that the other lacks")
     grouped = blocks(rows[BLOCK], params.resamples, params.seed)
     gains = {name: losses(y, old)[name] - loss for name, loss in losses(y, new).items()}
     samples = {name: means(gain, grouped) for name, gain in gains.items()}
@@ -51,8 +54,10 @@ def compare(champion: pd.DataFrame, candidate: pd.DataFrame, params: Compare) ->
     )
 
 
-def metric_table(old: dict, new: dict, samples: dict[str, np.ndarray], confidence: float) -> list[MetricRow]:
-    """Return a row for each metric; `samples` holds its resampled differences, shape (resamples,)."""
+def metric_table(
+    old: Mapping[str, float], new: Mapping[str, float], samples: Mapping[str, NDArray[np.float64]], confidence: float
+) -> list[MetricRow]:
+    """Return a row for each metric; `samples` has its resampled differences, shape (resamples,)."""
     table = []
     for name, higher in HIGHER_IS_BETTER.items():
         span = interval(samples[name], confidence)
@@ -72,14 +77,17 @@ def metric_table(old: dict, new: dict, samples: dict[str, np.ndarray], confidenc
 
 
 def verdict(low: float, high: float) -> Outcome:
-    """Return the interval in words: a difference whose interval holds zero is noise."""
+    """Return what an interval means: a difference whose interval contains zero is noise."""
     if low > 0:
         return "better"
     return "worse" if high < 0 else "within noise"
 
 
-def segment_table(rows: pd.DataFrame, gain: np.ndarray, params: Compare) -> list[SegmentRow]:
-    """Return the gain in the primary metric per value of each segment column, with a one-sided p-value for 'worse'."""
+def segment_table(rows: pd.DataFrame, gain: NDArray[np.float64], params: Compare) -> list[SegmentRow]:
+    """Return a row for each value of each segment column: the mean gain in the primary loss, and a one-sided p-value.
+
+    `gain`, shape (rows,), is positive where the candidate is better; a small p-value means that it is worse.
+    """
     table = []
     for column in SEGMENTS:
         for value in sorted(rows[column].dropna().unique()):

@@ -1,4 +1,4 @@
-"""What `evaluate` measures of one model: the structs of reports/metrics.json."""
+"""The structs of reports/metrics.json: what `evaluate` measures of one model."""
 
 from typing import Annotated
 
@@ -33,7 +33,7 @@ class SegmentScore(Struct, frozen=True):
 
 
 class CalibrationBin(Struct, frozen=True):
-    """Mean prediction and mean label of the rows between two quantiles of the prediction."""
+    """Mean prediction and mean label of the rows in one bin; bins are bounded by quantiles of the prediction."""
 
     rows: Count
     predicted: Number

@@ -1,7 +1,7 @@
-"""How far columns have moved: population stability index, Jensen-Shannon distance, missing rates.
+"""Measure how far columns have moved: population stability index, Jensen-Shannon distance, missing rates.
 
-Columns are counted into bins that are cut once on the reference, so that what is counted may be a table in
-memory or files of any length read piece by piece.
+The bins come from the reference alone, so that the rows to count may be a table in memory or files of any length
+read in pieces.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,17 +11,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from msgspec import Struct
+from numpy.typing import NDArray
 
 BINS = 10  # of a column of numbers
 SMALLEST = 1e-4  # share given to an empty bin, so that the logarithm exists
-CUT_ROWS = 20_000  # of the reference, evenly spread: deciles do not need more
+CUT_ROWS = 20_000  # rows of the reference, evenly spaced, from which deciles are computed
 
 
 @dataclass(frozen=True)
 class Bins:
-    """Numbers are cut at `cuts`, anything else by `names`; other values and missing ones are bins of their own."""
+    """The bins of a column: numbers lie between `cuts`, other values are `names`.
 
-    cuts: np.ndarray | None
+    Two more bins are for values that are none of the names, and for missing ones; a number has only the latter.
+    """
+
+    cuts: NDArray[np.floating] | None
     names: pd.Index | None
 
 
@@ -38,74 +42,78 @@ class ShiftRow(Struct, frozen=True):
 
 
 class Validation(Struct, frozen=True):
-    """What `validate` leaves in reports/validate.json: rows of each table, and how far its newest period has moved."""
+    """The content of reports/validate.json: rows of each table, and how far its newest period has moved."""
 
     until: str
     rows: dict[str, int]
     skew: dict[str, tuple[ShiftRow, ...]]
 
 
-Counts = Mapping[str, np.ndarray]  # by column, shape (bins,), the last bin holds what is missing
+Counts = Mapping[str, NDArray[np.number]]  # of each column, shape (bins,); the last bin is for missing values
 
 
 def bins(reference: pd.DataFrame, columns: Iterable[str]) -> dict[str, Bins]:
+    """Return the bins of each column: deciles of numbers, each value of anything else."""
     step = max(1, len(reference) // CUT_ROWS)
     return {name: _bins(reference[name], step) for name in columns}
 
 
 def _bins(column: pd.Series, step: int) -> Bins:
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-        few = column.to_numpy(float)[::step]
-        few = np.sort(few[~np.isnan(few)])
-        if not len(few):
+        sample = column.to_numpy(float)[::step]
+        sample = np.sort(sample[~np.isnan(sample)])
+        if not len(sample):
             return Bins(np.empty(0), None)
-        return Bins(np.unique(few[(len(few) * np.arange(1, BINS)) // BINS]), None)
+        return Bins(np.unique(sample[(len(sample) * np.arange(1, BINS)) // BINS]), None)
     return Bins(None, pd.Index(column.dropna().unique()))
 
 
-def codes(column: pd.Series, where: Bins) -> np.ndarray:
-    """The bin of each row, shape (rows,)."""
-    if where.cuts is not None:
+def codes(column: pd.Series, edges: Bins) -> NDArray[np.intp]:
+    """Return the bin of each row, shape (rows,)."""
+    if edges.cuts is not None:
         values = column.to_numpy(float)
-        found = np.searchsorted(where.cuts, values, side="right")
-        return np.where(np.isnan(values), len(where.cuts) + 1, found)
-    assert where.names is not None
-    found = where.names.get_indexer(pd.Index(column))
-    return np.where(found >= 0, found, len(where.names) + column.isna().to_numpy())
+        positions = np.searchsorted(edges.cuts, values, side="right")
+        return np.where(np.isnan(values), len(edges.cuts) + 1, positions)
+    assert edges.names is not None
+    positions = edges.names.get_indexer(pd.Index(column))
+    return np.where(positions >= 0, positions, len(edges.names) + column.isna().to_numpy())
 
 
-def count(frame: pd.DataFrame, where: Mapping[str, Bins]) -> Counts:
-    out = {}
-    for name, own in where.items():
+def count(frame: pd.DataFrame, edges: Mapping[str, Bins]) -> Counts:
+    """Return the number of rows in each bin of each column."""
+    counts = {}
+    for name, own in edges.items():
         if own.cuts is not None:
-            out[name] = _numbers(frame[name].to_numpy(float), own.cuts)
+            counts[name] = _count_numbers(frame[name].to_numpy(float), own.cuts)
         else:
-            found = frame[name].value_counts(dropna=False)
-            out[name] = _names(found.index, found.to_numpy(), own)
-    return out
+            sizes = frame[name].value_counts(dropna=False)
+            counts[name] = _count_names(sizes.index, sizes.to_numpy(), own)
+    return counts
 
 
 def added(first: Counts, second: Counts) -> Counts:
+    """Return the sum of the counts of two pieces."""
     return {name: counts + second[name] for name, counts in first.items()}
 
 
-def _numbers(values: np.ndarray, cuts: np.ndarray) -> np.ndarray:
-    """Comparisons instead of a search: half the time, and what is missing is in none of them."""
+def _count_numbers(values: NDArray[np.float64], cuts: NDArray[np.floating]) -> NDArray[np.number]:
+    """Compare with each cut, which takes half the time of a search and is false for missing values."""
     valid = len(values) - int(np.count_nonzero(np.isnan(values)))
     above = [valid, *(int(np.count_nonzero(values >= cut)) for cut in cuts.tolist()), 0]
     return np.append(-np.diff(above), len(values) - valid)
 
 
-def _names(values: Iterable[Any], sizes: np.ndarray, where: Bins) -> np.ndarray:
-    assert where.names is not None
+def _count_names(values: Iterable[Any], sizes: NDArray[np.number], edges: Bins) -> NDArray[np.number]:
+    assert edges.names is not None
     index = pd.Index(values)
-    return np.bincount(codes(pd.Series(index, dtype=index.dtype), where), sizes, len(where.names) + 2)
+    return np.bincount(codes(pd.Series(index, dtype=index.dtype), edges), sizes, len(edges.names) + 2)
 
 
 def table(before: Counts, now: Counts, seasonal: Sequence[str], alarm: float) -> list[ShiftRow]:
     """Return one row per column, the one that moved most first.
 
-    Method: psi is the sum of (q - p) * ln(q / p); the distance is scipy's, to base 2.
+    Method: the population stability index is the sum of (q - p) * ln(q / p) over bins with shares p before and q now;
+    the Jensen-Shannon distance is scipy's, to base 2. A seasonal column never raises the alarm.
     """
     from scipy.spatial.distance import jensenshannon
 

@@ -1,4 +1,4 @@
-"""What a comparison and the gate conclude: the structs of reports/compare.json and reports/gate.json."""
+"""The structs of reports/compare.json and reports/gate.json: what a comparison and the gate conclude."""
 
 from typing import Annotated, Literal
 
@@ -44,7 +44,7 @@ class CalibrationGaps(Struct, frozen=True):
 
 
 class Comparison(Struct, frozen=True):
-    """Two models on the same rows, resampled by blocks."""
+    """A comparison of two models on the same rows, resampled by blocks."""
 
     rows: Count
     blocks: Count
@@ -61,7 +61,7 @@ class Comparison(Struct, frozen=True):
 
 
 class ComparisonResult(Struct, frozen=True):
-    """The model against its baseline; without a baseline `comparison` is None and `reason` says why."""
+    """The comparison of the model with its baseline; without one `comparison` is None and `reason` states why."""
 
     against: Name | None
     commit: Name | None
@@ -70,7 +70,7 @@ class ComparisonResult(Struct, frozen=True):
 
 
 class Rule(Struct, frozen=True):
-    """A rule of the gate, what it says of the model, and one sentence with the numbers."""
+    """A rule of the gate, its verdict on the model, and one sentence with the numbers."""
 
     name: Name
     verdict: Verdict
@@ -85,3 +85,4 @@ class GateResult(Struct, frozen=True):
     against: Name | None
     rules: Annotated[tuple[Rule, ...], Meta(max_length=ROWS)]
     latency_us: Number = 0.0  # median time of one prediction, in microseconds
+    boundary: Text = ""  # why the model may break with the clients of what serves; empty if it does not

@@ -2,7 +2,9 @@
 
 FAULTS is JSON: version to what is wrong with it. `exit` (with these words), `hang`, `crash` (seconds after its start),
 `dies` (when it is asked by a client of the proxy), `slow` (seconds per answer), `errors` (share of the answers),
-`scores` (what is added to each as the metrics see it), `shifts` (what is added to each that a shadow is asked for).
+`refuses` (share that is answered 422),
+`scores` (what is added to each as the metrics see it), `shifts` (what is added to each of a copied request: of a shadow,
+or side by side).
 """
 
 import json
@@ -11,10 +13,11 @@ import random
 import sys
 import threading
 import time
+from contextvars import ContextVar
 
 words = sys.orig_argv
 fault = {}
-if "serve" in words and "--version" in words:
+if "delivery.service" in words and "--version" in words:
     fault = json.loads(os.environ.get("FAULTS", "{}")).get(words[words.index("--version") + 1], {})
 if "exit" in fault:
     print(f"error: {fault['exit']}", file=sys.stderr, flush=True)
@@ -23,27 +26,35 @@ if "hang" in fault:
     time.sleep(600)
 if "crash" in fault:
     threading.Timer(fault["crash"], os._exit, [1]).start()
-if {"slow", "errors", "dies", "scores", "shifts"} & set(fault):
+if {"slow", "errors", "refuses", "dies", "scores", "shifts"} & set(fault):
     from delivery.service import app, predict
+    from delivery.service.problems import Problem
+
+    # Of the request that a task answers: whether a client of the proxy asks, and whether it is a copy.
+    live: ContextVar[bool] = ContextVar("live")
+    copy: ContextVar[bool] = ContextVar("copy")
 
     class Spoiled(predict.Predict):
         async def __call__(self, scope, receive, send):
-            self.live = any(name == b"x-live" for name, _ in scope["headers"])  # not the contract's own requests
-            self.copy = any(name == b"x-request-id" and value != b"contract-1" for name, value in scope["headers"])
+            live.set(any(name == b"x-live" for name, _ in scope["headers"]))  # not the contract's own requests
+            copy.set(any(name == b"x-request-id" and value != b"contract-1" for name, value in scope["headers"]))
             await super().__call__(scope, receive, send)
 
-        async def _answer(self, body, request_id, start):
-            if self.live:
+        async def _answer(self, body, request_id, start, client):
+            if live.get() or copy.get():
+                time.sleep(fault.get("slow", 0))
+            if live.get():
                 if "dies" in fault:
                     os._exit(1)
-                time.sleep(fault.get("slow", 0))
                 if random.random() < fault.get("errors", 0):
                     raise RuntimeError("planted")
-            seconds, content = await super()._answer(body, request_id, start)
-            if self.copy and "shifts" in fault:
+                if random.random() < fault.get("refuses", 0):
+                    raise Problem(422, "planted")
+            seconds, content, *rest = await super()._answer(body, request_id, start, client)
+            if copy.get() and "shifts" in fault:
                 given = json.loads(content)["predictions"]
                 content = json.dumps({"predictions": [score + fault["shifts"] for score in given]}).encode()
-            return seconds, content
+            return seconds, content, *rest
 
     vars(app)["Predict"] = Spoiled
 if "scores" in fault:

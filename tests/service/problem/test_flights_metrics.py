@@ -20,6 +20,7 @@ def test_requests_rows_scores_gaps_and_unknowns_are_counted(app: App, good: dict
     assert [seen["predict_requests_total", status] for status in ("200", "400", "405")] == [2, 1, 1]
     assert seen["predict_rows_sum", ""] == 4
     assert seen["predict_rows_count", ""] == seen["predict_seconds_count", ""] == 2
+    assert [seen["predict_seconds_by_rows_count", rows] for rows in ("1", "3-4")] == [1, 1]
     assert seen["predict_score_count", ""] == 4
     assert 0 < seen["predict_seconds_sum", ""] < 10
     assert seen["feature_missing_total", "temp"] == 1

@@ -1,4 +1,4 @@
-"""DVC: of what it prints the line that names the cause is told, and its files say what by digest."""
+"""DVC: the cause in its output, and the digests in its files."""
 
 from pathlib import Path
 
@@ -9,16 +9,16 @@ from delivery.core import files, workspace
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("output", "cause"),
     [
         ("Running stage\nerror: 2 columns:\n  a\n  b\nERROR: failed to reproduce", "2 columns:\n  a\n  b"),
         ("ERROR: no remote\nthen advice", "no remote"),
         ("anything\nat all\n", "at all"),
-        ("", "dvc said nothing"),
+        ("", "dvc printed nothing"),
     ],
 )
-def test_the_cause_is_the_stages_own_line_else_dvcs(said: str, told: str) -> None:
-    assert dvc.reason(said) == told
+def test_the_cause_is_the_stages_own_line_else_dvcs(output: str, cause: str) -> None:
+    assert dvc.reason(output) == cause
 
 
 @pytest.mark.parametrize(
@@ -28,11 +28,28 @@ def test_the_outputs_of_a_lock(lock: str, expected: dict) -> None:
     assert dvc.outputs(lock) == expected
 
 
-def test_an_object_that_is_not_what_its_name_says_is_removed(folder: Path) -> None:
+def test_the_outputs_of_one_stage() -> None:
+    lock = "stages: {a: {outs: [{path: x, md5: y}]}, b: {outs: [{path: z, md5: w}]}, c: {}}"
+    assert dvc.outputs(lock, "b") == {"z": "w"}
+    assert dvc.outputs(lock, "c") == {}
+
+
+def test_the_stages_that_ran_are_not_those_of_a_cache() -> None:
+    output = """Stage 'validate' didn't change, skipping
+Stage 'prepare' is cached - skipping run, checking out outputs
+Running stage 'train':
+> python -m delivery train
+train: Running stage 'export':
+Running stage 'evaluate@may':
+"""
+    assert dvc.ran(output) == ["train", "evaluate@may"]
+
+
+def test_an_object_whose_content_does_not_match_its_name_is_removed(folder: Path) -> None:
     good, bad = dvc.digest(b"good"), dvc.digest(b"bad")
     listed = dvc.digest(b"[]")
     files.write(workspace.DVC_OBJECTS / f"{good[:2]}/{good[2:]}", "good")
     files.write(workspace.DVC_OBJECTS / f"{listed[:2]}/{listed[2:]}.dir", "[]")
     files.write(workspace.DVC_OBJECTS / f"{bad[:2]}/{bad[2:]}", "worse")
-    assert dvc.mend() == [bad]
-    assert dvc.mend() == []
+    assert dvc.remove_corrupt() == [bad]
+    assert dvc.remove_corrupt() == []

@@ -1,4 +1,4 @@
-"""The store: two people write at once and nothing is lost; what cannot be pushed is kept and said."""
+"""The store: two writers at once lose nothing; a commit that cannot be pushed is kept and reported."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 from delivery.__main__ import main
 from delivery.adapters import store
-from delivery.core import workspace
+from delivery.core import retries, workspace
 from delivery.core.errors import Failure
 
 DATABASE = Path(".store/mlflow/mlflow.db")
@@ -19,13 +19,13 @@ NEW = {"README.md", ".gitignore"}  # what a new store holds
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who comes second tries again without a pause."""
-    monkeypatch.setattr(store.random, "uniform", lambda *_: 0)
+    """Let a writer that lost the race retry without a pause."""
+    monkeypatch.setattr(retries, "sleep", lambda seconds: None)
 
 
 @pytest.fixture
 def remote(tmp_path: Path) -> Path:
-    """A bare repository, and the projects `a` and `b` of two people who cloned it."""
+    """Return a bare repository; `a` and `b` are the projects of two people who cloned it."""
     bare = tmp_path / "remote.git"
     made.git("init", "--quiet", "--bare", "--initial-branch", "main", str(bare))
     made.git("clone", "--quiet", str(bare), str(tmp_path / "a"))
@@ -38,7 +38,7 @@ def remote(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def person(remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Sits down at somebody's project."""
+    """Change to the project of a person."""
     return lambda name: monkeypatch.chdir(tmp_path / name)
 
 
@@ -55,7 +55,7 @@ def pushed(remote: Path) -> set[str]:
 def test_without_a_remote_the_store_is_local(repository: Path) -> None:
     assert store.pull() == "store: created"
     put("dvc/ab/c")
-    assert store.push("One") == "store: kept on this machine, there is no remote"
+    assert store.push("One") == "store: kept on this machine, because there is no remote"
     assert store.pull() == "store: local only"
     assert made.git("log", "--format=%s", cwd=workspace.STORE).splitlines() == ["One", "A new store"]
     assert made.git("status", "--porcelain") == ""
@@ -74,7 +74,7 @@ def test_the_first_push_makes_the_branch_and_a_clone_gets_it(remote: Path, perso
     assert made.git("rev-list", "--all", "--max-parents=0", "--count", cwd=remote) == "2", "an orphan branch"
 
 
-def test_what_the_other_pushed_arrives(remote: Path, person) -> None:
+def test_a_pull_gets_what_another_writer_pushed(remote: Path, person) -> None:
     for name in ("a", "b"):
         person(name)
         store.pull()
@@ -91,7 +91,7 @@ def test_a_branch_that_only_ends_in_the_same_word_is_not_the_store(remote: Path,
     assert store.pull() == "store: created"
 
 
-def test_two_who_begin_at_once_get_one_store(remote: Path, person) -> None:
+def test_two_first_pushes_at_once_make_one_store(remote: Path, person) -> None:
     for name in ("a", "b"):
         person(name)
         assert store.pull() == "store: created"
@@ -102,7 +102,7 @@ def test_two_who_begin_at_once_get_one_store(remote: Path, person) -> None:
     assert pushed(remote) == {*NEW, "dvc/a", "dvc/b"}
 
 
-def test_many_who_push_at_the_same_moment_all_succeed(remote: Path, person, tmp_path: Path) -> None:
+def test_many_pushes_at_the_same_moment_all_succeed(remote: Path, person, tmp_path: Path) -> None:
     person("a")
     store.pull()
     store.push("First")
@@ -116,7 +116,7 @@ def test_many_who_push_at_the_same_moment_all_succeed(remote: Path, person, tmp_
 
 
 def diverge(person, redo_of_b=None) -> str:
-    """Both change the registry's database, which cannot be merged; `b` comes second."""
+    """Let both change the registry's database, which cannot be merged; `b` loses the race."""
     for name in ("a", "b"):
         person(name)
         store.pull()
@@ -130,7 +130,7 @@ def diverge(person, redo_of_b=None) -> str:
     return answer
 
 
-def test_who_comes_second_at_the_registry_does_it_again_on_the_newer_one(remote: Path, person) -> None:
+def test_a_writer_that_loses_the_race_redoes_its_change_on_the_newer_registry(remote: Path, person) -> None:
     def redo() -> None:
         assert DATABASE.read_bytes().endswith(b"a"), "on what the first one wrote"
         DATABASE.write_bytes(DATABASE.read_bytes() + b"b")
@@ -142,16 +142,38 @@ def test_who_comes_second_at_the_registry_does_it_again_on_the_newer_one(remote:
     assert pushed(remote) == {*NEW, "mlflow/mlflow.db", "dvc/a", "dvc/b"}, "and DVC's files are kept"
 
 
-def test_a_conflict_that_nobody_can_redo_is_refused_and_nothing_is_thrown_away(remote: Path, person) -> None:
+def test_a_writer_adds_only_its_own_files_to_a_history_that_was_replaced(remote: Path, person) -> None:
+    """What the new history has left out must not come back with the commits that the old one started with."""
+    person("a")
+    store.pull()
+    put("dvc/old")
+    put("dvc/kept")
+    store.push("Begin")
+    person("b")
+    store.pull()
+    put("dvc/mine")
+    store.commit("Mine")
+    person("a")
+    (workspace.STORE / "dvc/old").unlink()
+    store.commit("Without the old one")
+    new = made.git("commit-tree", "HEAD^{tree}", "-m", "One commit", cwd=workspace.STORE)
+    made.git("push", "--quiet", "--force", "origin", f"{new}:refs/heads/store", cwd=workspace.STORE)
+    person("b")
+    assert store.push("Mine too") == "store: pushed"
+    assert pushed(remote) == {*NEW, "dvc/kept", "dvc/mine"}
+    assert made.git("rev-list", "--count", store.NAMED, cwd=remote) == "2"
+
+
+def test_a_conflict_without_a_redo_is_refused_and_nothing_is_discarded(remote: Path, person) -> None:
     with pytest.raises(
-        Failure, match=r"changed by someone else meanwhile; move \.store away and register the model again"
+        Failure, match=r"changed by another writer meanwhile; move \.store away and register the model again"
     ):
         diverge(person)
     assert DATABASE.read_bytes().endswith(b"b")
     assert not (workspace.STORE / ".git" / "rebase-merge").exists()
 
 
-def test_records_that_were_never_pushed_are_not_thrown_away(remote: Path, person) -> None:
+def test_records_that_were_never_pushed_are_not_discarded(remote: Path, person) -> None:
     for name in ("a", "b"):
         person(name)
         store.pull()
@@ -162,13 +184,13 @@ def test_records_that_were_never_pushed_are_not_thrown_away(remote: Path, person
     put("dvc/a")
     store.push("Theirs")
     person("b")
-    assert "this machine has records that the remote has not; push them or delete .store/" in store.pull()
+    assert "this machine has records that the remote lacks; push them or delete .store/" in store.pull()
     assert (workspace.STORE / "mlflow/mine").exists()
     assert store.push("Both") == "store: pushed"
     assert {"mlflow/mine", "dvc/a"} <= pushed(remote)
 
 
-def test_files_that_were_not_even_committed_are_not_thrown_away(remote: Path, person) -> None:
+def test_files_that_were_never_committed_are_not_discarded(remote: Path, person) -> None:
     for at, name in enumerate("aba"):
         person(name)
         store.pull()
@@ -180,7 +202,7 @@ def test_files_that_were_not_even_committed_are_not_thrown_away(remote: Path, pe
     assert (workspace.STORE / "mlflow/mine").exists()
 
 
-def test_a_remote_that_refuses_is_asked_once_and_the_records_are_kept(remote: Path, person, tmp_path: Path) -> None:
+def test_a_refusal_of_the_remote_is_not_retried_and_the_records_are_kept(remote: Path, person, tmp_path: Path) -> None:
     hook = remote / "hooks" / "pre-receive"
     hook.write_text(f"#!/bin/sh\necho x >> {tmp_path}/asked\necho protected branch >&2\nexit 1\n")
     hook.chmod(0o755)
@@ -199,7 +221,7 @@ def test_a_remote_that_refuses_is_asked_once_and_the_records_are_kept(remote: Pa
     assert "dvc/a" in pushed(remote)
 
 
-def test_a_remote_that_does_not_answer_is_said_and_what_is_here_is_used(remote: Path, person) -> None:
+def test_without_an_answer_from_the_remote_the_local_store_is_used(remote: Path, person) -> None:
     person("a")
     store.pull()
     put("dvc/a")
@@ -210,26 +232,28 @@ def test_a_remote_that_does_not_answer_is_said_and_what_is_here_is_used(remote: 
     assert (workspace.STORE / "dvc/a").exists()
 
 
-def test_without_a_store_a_laptop_that_is_offline_gets_a_new_one_and_is_told(remote: Path, person) -> None:
+def test_a_laptop_that_is_offline_and_has_no_store_gets_an_empty_one(remote: Path, person) -> None:
     person("a")
     remote.rename(remote.with_name("gone.git"))
-    assert store.pull().endswith("a new one on this machine, which knows no champion")
+    assert store.pull().endswith("created an empty one on this machine, without a champion")
     put("dvc/a")
     remote.with_name("gone.git").rename(remote)
     assert store.push("One") == "store: pushed"
 
 
-def test_without_a_store_a_workflow_refuses_to_go_on(remote: Path, person, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty store in place of the real one would have no champion, and the floors alone would decide."""
+def test_a_workflow_without_a_store_fails(remote: Path, person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty store would have no champion, and the floors alone would decide."""
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     person("a")
     remote.rename(remote.with_name("gone.git"))
-    with pytest.raises(Failure, match=r"the remote does not answer \(.*so the store cannot be had; run the job again"):
+    with pytest.raises(
+        Failure, match=r"the remote does not answer \(.*so the store is not available; run the job again"
+    ):
         store.pull()
     assert not workspace.STORE.exists()
 
 
-def test_what_was_written_before_there_was_a_store_is_kept(remote: Path, person) -> None:
+def test_files_written_before_the_store_was_created_are_kept(remote: Path, person) -> None:
     person("a")
     store.pull()
     put("dvc/theirs")
@@ -253,16 +277,14 @@ def test_a_commit_without_a_store_never_lands_in_the_project(repository: Path) -
     assert made.git("log", "--format=%s", cwd=workspace.STORE) == "A new store"
 
 
-def test_nothing_new_is_no_commit(repository: Path) -> None:
+def test_without_changes_there_is_no_commit(repository: Path) -> None:
     store.pull()
     assert not store.commit("Nothing")
     put("dvc/a")
     assert store.commit("One")
 
 
-def test_commits_carry_the_machine_s_name_and_need_no_settings(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_commits_are_the_bots_and_need_no_git_settings(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for who in ("AUTHOR", "COMMITTER"):
         monkeypatch.delenv(f"GIT_{who}_NAME")
         monkeypatch.delenv(f"GIT_{who}_EMAIL")
@@ -274,7 +296,7 @@ def test_commits_carry_the_machine_s_name_and_need_no_settings(
 
 
 @pytest.mark.parametrize("lock", ["index.lock", "refs/heads/store.lock"])
-def test_a_lock_that_a_killed_git_has_left_is_no_obstacle(lock: str, repository: Path) -> None:
+def test_the_lock_of_a_killed_git_is_removed(lock: str, repository: Path) -> None:
     store.pull()
     left = workspace.STORE / ".git" / lock
     left.touch()
@@ -289,3 +311,108 @@ def test_the_verb(remote: Path, person, capsys) -> None:
     assert main(["store", "pull"]) == 0
     assert main(["store", "push"]) == 0
     assert capsys.readouterr().out == "store: created\nstore: pushed\n"
+
+
+@pytest.fixture
+def limited(remote: Path, person, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A remote that refuses files of more than 1,024 bytes, as GitHub does with 100 MiB; `a` is the current project."""
+    hook = remote / "hooks" / "pre-receive"
+    hook.write_text(
+        """#!/bin/sh
+while read -r old new ref; do
+  large=$(git rev-list --objects "$new" --not --all | git cat-file --batch-check='%(objecttype) %(objectsize) %(rest)' |
+    awk '$1 == "blob" && $2 > 1024 { print "File", $3, "exceeds" }')
+  [ -z "$large" ] || { echo "error: See https://gh.io/lfs" >&2; echo "error: $large" >&2; exit 1; }
+done
+"""
+    )
+    hook.chmod(0o755)
+    monkeypatch.setenv("DELIVERY_FILE_MB", str(1024 / 2**20))
+    person("a")
+    return remote
+
+
+def test_a_file_that_is_too_large_is_left_out_and_everything_else_is_pushed(limited: Path) -> None:
+    store.pull()
+    put("dvc/files/md5/ab/cdef", b"x" * 1025)
+    put("dvc/files/md5/12/34.dir", '[{"md5": "abcdef", "relpath": "large"}]')
+    put("dvc/files/md5/56/78.dir", '[{"md5": "1234", "relpath": "small"}]')
+    put("dvc/files/md5/9a/fits", b"x" * 1024)
+    for name in ("one", "two"):
+        put(f"drift/{name}")
+        assert store.push(name) == "store: pushed"
+    assert pushed(limited) == {*NEW, "drift/one", "drift/two", "dvc/files/md5/56/78.dir", "dvc/files/md5/9a/fits"}
+    assert (workspace.STORE / "dvc/files/md5/ab/cdef").exists()
+    assert store.pull() == "store: up to date", "what cannot be pushed does not keep it from being updated"
+
+
+def test_the_verb_names_a_file_that_is_too_large_and_the_remedy(limited: Path, capsys) -> None:
+    store.pull()
+    put("dvc/files/md5/ab/cdef", b"x" * 1025)
+    assert main(["store", "push"]) == 1
+    told = capsys.readouterr()
+    assert told.out == "store: pushed\n"
+    assert ".store/dvc/files/md5/ab/cdef (0.0 MB) cannot be kept in the branch `store`" in told.err
+    assert "keep data and models in a bucket (docs/how-to/scale.md)" in told.err
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["published", "new"])
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "there"])
+def test_a_large_file_that_was_committed_keeps_no_later_push_from_the_remote(
+    limited: Path, person, monkeypatch: pytest.MonkeyPatch, before: bool, gone: bool
+) -> None:
+    store.pull()
+    if before:
+        store.push("Begin")
+    put("mlflow/large", b"x" * 1025)
+    put("mlflow/small")
+    made.git("add", "--all", cwd=workspace.STORE)
+    made.commit("As it was done before there was a limit", cwd=workspace.STORE)
+    if gone:
+        (workspace.STORE / "mlflow/large").unlink()
+    put("drift/one")
+    assert store.push("One") == "store: pushed"
+    assert pushed(limited) == {*NEW, "mlflow/small", "drift/one"}
+    assert (workspace.STORE / "mlflow/large").exists() is not gone
+    person("b")
+    assert store.pull() == "store: cloned"
+
+
+def test_what_another_has_pushed_stays_when_a_large_file_is_taken_out_of_the_history(limited: Path, person) -> None:
+    for name in ("a", "b"):
+        person(name)
+        store.pull()
+        store.push("Begin")
+    put("mlflow/large", b"x" * 1025)
+    made.git("add", "--all", cwd=workspace.STORE)
+    made.commit("Large", cwd=workspace.STORE)
+    person("a")
+    put("dvc/theirs")
+    store.push("Theirs")
+    person("b")
+    put("dvc/mine")
+    assert store.push("Mine") == "store: pushed"
+    assert pushed(limited) == {*NEW, "dvc/theirs", "dvc/mine"}
+
+
+def test_a_file_of_the_store_that_grew_too_large_is_named_before_anything_is_committed(limited: Path) -> None:
+    store.pull()
+    put("mlflow/mlflow.db")
+    store.push("One")
+    put("mlflow/mlflow.db", b"x" * 1025)
+    with pytest.raises(Failure, match=r"\.store/mlflow/mlflow\.db .*; keep the versions on a registry server"):
+        store.push("Two")
+    assert made.git("log", "-1", "--format=%s", cwd=workspace.STORE) == "One"
+
+
+def test_a_remote_with_a_lower_limit_than_githubs_is_quoted(limited: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DELIVERY_FILE_MB")
+    store.pull()
+    put("dvc/ab/large", b"x" * 1025)
+    with pytest.raises(
+        Failure, match=r"pushed: remote: error: File dvc/ab/large exceeds; .* with DELIVERY_FILE_MB set"
+    ):
+        store.push("One")
+    monkeypatch.setenv("DELIVERY_FILE_MB", str(1024 / 2**20))
+    assert store.push("One") == "store: pushed"
+    assert pushed(limited) == NEW

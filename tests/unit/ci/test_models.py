@@ -19,7 +19,7 @@ BOTH = ["models/diabetes", "models/digits"]
         (["models/digits/src/problem/model.py", "models/diabetes/dvc.lock"], BOTH),
         (["README.md", "docs/page.md"], []),
         (["models/README.md", "models/digits-old/params.yaml"], []),
-        ([".github/workflows/report.yml"], BOTH),  # the pin of the machinery
+        ([".github/workflows/ci.yml"], BOTH),  # the pin of the machinery
         (["src/delivery/pipeline/train.py"], BOTH),  # the machinery itself, where it lies beside them
         ([], []),
     ],
@@ -49,6 +49,17 @@ def test_a_folder_is_known_by_its_pipeline_and_a_branch_by_where_it_left(reposit
     assert "1 of 2 models concerned: models/digits" in capsys.readouterr().out
     models.main(_options("0" * 40))  # the first push of a branch
     assert "2 of 2 models concerned" in capsys.readouterr().out
+
+
+def test_a_model_whose_folder_has_an_accent_is_concerned_too(repository: Path, capsys) -> None:
+    folder = Path("models/größe und preis")
+    folder.mkdir(parents=True)
+    (folder / "dvc.yaml").write_text("stages: {}\n")
+    made.commit("A model")
+    (folder / "params.yaml").write_text("train: {}\n")
+    made.commit("Tuned")
+    models.main(_options("HEAD~1"))
+    assert "1 of 1 models concerned: models/größe und preis" in capsys.readouterr().out
 
 
 def test_what_is_in_a_folder_has_names_of_its_own(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

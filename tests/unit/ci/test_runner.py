@@ -8,11 +8,11 @@ from delivery.ci import runner
 @pytest.mark.parametrize(
     ("labels", "known", "place", "said"),
     [
-        ([], ["gpu"], ["ubuntu-latest"], "The pipeline runs on ubuntu-latest."),
-        (["bug", "gpu"], ["gpu"], ["ubuntu-latest"], "The pipeline runs on ubuntu-latest."),
+        ([], ["gpu"], ["ubuntu-24.04"], "The pipeline runs on ubuntu-24.04."),
+        (["bug", "gpu"], ["gpu"], ["ubuntu-24.04"], "The pipeline runs on ubuntu-24.04."),
         (["runner:gpu"], ["big", "gpu"], ["self-hosted", "gpu"], "The pipeline runs on self-hosted gpu."),
-        (["runner:gpu"], [], ["ubuntu-latest"], "`runner:gpu` is ignored: the repository's variable RUNNERS lists nothing"),
-        (["runner:gp"], ["gpu"], ["ubuntu-latest"], "`runner:gp` is ignored: the repository's variable RUNNERS lists `gpu`"),
+        (["runner:gpu"], [], ["ubuntu-24.04"], "`runner:gpu` is ignored: the repository's variable RUNNERS lists nothing"),
+        (["runner:gp"], ["gpu"], ["ubuntu-24.04"], "`runner:gp` is ignored: the repository's variable RUNNERS lists `gpu`"),
         (["runner:gpu", "runner:big"], ["big", "gpu"], ["self-hosted", "big"], "`runner:gpu` is ignored"),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The Dask cluster of docs/dask.yaml, as far as it can be checked without one: its pods and service are Kubernetes's own."""
+"""The Dask cluster of docs/dask.yaml, checked without one: its pods and service are valid for Kubernetes."""
 
 import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where work is done: on this machine unless params.yaml says otherwise, and by one code everywhere."""
+"""Where work runs: on this machine unless params.yaml sets a cluster, and with the same code everywhere."""
 
 import os
 import sys
@@ -23,19 +23,19 @@ def test_on_this_machine_work_is_done_one_by_one(folder: Path) -> None:
     assert list(some) == [(1, "B"), (2, "C")]
 
 
-def test_where_the_system_does_not_say_which_cores_are_ours_it_is_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_cpu_affinity_all_cores_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     assert engine.cores() == 3
 
 
-def test_what_ends_early_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_that_is_early_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "as_done", lambda *_: iter([(2, "c"), (0, "a"), (3, "d"), (1, "b")]))
     assert list(engine.in_order(str, "abcd", "tcp://there:1")) == list("abcd")
 
 
 @pytest.mark.parametrize("name", ["dask", "tcp://scheduler:8786"])
-def test_without_the_set_one_line_says_what_to_do(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_set_scale_one_line_names_the_fix(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(
         Failure, match=f"^engine is {name} and the set `scale` is not installed: run `make scale`, or set"
@@ -43,7 +43,7 @@ def test_without_the_set_one_line_says_what_to_do(name: str, monkeypatch: pytest
         list(engine.as_done(str, "a", name))
 
 
-def test_who_was_started_before_the_code_was_changed_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_started_before_the_code_changed_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine.here(folder, engine.code())
     new = folder / "new.py"
     new.touch()
@@ -52,7 +52,9 @@ def test_who_was_started_before_the_code_was_changed_is_refused(folder: Path, mo
         engine.here(folder, engine.code())
 
 
-def test_the_code_is_known_by_what_it_says_not_by_where_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_digest_of_the_code_depends_on_its_content_and_not_its_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     digests = []
     for place, text in (("one", "a"), ("two", "a"), ("two", "b")):
         file = folder / place / "delivery" / "x.py"

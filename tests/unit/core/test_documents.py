@@ -1,4 +1,4 @@
-"""Documents keep their bytes, come back as structs, and name the verb that makes them where they cannot be read."""
+"""Documents keep their bytes, are read as structs, and name the verb that writes them if they cannot be read."""
 
 import json
 from pathlib import Path

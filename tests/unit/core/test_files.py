@@ -1,4 +1,4 @@
-"""Files are there whole or as they were before."""
+"""A file is replaced whole, or stays the old one."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from delivery.core.errors import Failure
 
 
 def kept(folder: Path) -> dict[str, str]:
-    """Every file below a folder, whatever its name."""
+    """Return every file below a folder, hidden ones too."""
     return {str(file.relative_to(folder)): file.read_text() for file in folder.rglob("*") if file.is_file()}
 
 
@@ -55,7 +55,7 @@ def test_a_folder_whose_successor_was_never_written_stays(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_an_interruption_between_the_two_renames_brings_the_old_folder_back(
+def test_an_interruption_between_the_two_renames_restores_the_old_folder(
     error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*paths: object) -> None:
@@ -69,7 +69,7 @@ def test_an_interruption_between_the_two_renames_brings_the_old_folder_back(
     assert kept(tmp_path) == {"out/a.txt": "old"}
 
 
-def test_missing_parents_are_made(tmp_path: Path) -> None:
+def test_missing_parents_are_created(tmp_path: Path) -> None:
     files.write(tmp_path / "a" / "b" / "c.txt", b"new")
     assert kept(tmp_path) == {"a/b/c.txt": "new"}
 
@@ -85,7 +85,7 @@ def test_exact_numbers_are_not_rounded(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": 1 / 3}
 
 
-def test_a_number_that_is_none_is_not_written(tmp_path: Path) -> None:
+def test_nan_is_not_written(tmp_path: Path) -> None:
     files.write(tmp_path / "a.json", "{}\n")
     with pytest.raises(ValueError, match="JSON compliant"):
         files.write_json(tmp_path / "a.json", {"a": float("nan")})
@@ -100,7 +100,7 @@ def test_a_number_that_is_none_is_not_written(tmp_path: Path) -> None:
         ("", "is not JSON"),
     ],
 )
-def test_what_cannot_be_read_is_named_with_its_verb(content: str | None, message: str, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named_with_its_verb(content: str | None, message: str, tmp_path: Path) -> None:
     path = tmp_path / "gate.json"
     if content is not None:
         path.write_text(content)

@@ -1,4 +1,4 @@
-"""params.yaml: what it leaves out has a default; what is unknown or wrong is named, with the nearest or the choices."""
+"""params.yaml: a missing key has its default; an unknown key or wrong value is named, with the nearest key or the choices."""
 
 import ast
 from itertools import pairwise
@@ -25,7 +25,7 @@ def without_comments(text: str) -> str:
 
 
 def edited(section: str, key: str, value: str) -> str:
-    """params.yaml with another value in a section, written as YAML; an empty one removes the key."""
+    """Return params.yaml with another value in a section, written as YAML; an empty value removes the key."""
     tree = yaml.safe_load(GOOD)
     tree[section] = {name: old for name, old in (tree.get(section) or {}).items() if name != key}
     if value:
@@ -33,7 +33,7 @@ def edited(section: str, key: str, value: str) -> str:
     return yaml.safe_dump(tree).replace("VALUE", value)
 
 
-def test_the_projects_own_are_good() -> None:
+def test_the_parameters_of_this_repository_are_valid() -> None:
     assert params.load(made.ROOT / "params.yaml") == params.parse(without_comments(GOOD))
     assert params.parse(edited("train", "max_iter", "7")).train.max_iter == 7
 
@@ -72,7 +72,7 @@ def test_the_projects_own_are_good() -> None:
         ("fetch:\n\tuntil: 1\n", r"params\.yaml is not YAML: .*'\\t'"),
     ],
 )
-def test_what_is_wrong_is_named_in_one_line(text: str, message: str) -> None:
+def test_an_invalid_value_is_named_in_one_line(text: str, message: str) -> None:
     with pytest.raises(Failure, match=message) as failure:
         params.parse(text)
     assert str(failure.value).startswith("params.yaml")
@@ -108,7 +108,7 @@ def test_an_unknown_key_is_named_with_the_nearest_one(text: str, line: str) -> N
     assert str(failure.value) == f"params.yaml: {line}"
 
 
-def test_what_the_file_leaves_out_has_its_default() -> None:
+def test_a_missing_key_has_its_default() -> None:
     settings = params.parse(LEAST)
     assert settings.validate == params.Validate()
     assert settings.deploy == params.Deploy()
@@ -120,8 +120,8 @@ def test_what_the_file_leaves_out_has_its_default() -> None:
     assert params.parse(LEAST + "promote: {branches: {trunk: live}}\n").promote.branches == {"trunk": "live"}
 
 
-def test_every_key_has_a_default_but_those_that_nobody_else_can_know() -> None:
-    kinds: list[Any] = [params.Params, params.Place, params.Span, params.Canary]
+def test_every_key_has_a_default_except_those_that_depend_on_the_problem() -> None:
+    kinds: list[Any] = [params.Params, params.Environment, params.Span, params.Canary]
     kinds += [field.type for field in msgspec.structs.fields(params.Params) if field.name not in {"train", "engine"}]
     needed = {
         f"{kind.__name__}.{field.name}"
@@ -131,7 +131,7 @@ def test_every_key_has_a_default_but_those_that_nobody_else_can_know() -> None:
         if field.required
     }
     assert needed == {
-        *("Params.fetch", "Fetch.until", "Params.gate", "Gate.floors", "Place.target", "Span.low", "Span.high"),
+        *("Params.fetch", "Fetch.until", "Params.gate", "Gate.floors", "Environment.target", "Span.low", "Span.high"),
     }
 
 
@@ -148,18 +148,18 @@ def test_every_key_of_train_has_a_default_and_a_meaning(path: Path) -> None:
         assert isinstance(below.value, ast.Constant)
 
 
-def test_a_missing_file_says_where_to_stand(folder: Path) -> None:
+def test_a_missing_file_is_named_with_the_folder_to_run_in(folder: Path) -> None:
     with pytest.raises(Failure, match=r"params\.yaml is missing; run this from the repository's root"):
         params.load()
 
 
-def test_bytes_that_are_no_text_are_refused(folder: Path) -> None:
+def test_bytes_that_are_not_utf_8_are_refused(folder: Path) -> None:
     Path("params.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(Failure, match=r"params\.yaml is not UTF-8"):
         params.load()
 
 
-def test_a_key_that_is_there_twice_is_refused() -> None:
+def test_a_duplicate_key_is_refused() -> None:
     with pytest.raises(Failure, match="twice: seed"):
         params.parse("train:\n  seed: 1\n  seed: 2\n")
 
@@ -169,7 +169,7 @@ def test_a_rule_cannot_be_switched_off_by_an_infinite_margin() -> None:
         params.parse(edited("gate", "margin", ".inf"))
 
 
-def test_a_machine_may_have_an_engine_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_variable_overrides_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     path = made.ROOT / "params.yaml"
     alone = params.load(path)
     monkeypatch.setenv(params.ENGINE, "tcp://scheduler:8786")
@@ -182,7 +182,7 @@ def test_a_machine_may_have_an_engine_of_its_own(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("engine", ["spark", "tcp://", "tcp://a b:1", "http://scheduler:8786", "dask "])
-def test_an_engine_that_nobody_knows_is_refused(engine: str) -> None:
+def test_an_unknown_engine_is_refused(engine: str) -> None:
     with pytest.raises(Failure, match=r"\$\.engine"):
         params.parse(LEAST + f'engine: "{engine}"\n')
 
@@ -197,7 +197,7 @@ def test_the_values_in_force_are_printed_with_what_the_file_sets(folder: Path, c
     assert "  psi_alarm: 0.25\n" in said
 
 
-def test_the_engine_of_the_machine_is_marked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_from_the_environment_is_marked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("params.yaml").write_text(LEAST)
     monkeypatch.setenv(params.ENGINE, "stream")
     assert params_reference.in_force().splitlines()[-1] == "engine: stream  # DELIVERY_ENGINE"
@@ -205,7 +205,7 @@ def test_the_engine_of_the_machine_is_marked(folder: Path, monkeypatch: pytest.M
     assert params_reference.in_force().splitlines()[-1] == "engine: memory"
 
 
-def test_the_page_names_every_key_as_it_is(capsys: pytest.CaptureFixture) -> None:
+def test_the_page_lists_every_key_with_its_default(capsys: pytest.CaptureFixture) -> None:
     assert main(["params", "--markdown"]) == 0
     said = capsys.readouterr().out
     assert said == (made.ROOT / "docs" / "reference" / "params.md").read_text(), (

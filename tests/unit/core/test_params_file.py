@@ -1,4 +1,4 @@
-"""params.yaml edited: the value that was asked for, and every other byte where it was."""
+"""Edits of params.yaml: the new value, and every other byte unchanged."""
 
 import difflib
 
@@ -21,7 +21,7 @@ search:
 """
 
 
-def test_values_are_changed_and_all_else_stays() -> None:
+def test_values_change_and_everything_else_stays() -> None:
     wanted: dict[str, Value] = {"model": "linear_regression", "alpha": 1e-05, "name": "yes"}
     assert edited(TEXT, "train", wanted) == (
         "train:\n"
@@ -45,7 +45,7 @@ def test_values_are_changed_and_all_else_stays() -> None:
         ("loadtest", {"users": 3}, 2),
     ],
 )
-def test_of_the_projects_own_nothing_but_the_value_changes(section: str, values: dict[str, Value], shown: int) -> None:
+def test_in_this_repositorys_file_only_the_value_changes(section: str, values: dict[str, Value], shown: int) -> None:
     changed = edited(GOOD, section, values)
     settings = getattr(params.parse(changed), section)
     assert {name: getattr(settings, name) for name in values} == values
@@ -108,14 +108,14 @@ def test_a_long_line_is_not_broken() -> None:
 @pytest.mark.parametrize(
     "text", ["a:\n  b: &k 1\nz: *k\n", "z: &k\n  b: 1\na: *k\n", "a: null\n", "a: {b}\n", "{z: 1}\n", "a: 7\n"]
 )
-def test_what_cannot_be_changed_in_place_is_said(text: str) -> None:
-    """Never a file that says something else than was asked for."""
+def test_a_file_that_cannot_be_changed_in_place_is_refused(text: str) -> None:
+    """A file with other values than the requested ones is never returned."""
     with pytest.raises(
         Failure, match=r"^params\.yaml cannot be changed in place; set b: 5 under a, and run this again$"
     ):
         edited(text, "a", {"b": 5})
 
 
-def test_a_file_that_is_no_yaml_is_named() -> None:
+def test_a_file_that_is_not_yaml_is_named() -> None:
     with pytest.raises(Failure, match=r"params\.yaml is not YAML: .*twice: b"):
         edited("a:\n  b: 1\n  b: 2\n", "a", {"b": 5})

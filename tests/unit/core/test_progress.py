@@ -1,4 +1,4 @@
-"""What takes long says so; what is quick is silent."""
+"""Long work prints its progress; quick work is silent."""
 
 import io
 import sys
@@ -15,7 +15,7 @@ def test_quick_work_is_silent(capsys) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_long_work_says_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_work_prints_the_elapsed_time(monkeypatch: pytest.MonkeyPatch) -> None:
     told = threading.Event()
 
     class Screen(io.StringIO):
@@ -29,7 +29,7 @@ def test_long_work_says_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
     assert screen.getvalue().startswith("  fitting … 0 s\n")
 
 
-def test_an_error_passes_and_ends_the_telling() -> None:
+def test_an_error_is_raised_and_ends_the_output() -> None:
     before = threading.active_count()
     with pytest.raises(RuntimeError, match="broken"), progress.progress("fitting"):
         raise RuntimeError("broken")

@@ -181,7 +181,7 @@ def test_two_blocks_are_enough_for_an_interval(settings: Params) -> None:
 
 def test_models_that_know_other_classes_are_not_compared(settings: Params) -> None:
     other = ROWS.assign(**{PREDICTION: [np.full(7, 1 / 7)] * len(ROWS)})
-    with pytest.raises(Failure, match="^the two predict other things: one knows classes that the other does not$"):
+    with pytest.raises(Failure, match="^the two predict different things: one has classes that the other lacks$"):
         comparison.compare(other, ROWS, settings.compare)
 
 

@@ -14,6 +14,7 @@ from sample import MONTHS, change
 from delivery.__main__ import main
 from delivery.core import documents, files, workspace
 from delivery.core.errors import Failure
+from delivery.core.manifest import Manifest
 from delivery.core.params import Params
 from delivery.decision import gate
 from delivery.render.markdown import rule_table
@@ -235,6 +236,14 @@ def test_latency_is_the_median_call_over_the_examples_in_turn(finished: Path, mo
     assert scored == [[expected[call % 12]] for call in range(30)]
 
 
+def test_examples_of_another_schema_are_refused_in_words(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate.files, "read_json", lambda path, verb: [{"request": {"surplus": 1}}])
+    with pytest.raises(
+        Failure, match="the examples of the model are no requests of today's schema .*; run `dvc repro`"
+    ):
+        gate.latency_us(finished / workspace.EXPORT)
+
+
 class Reading:
     """files.read_json, with what it was asked for."""
 
@@ -298,9 +307,9 @@ def test_data(changes: dict, verdict: Verdict, evidence: str, settings: Params) 
 
 
 def test_a_model_file_that_export_did_not_prove_fails(project: Path, settings: Params) -> None:
-    manifest = json.loads((workspace.EXPORT / "manifest.json").read_text())
+    manifest = documents.read(workspace.EXPORT / "manifest.json", Manifest, "run")
     assert gate.parity(manifest).verdict == "pass"
-    with (workspace.EXPORT / manifest["model"]).open("ab") as file:
+    with (workspace.EXPORT / manifest.model).open("ab") as file:
         file.write(b"!")
     rule = gate.parity(manifest)
     said = "model.onnx is not the file that export checked; run `dvc repro`"
@@ -308,10 +317,11 @@ def test_a_model_file_that_export_did_not_prove_fails(project: Path, settings: P
 
 
 def test_parity_beyond_the_tolerance_fails(project: Path, settings: Params) -> None:
-    manifest = json.loads((workspace.EXPORT / "manifest.json").read_text()) | {"parity": 0.01, "tolerance": 0.01}
+    written = documents.read(workspace.EXPORT / "manifest.json", Manifest, "run")
+    manifest = replace(written, parity=0.01, tolerance=0.01)
     said = "onnx differs from scikit-learn by at most 1.0e-02"
     assert gate.parity(manifest) == gate.Rule("parity", "pass", said)
-    assert gate.parity(manifest | {"tolerance": 0.009}) == gate.Rule("parity", "fail", said)
+    assert gate.parity(replace(manifest, tolerance=0.009)) == gate.Rule("parity", "fail", said)
 
 
 def test_the_worst_rule_decides() -> None:
@@ -333,7 +343,16 @@ def test_all_rules_are_judged_and_written(project: Path, settings: Params) -> No
     result = gate.run(settings)
     assert result.verdict in {"pass", "warn"}
     names = [rule.name for rule in result.rules]
-    assert names == ["data", f"floor {PRIMARY}", "calibration", "champion", "parity", "size", "latency"]
+    assert names == [
+        "data",
+        f"floor {PRIMARY}",
+        "calibration",
+        "champion",
+        "parity",
+        "size",
+        "latency",
+        "compatibility",
+    ]
     assert result.against is None
     evidence = {rule.name: rule.evidence for rule in result.rules}
     metrics = json.loads(workspace.METRICS.read_text())

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import made
 import msgspec
@@ -15,6 +16,7 @@ from delivery.core.errors import Failure
 from delivery.core.params import Params
 from delivery.core.params_file import edited
 from delivery.decision import gate, report
+from delivery.registry import register
 from delivery.render import page
 from delivery.render.markdown import escaped
 from delivery.render.review import Graph
@@ -95,7 +97,7 @@ def test_the_page_shows_every_metric_segment_plot_and_digest(project: Path, sett
     )
     assert f"| {SEGMENTS[0]}=" in text
     assert "- artifacts/train `1000" in text
-    assert text.count("<details>") == text.count("</details>") == 3
+    assert text.count("<details>") == text.count("</details>") == 4
 
 
 def many_segments(count: int, metrics: dict) -> None:
@@ -179,6 +181,15 @@ def test_a_base_without_data(project: Path) -> None:
     assert "- data: none → 11111111" in shown(base)
 
 
+def test_what_a_promotion_would_change_of_what_serves_is_said(ready: Path) -> None:
+    assert report.released() == "", "nothing serves yet"
+    register.run("staging")
+    assert report.released() == "since version 1: nothing"
+    Path("Dockerfile").write_text("FROM another\n")
+    assert report.released() == "since version 1: model unchanged; Dockerfile"
+    assert "What a promotion changes since version 1: model unchanged; Dockerfile." in report.run()
+
+
 def test_lineage_says_whether_all_is_committed(project: Path) -> None:
     head = made.git("rev-parse", "HEAD")
     assert page.lineage(report.lineage(), None).splitlines()[0] == f"- commit `{head}`"
@@ -196,3 +207,14 @@ def test_a_graph_that_cannot_be_drawn_is_no_obstacle(folder: Path) -> None:
 
 def test_without_plots_the_page_says_so(folder: Path) -> None:
     assert page.plots(report.plots(), {}) == "None."
+
+
+def test_the_graph_has_names_that_a_report_may_hold(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage of a matrix, a file in a folder with an accent, and one far from here."""
+    names = ["train@big", "daten für 2013/data.dvc", "../" * 40 + "data.dvc"]
+    drawn = "flowchart TD\n" + "".join(f'\tnode{at}["{name}"]\n' for at, name in enumerate(names, start=1))
+    drawn += "\tnode2-->node1\n"
+    monkeypatch.setattr(report.programs, "run", lambda *_, **__: SimpleNamespace(returncode=0, stdout=drawn))
+    graph = report.graph()
+    assert graph == Graph(("train@big", "daten_f_r_2013/data.dvc", ("../" * 40 + "data.dvc")[-80:]), ((1, 0),))
+    assert msgspec.json.decode(msgspec.json.encode(graph), type=Graph) == graph

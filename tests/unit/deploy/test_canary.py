@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from delivery.core import params
 from delivery.core.errors import Failure
 from delivery.deploy import canary
+from delivery.deploy.own_metrics import Answer
 from delivery.deploy.targets.counts import Counts
-from delivery.deploy.targets.host import Host
 
 SETTINGS = params.Canary([50], 100, 60, max_error_rate=0.001, max_slower=1.5, slower_ms=2.0, score_psi=0.25)
 BOUNDS = np.array([0.001, 0.01, 0.1, np.inf])
@@ -142,8 +142,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return slept
 
 
-def look(*seen: tuple[Counts, Counts]) -> Callable[[], tuple[Counts, Counts]]:
-    return iter(seen).__next__
+def look(*seen: tuple[Counts, Counts], shift: Callable[[int], None] = lambda _: None, choices: tuple = ()) -> Any:
+    """A target that has answered so many requests at each look, and what a person has chosen by then."""
+    chosen = iter(choices)
+    return SimpleNamespace(
+        environment="staging", shift=shift, counts=iter(seen).__next__, choice=lambda: next(chosen, "")
+    )
 
 
 BEFORE = (counts(5000, errors=3, scores=(2500, 2500, 0)), counts(10, errors=2, scores=(5, 5, 0)))
@@ -159,8 +163,9 @@ def later(theirs: int, ours: int, errors: int = 0) -> tuple[Counts, Counts]:
 
 def test_a_step_waits_for_enough_requests_on_both_sides(clock: list[float], capsys: pytest.CaptureFixture) -> None:
     shares: list[int] = []
-    seen = look(BEFORE, later(400, 98), later(99, 500), later(100, 100))
-    line = canary.step(shares.append, seen, 50, SETTINGS)
+    seen = look(BEFORE, later(400, 98), later(99, 500), later(100, 100), shift=shares.append)
+    line, reached = canary.step(seen, 50, SETTINGS)
+    assert reached == 50
     figures = "100 requests, 0 failed, mean 5.00 ms, p95 9.55 ms"
     assert line == f"canary at 50 %: {figures}; before {figures}; scores PSI 0.000"
     assert capsys.readouterr().out == f"{line}\n"
@@ -169,27 +174,109 @@ def test_a_step_waits_for_enough_requests_on_both_sides(clock: list[float], caps
 
 def test_errors_end_a_step_at_once(clock: list[float]) -> None:
     with pytest.raises(Failure) as failure:
-        canary.step(lambda _: None, look(BEFORE, later(8, 10, errors=3)), 20, SETTINGS)
+        canary.step(look(BEFORE, later(8, 10, errors=3)), 20, SETTINGS)
     assert str(failure.value) == "canary at 20 %: 3 of 10 requests failed, 0 of 8 before"
 
 
-def test_a_step_without_enough_requests_ends_at_its_deadline(clock: list[float]) -> None:
-    patient = replace(SETTINGS, seconds=1.5)
-    seen = look(BEFORE, later(10, 2), later(20, 4), later(30, 6), later(40, 8))
+FEW = tuple(later(10 * turn, 2 * turn) for turn in range(1, 9))
+
+
+def test_a_step_without_enough_requests_is_held_and_then_ended(
+    clock: list[float], capsys: pytest.CaptureFixture
+) -> None:
+    patient = replace(SETTINGS, seconds=1.5, hold_seconds=1)
     with pytest.raises(Failure) as failure:
-        canary.step(lambda _: None, seen, 20, patient)
+        canary.step(look(BEFORE, *FEW), 20, patient)
     assert str(failure.value) == (
-        "canary at 20 %: only 8 and 40 of 100 requests came in 1.5 s; "
-        "lower deploy.canary.requests, or deploy without --canary"
+        "canary at 20 %: only 12 and 60 of 100 requests came in 2.5 s, so nothing is decided; "
+        "deploy it again with a larger share or at a busier hour, or lower deploy.canary.requests"
     )
-    assert clock == [0.5] * 4, "at the deadline itself there is one more look"
+    assert clock == [0.5] * 6, "at the deadline itself there is one more look"
+    assert capsys.readouterr().out == (
+        "canary at 20 %: only 8 and 40 of 100 requests came in 1.5 s, too little to decide. It is held at 20 % for 1 s and "
+        "goes on once that has changed. Wait; or widen it with `delivery steer staging --share 50%`; or end it with "
+        "`delivery steer staging --end`, or by stopping this command\n"
+    ), "once"
+
+
+def test_a_canary_that_is_held_goes_on_once_enough_requests_have_come(clock: list[float]) -> None:
+    patient = replace(SETTINGS, seconds=1, hold_seconds=60)
+    line, _ = canary.step(look(BEFORE, *FEW, later(100, 100)), 20, patient)
+    assert line.startswith("canary at 20 %: 100 requests, 0 failed")
+
+
+def test_a_person_widens_a_canary(clock: list[float]) -> None:
+    shares: list[int] = []
+    seen = look(
+        BEFORE, later(10, 2), BEFORE, later(100, 100), BEFORE, later(100, 100), shift=shares.append, choices=("60",)
+    )
+    lines = canary.run(seen, 20, replace(SETTINGS, steps=[50, 80]))
+    assert shares == [20, 60, 80], "a step that is smaller than the share that was chosen is left out"
+    assert [line.partition(" %")[0] for line in lines] == ["canary at 60", "canary at 80"]
+
+
+def test_a_person_ends_a_canary(clock: list[float]) -> None:
+    with pytest.raises(Failure, match=r"^canary at 20 %: a person ended it; only 2 and 10 of 100 requests came$"):
+        canary.step(look(BEFORE, later(10, 2), choices=("end",)), 20, SETTINGS)
+
+
+def test_a_metric_of_ones_own_ends_a_step(clock: list[float]) -> None:
+    """Once enough requests have come, not before."""
+    looks = look(BEFORE, later(10, 2), later(100, 100))
+    worse = Answer(["metric bookings is 0.2, below its limit 0.5"])
+    with pytest.raises(Failure, match=r"^canary at 20 %: metric bookings is 0.2, below its limit 0.5$"):
+        canary.step(looks, 20, SETTINGS, lambda: worse)
+    assert len(clock) == 2
+
+
+UNKNOWN = Answer([], ["metric bookings is not known: http://metrics does not answer (refused)"])
+
+
+def test_a_metric_that_is_not_known_holds_a_step_and_never_passes_it(
+    clock: list[float], capsys: pytest.CaptureFixture
+) -> None:
+    patient = replace(SETTINGS, seconds=1, hold_seconds=1)
+    with pytest.raises(Failure) as failure:
+        canary.step(look(BEFORE, *[later(100, 100)] * 9), 20, patient, lambda: UNKNOWN)
+    assert str(failure.value) == (
+        "canary at 20 %: metric bookings is not known: http://metrics does not answer (refused) in 2 s, so nothing is "
+        "decided; see to deploy.prometheus and the queries of deploy.metrics, then deploy it again"
+    )
+    assert "metric bookings is not known" in capsys.readouterr().out
+    assert len(clock) == 5
+
+
+def test_a_step_goes_on_once_the_metric_is_known(clock: list[float]) -> None:
+    answers = iter([UNKNOWN, UNKNOWN, Answer()])
+    line, _ = canary.step(look(BEFORE, *[later(100, 100)] * 9), 20, SETTINGS, lambda: next(answers))
+    assert line.startswith("canary at 20 %: 100 requests, 0 failed")
+    assert len(clock) == 3
+
+
+def test_a_person_ends_a_canary_that_a_metric_holds(clock: list[float]) -> None:
+    looks = look(BEFORE, later(100, 100), choices=("end",))
+    with pytest.raises(
+        Failure, match=r"^canary at 20 %: a person ended it; metric bookings is not known: http://metrics"
+    ):
+        canary.step(looks, 20, SETTINGS, lambda: UNKNOWN)
+
+
+def test_each_step_asks_the_metrics(clock: list[float]) -> None:
+    asked: list[int] = []
+
+    def ask() -> Answer:
+        asked.append(len(clock))
+        return Answer(["metric bookings is 9, above its limit 5"] if len(asked) > 1 else [])
+
+    with pytest.raises(Failure, match="^canary at 50 %: metric bookings is 9"):
+        canary.run(look(*[BEFORE, later(100, 100)] * 2), 20, SETTINGS, ask)
 
 
 def test_what_is_worse_ends_a_step(clock: list[float]) -> None:
     nothing = counts(0, scores=(0, 0, 0))
     slow = counts(ms=50, scores=(900, 100, 0))
     with pytest.raises(Failure) as failure:
-        canary.step(lambda _: None, look((nothing, nothing), (counts(), slow)), 80, SETTINGS)
+        canary.step(look((nothing, nothing), (counts(), slow)), 80, SETTINGS)
     assert str(failure.value) == (
         "canary at 80 %: the scores have moved, PSI 0.88 (score_psi 0.25); "
         "mean 50.00 ms against 5.00 ms (max_slower 1.5); p95 95.50 ms against 9.55 ms (max_slower 1.5)"
@@ -199,25 +286,60 @@ def test_what_is_worse_ends_a_step(clock: list[float]) -> None:
 @pytest.mark.parametrize(("first", "shares"), [(10, [10, 50, 80]), (50, [50, 80]), (60, [60, 80]), (90, [90])])
 def test_the_shares_grow_from_the_first(first: int, shares: list[int], clock: list[float]) -> None:
     asked: list[int] = []
-    seen = look(*[BEFORE, later(100, 100)] * len(shares))
-    lines = canary.run(asked.append, seen, first, replace(SETTINGS, steps=[10, 50, 80]))
+    seen = look(*[BEFORE, later(100, 100)] * len(shares), shift=asked.append)
+    lines = canary.run(seen, first, replace(SETTINGS, steps=[10, 50, 80]))
     assert asked == shares
     assert [line.partition(" %")[0] for line in lines] == [f"canary at {percent}" for percent in shares]
 
 
-def test_the_watch_after_the_switch_reports_errors_since_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = SimpleNamespace(canary=replace(SETTINGS, max_error_rate=0.01))
-    there: Any = SimpleNamespace(candidate=SimpleNamespace(version="7"), settings=settings)
-    seen = iter([counts(100, errors=50), counts(200, errors=52), counts(300, errors=60)])
+def refusing(requests: int, **refused: int) -> Counts:
+    return replace(counts(requests), refused={name.removeprefix("s"): count for name, count in refused.items()})
 
-    def of(host: Host, slot: object) -> Counts:
-        assert (host, slot) == (there, there.candidate)
-        return next(seen)
 
-    monkeypatch.setattr(canary.counts, "of", of)
-    failing = canary.alarm(cast(Host, there))
-    assert failing() == ""
-    assert failing() == "version 7 after the switch: 10 of 200 requests failed, 0 of 0 before"
+@pytest.mark.parametrize(
+    ("ours", "theirs", "words"),
+    [
+        (refusing(400, s422=200), refusing(400), "200 of 400 requests were answered 422, 0 of 400 before"),
+        (refusing(400, s422=40), refusing(4000, s422=404), ""),
+        (refusing(400, s422=40, s415=20), refusing(400, s422=60), "20 of 400 requests were answered 415, 0 of 400 before"),
+        (refusing(400, s422=60), refusing(400, s415=60), "60 of 400 requests were answered 422, 0 of 400 before"),
+        (refusing(400, s422=1), refusing(400), ""),
+        (refusing(100_000, s422=1050), refusing(1_000_000, s422=10_000), ""),
+        (refusing(400, s422=400), refusing(0), ""),
+    ],
+    ids=["half", "as before", "another kind", "one kind for another", "one", "beyond chance, and nobody minds", "nothing before"],
+)  # fmt: skip
+def test_refusals_are_compared_by_kind(ours: Counts, theirs: Counts, words: str) -> None:
+    assert canary.refusals(ours, theirs, 0.001, canary.CHANCE) == words
+    if theirs.requests:
+        assert canary.verdict(ours, theirs, SETTINGS) == ([words] if words else [])
+
+
+def test_fishers_test_by_hand() -> None:
+    """3 of 10 against 0 of 10: C(10, 3) C(10, 0) / C(20, 3) = 0.105; 5 against 0: 0.0163; 6 against 0: 0.0054."""
+    assert canary.refusals(refusing(10, s422=5), refusing(10), 0.001, 0.0162) == ""
+    assert canary.refusals(refusing(10, s422=5), refusing(10), 0.001, 0.0164)
+    assert canary.refusals(refusing(10, s422=6), refusing(10), 0.001, canary.CHANCE)
+
+
+def test_refusals_end_a_step_at_once(clock: list[float]) -> None:
+    old, new = later(60, 60)
+    with pytest.raises(Failure, match=r"^canary at 20 %: 30 of 60 requests were answered 422, 0 of 60 before$"):
+        canary.step(look(BEFORE, (old, replace(new, refused={"422": 30}))), 20, SETTINGS)
+
+
+def test_the_judge_after_the_switch_tolerates_no_more_errors_than_chance_gives() -> None:
+    judge, before = canary.judge("7", 0.01), counts(0)
+    assert judge(counts(100, errors=2), before) == ""
+    assert (
+        judge(counts(200, errors=10), before) == "version 7 after the switch: 10 of 200 requests failed, 0 of 0 before"
+    )
+
+
+def test_the_judge_after_the_switch_compares_refusals_with_those_before() -> None:
+    judge, words = canary.judge("7", 0.01), "100 of 200 requests were answered 422, 0 of 100 before"
+    assert judge(refusing(200, s422=100), refusing(100)) == f"version 7 after the switch: {words}"
+    assert judge(refusing(200, s422=100), refusing(100, s422=50)) == ""
 
 
 def test_models_with_other_buckets_are_compared_in_the_old_ones() -> None:
@@ -232,6 +354,10 @@ def test_counts_since_a_moment_and_after_a_restart() -> None:
     assert (since.requests, since.errors, since.predictions) == (200, 2, 200)
     assert since.scores.tolist() == [400, 400, 0]
     assert counts(50).since(counts(100)).requests == 50
+
+
+def test_refusals_since_a_moment() -> None:
+    assert refusing(300, s422=7, s415=1).since(refusing(100, s422=3)).refused == {"422": 4, "415": 1}
 
 
 def test_quantiles_lie_within_their_bucket() -> None:

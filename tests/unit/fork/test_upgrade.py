@@ -78,6 +78,17 @@ def begun_anew(template: Path) -> None:
     theirs(template, **{"src/problem/model.py": "new\n", "src/delivery/decision/gate.py": "new machinery\n"})
 
 
+def test_a_file_of_the_fork_may_have_an_accent_in_its_name(fork: Path) -> None:
+    names = ("tests/problem/test_größe.py", "tests/problem/test_preis je m².py")
+    Path("tests/problem").mkdir(parents=True)
+    Path(names[0]).write_text("the fork's\n")
+    made.commit("Our tests")
+    theirs(fork, **dict.fromkeys(names, "the template's\n"))
+    assert upgrade.run("upstream", "main").startswith("upgrade: merged ")
+    assert Path(names[0]).read_text() == "the fork's\n"
+    assert not Path(names[1]).exists()
+
+
 def test_an_upgrade_says_what_it_brings(fork: Path) -> None:
     first = "# Changelog\n\n## [0.1.0] - 2026-01-01\n\n### Added\n- The first thing.\n"
     theirs(fork, **{"CHANGELOG.md": first})
@@ -88,6 +99,59 @@ def test_an_upgrade_says_what_it_brings(fork: Path) -> None:
     said = upgrade.run("upstream", "main")
     assert said.startswith("## [0.2.0] - 2026-02-02\n\n- A fix.\n\nupgrade: merged ")
     assert "first thing" not in said
+
+
+def squashed(start: str) -> None:
+    """Merge the current branch into `start` as GitHub does by "Squash and merge", and stand on the result."""
+    tree = made.git("rev-parse", "HEAD^{tree}")
+    made.git("reset", "--quiet", "--hard", made.git("commit-tree", tree, "-p", start, "-m", "Upgrade (#7)"))
+
+
+@pytest.mark.parametrize("joined", [False, True], ids=["fork", "copy"])
+def test_upgrades_merged_by_squash_go_on_merging(fork: Path, joined: bool) -> None:
+    """Also in a repository that began without the template's history, and with a change of the fork's own."""
+    lines = ["one", "two", "three", "four", "five", "six"]
+    theirs(fork, **{"src/delivery/decision/gate.py": "\n".join(lines) + "\n"})
+    if joined:
+        made.git("fetch", "--quiet", "upstream")
+        begun_anew(fork)
+        theirs(fork, **{"src/delivery/decision/gate.py": "\n".join(lines) + "\n"})
+    for number, line in ((0, "a"), (1, "b"), (0, "c")):
+        start = made.git("rev-parse", "HEAD")
+        lines[number] = line
+        theirs(fork, **{"src/delivery/decision/gate.py": "\n".join(lines) + "\n", "dvc.lock": line})
+        assert upgrade.run("upstream", "main").startswith("upgrade: merged ")
+        squashed(start)
+        gate = Path("src/delivery/decision/gate.py")
+        assert gate.read_text().replace("mine", "six") == "\n".join(lines) + "\n"
+        assert Path("src/problem/model.py").read_text() == "the fork's\n"
+        assert upgrade.run("upstream", "main") == "upgrade: nothing new"
+        assert made.git("rev-list", "--count", "HEAD", f"^{start}") == "1"
+        gate.write_text(gate.read_text().replace("six", "mine"))
+        made.commit("Our own last line")
+
+
+def test_a_conflict_after_a_squash_leaves_the_branch_as_it_was(fork: Path) -> None:
+    theirs(fork, **{"src/delivery/decision/gate.py": "first\n"})
+    start = made.git("rev-parse", "HEAD")
+    upgrade.run("upstream", "main")
+    squashed(start)
+    Path("src/delivery/decision/gate.py").write_text("mine\n")
+    mine = made.commit("Our own gate")
+    theirs(fork, **{"src/delivery/decision/gate.py": "second\n"})
+    with pytest.raises(Failure, match=r"changed here and in the template: src/delivery/decision/gate\.py"):
+        upgrade.run("upstream", "main")
+    assert made.git("rev-parse", "HEAD") == mine
+    assert made.git("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("text", ["", "--help", "a" * 40])
+def test_a_record_that_names_no_commit_of_the_template_is_ignored(fork: Path, text: str) -> None:
+    Path(".template").write_text(text)
+    made.commit("A record")
+    theirs(fork, **{"src/delivery/decision/gate.py": "new machinery\n"})
+    assert upgrade.run("upstream", "main").startswith("upgrade: merged ")
+    assert Path(".template").read_text().strip() == made.git("rev-parse", "HEAD^2")
 
 
 def test_a_copy_without_the_template_s_history_is_joined_to_it(fork: Path) -> None:
@@ -111,7 +175,9 @@ def test_a_copy_of_no_known_commit_is_told_how_to_join(fork: Path) -> None:
 def test_a_new_key_beside_a_line_of_ours_does_not_arrive_and_asks_for_nothing(fork: Path) -> None:
     """It has a default."""
     theirs(fork, **{"params.yaml": PARAMS.replace("until: a\n", "until: a\n  since: z\n")})
-    assert upgrade.run("upstream", "main").endswith("; now `make run`, commit what it changes, and push")
+    assert upgrade.run("upstream", "main").endswith(
+        "; now `make run`, commit what it changes, push a branch and open a pull request"
+    )
     assert "since" not in Path("params.yaml").read_text()
 
 

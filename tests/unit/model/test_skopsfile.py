@@ -1,4 +1,4 @@
-"""Model files: the same model is the same bytes, and nothing is loaded that we have not read."""
+"""Model files: the same model gives the same bytes, and only types that we have reviewed are loaded."""
 
 import warnings
 import zipfile
@@ -18,19 +18,19 @@ from delivery.pipeline import train
 from problem import FEATURES, predict
 
 
-def test_two_equal_fits_are_the_same_bytes(model: Pipeline, rows, settings: Params, tmp_path: Path) -> None:
+def test_two_equal_fits_give_the_same_bytes(model: Pipeline, rows, settings: Params, tmp_path: Path) -> None:
     again = train.fit(rows[0], settings.train)
     for name, fitted in {"one": model, "two": again}.items():
         skopsfile.dump(fitted, tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def test_canonical_again_is_the_same() -> None:
+def test_canonical_is_idempotent() -> None:
     content = skopsfile.canonical(skops.io.dumps(Pipeline([("a", FunctionTransformer())])))
     assert skopsfile.canonical(content) == content
 
 
-def test_other_parameters_are_other_bytes(model: Pipeline, rows, settings: Params, tmp_path: Path) -> None:
+def test_different_parameters_give_different_bytes(model: Pipeline, rows, settings: Params, tmp_path: Path) -> None:
     skopsfile.dump(model, tmp_path / "one")
     other = train.fit(rows[0], adjusted(settings.train, max_iter=5))
     skopsfile.dump(other, tmp_path / "two")
@@ -43,7 +43,7 @@ def test_a_loaded_model_predicts_as_the_fitted_one(model: Pipeline, rows, tmp_pa
     assert (predict(skopsfile.load(tmp_path / "model.skops"), test) == predict(model, test)).all()
 
 
-def test_a_type_that_nobody_has_read_is_refused(tmp_path: Path) -> None:
+def test_a_type_that_is_not_trusted_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.skops"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -54,7 +54,7 @@ def test_a_type_that_nobody_has_read_is_refused(tmp_path: Path) -> None:
         skopsfile.load(path)
 
 
-def test_a_missing_file_says_how_to_get_it(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_with_the_fix(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"model\.skops is missing; run `dvc repro` or `dvc pull`"):
         skopsfile.load(tmp_path / "model.skops")
 

@@ -241,7 +241,7 @@ def test_pictures_are_drawn_of_the_report(folder: Path, settings: Params, monkey
     assert len(list((folder / "elsewhere").iterdir())) == len(names)
 
 
-def test_the_stage_says_what_it_measured(project: Path, settings: Params, capsys: pytest.CaptureFixture) -> None:
+def test_the_stage_prints_what_it_measured(project: Path, settings: Params, capsys: pytest.CaptureFixture) -> None:
     evaluate.run(settings)
     metrics = json.loads(workspace.METRICS.read_text())["metrics"]
     order = score(ROWS[LABEL].to_numpy(), predictions.values(ROWS[predictions.PREDICTION]))
@@ -260,7 +260,7 @@ def test_the_stage_writes_the_same_bytes_again(project: Path, settings: Params) 
     assert json.loads(workspace.METRICS.read_text())["importance"]
 
 
-def test_what_is_measured_is_the_exported_model(project: Path, settings: Params) -> None:
+def test_the_exported_model_is_measured(project: Path, settings: Params) -> None:
     (workspace.EXPORT / "model.onnx").write_bytes(b"another")
     with pytest.raises(Failure, match=r"model\.onnx is not the file that manifest\.json describes"):
         evaluate.run(settings)

@@ -6,10 +6,12 @@ from pathlib import Path
 import made
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from sample import adjusted
 
 from delivery.core import files, workspace
 from delivery.core.errors import Failure
+from delivery.core.manifest import Manifest
 from delivery.core.params import Params
 from delivery.data import prepared
 from delivery.model import runtime, skopsfile
@@ -40,7 +42,7 @@ def test_another_model_than_the_fitted_one_is_refused(model, rows, settings: Par
         made.checked(model, rows, tmp_path)
 
 
-def test_a_prediction_that_is_no_number_is_a_mismatch(model, rows, settings: Params, tmp_path: Path) -> None:
+def test_a_prediction_that_is_not_finite_is_a_mismatch(model, rows, settings: Params, tmp_path: Path) -> None:
     made.written(model, rows, settings, tmp_path)
     test = rows[1].head(5)
     expected = predict(model, test[list(FEATURES)])
@@ -78,3 +80,14 @@ def test_the_stage_writes_the_same_bytes_again_and_leaves_the_old_ones_if_it_ref
     with pytest.raises(Failure, match="the exported model differs from scikit-learn's"):
         export.run(settings)
     assert files.digest(workspace.EXPORT) == before
+
+
+def test_a_manifest_holds_only_what_is_known_of_its_runtime(tmp_path: Path) -> None:
+    graph = Manifest(["a"], ["a"], {}, "onnx", "model.onnx", "1", output="probability")
+    export.write_manifest(graph, tmp_path)
+    assert {"output", "index", "tolerance"} <= (first := json.loads((tmp_path / workspace.MANIFEST).read_text())).keys()
+    assert "parity" not in first
+    export.write_manifest(replace(graph, runtime="sklearn", parity=0.0), tmp_path)
+    second = json.loads((tmp_path / workspace.MANIFEST).read_text())
+    assert second["parity"] == 0.0
+    assert second.keys().isdisjoint({"output", "index"})

@@ -10,6 +10,7 @@ from PIL import Image
 from delivery.drift import plots as drift_plots
 from delivery.pipeline import plots
 from delivery.render.canvas import BLUE, GREY, ORANGE, WIDTH
+from delivery.stats.shift import ShiftRow
 
 RANDOM = np.random.default_rng(0)
 Y = RANDOM.random(20_000) < 0.22
@@ -20,7 +21,16 @@ SEGMENTS = [
     for n in range(1, 26)
 ]
 IMPORTANCE = [{"feature": f"feature_{n}", "mean": 0.1 / n, "sd": 0.01} for n in range(1, 16)]
-DRIFT = [{"column": f"column_{n}", "psi": 4.0**-n, "seasonal": n < 2} for n in range(-1, 9)]
+
+
+def moved(column: str, psi: float, seasonal: bool) -> ShiftRow:
+    """A row of the drift table of which the plot shows these."""
+    return ShiftRow(
+        column, psi, jensen_shannon=0.0, missing_before=0.0, missing_now=0.0, seasonal=seasonal, alarm=False
+    )
+
+
+DRIFT = [moved(f"column_{n}", 4.0**-n, n < 2) for n in range(-1, 9)]
 LOSS = {"train": list(0.4 + 0.2 / np.arange(1, 100)), "test": list(0.41 + 0.2 / np.arange(1, 100))}
 
 CASES: dict[str, Callable[[], bytes]] = {
@@ -42,7 +52,7 @@ CASES: dict[str, Callable[[], bytes]] = {
     "differences, none": lambda: plots.differences([], better="lower"),
     "importance": lambda: plots.importance(IMPORTANCE),
     "drift": lambda: drift_plots.shift(DRIFT),
-    "drift of nothing at all": lambda: drift_plots.shift([{"column": "a", "psi": 0.0, "seasonal": False}]),
+    "drift of nothing at all": lambda: drift_plots.shift([moved("a", 0.0, False)]),
 }
 
 
@@ -90,6 +100,6 @@ def test_an_unknown_better_side_is_refused() -> None:
 
 
 def test_a_seasonal_feature_raises_no_alarm() -> None:
-    steady, seasonal = ([{"column": "month", "psi": 3.0, "seasonal": seasonal}] for seasonal in (False, True))
+    steady, seasonal = ([moved("month", 3.0, seasonal)] for seasonal in (False, True))
     assert amount(drift_plots.shift(steady), ORANGE) > amount(drift_plots.shift(seasonal), ORANGE)
     assert amount(drift_plots.shift(seasonal), BLUE) > 0

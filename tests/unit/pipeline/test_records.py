@@ -1,4 +1,4 @@
-"""Who ran a stage, when, for how long, with what."""
+"""Records of stages: who ran them, when, for how long, and with which libraries."""
 
 import getpass
 from datetime import datetime
@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from delivery.adapters import provenance
+from delivery.core import files, workspace
+from delivery.core.errors import Failure
 from delivery.pipeline import records
 
 
@@ -14,10 +16,10 @@ def test_a_stage_that_succeeded_is_on_record(folder: Path) -> None:
     with records.stage("train"):
         pass
     record = records.read()["train"]
-    assert record["stage"] == "train"
-    assert 0 <= record["seconds"] < 60
-    assert set(record["libraries"]) == set(records.LIBRARIES)
-    assert datetime.fromisoformat(record["started"]).tzinfo
+    assert record.stage == "train"
+    assert 0 <= record.seconds < 60
+    assert set(record.libraries) == set(records.LIBRARIES)
+    assert datetime.fromisoformat(record.started).tzinfo
 
 
 def test_a_stage_that_failed_leaves_the_record_of_the_last_success(folder: Path) -> None:
@@ -29,7 +31,17 @@ def test_a_stage_that_failed_leaves_the_record_of_the_last_success(folder: Path)
     assert records.read() == before
 
 
-def test_nothing_has_run_yet(folder: Path) -> None:
+def test_a_broken_record_is_refused_until_it_is_deleted(folder: Path) -> None:
+    with records.stage("train"):
+        pass
+    files.write(workspace.RECORDS / "export.json", '{"stage": "export"')
+    with pytest.raises(Failure, match=r"export\.json is no record of a stage .*; delete it") as failure:
+        records.read()
+    Path(str(failure.value).split()[0]).unlink()
+    assert records.read().keys() == {"train"}
+
+
+def test_there_are_no_records_before_the_first_run(folder: Path) -> None:
     assert records.read() == {}
 
 
@@ -46,7 +58,7 @@ def test_a_workflow_run_is_the_executor(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("error", [KeyError, OSError])
-def test_a_container_s_user_without_a_name_is_a_number(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_name_is_recorded_by_number(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
     def nameless() -> str:
         raise error
 
@@ -54,7 +66,7 @@ def test_a_container_s_user_without_a_name_is_a_number(error: type[Exception], m
     assert provenance.executor().startswith("uid ")
 
 
-def test_each_stage_of_a_lock_comes_with_its_digests_and_its_record(folder: Path) -> None:
+def test_each_stage_of_a_lock_has_its_digests_and_its_record(folder: Path) -> None:
     with records.stage("train"):
         pass
     train = {"params": {"seed": 7}, "deps": [{"path": "a", "md5": "1"}], "outs": [{"path": "b", "md5": "2"}]}

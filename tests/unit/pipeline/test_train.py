@@ -29,7 +29,7 @@ def test_other_warnings_do_not_stop_a_fit(rows, settings: Params, monkeypatch: p
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("name", ["train", "test"])
-def test_a_loss_that_is_no_number_is_refused_with_its_iteration(name: str, bad: float) -> None:
+def test_a_loss_that_is_not_finite_is_refused_with_its_iteration(name: str, bad: float) -> None:
     curves = {"train": [0.5, 0.4], "test": [0.5, 0.4]}
     curves[name] = [0.5, bad]
     with pytest.raises(Failure, match=f"the {name} loss is {bad} at iteration 2; lower train.learning_rate"):
@@ -37,13 +37,13 @@ def test_a_loss_that_is_no_number_is_refused_with_its_iteration(name: str, bad: 
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_predictions_that_are_no_numbers_are_counted(bad: float) -> None:
+def test_predictions_that_are_not_finite_are_counted(bad: float) -> None:
     with pytest.raises(Failure, match="2 of 4 predictions are NaN or infinite, first at test row 1"):
         train.refuse_infinite({"train": [0.5]}, shaped([0.1, bad, 0.2, bad]))
 
 
 def shaped(values: list[float]) -> np.ndarray:
-    """Predictions of the problem's own shape that say these numbers."""
+    """Predictions of the problem's own shape with these numbers."""
     shape = task.shape(len(values))
     return np.broadcast_to(np.reshape(values, (-1, *[1] * (len(shape) - 1))), shape)
 
@@ -57,7 +57,7 @@ def test_finite_numbers_pass() -> None:
     train.refuse_infinite({"train": [0.5, 0.4], "test": [0.6]}, shaped([0.0, 1.0]))
 
 
-def test_a_curve_ends_at_the_loss_of_the_model(model, rows) -> None:
+def test_a_learning_curve_ends_at_the_loss_of_the_model(model, rows) -> None:
     test = rows[1]
     found = train.curve(model, test)
     assert len(found) == 8

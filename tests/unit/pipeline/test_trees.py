@@ -1,4 +1,4 @@
-"""Forests of all three tasks: the graph gives what scikit-learn does, with missing values and beside thresholds."""
+"""Forests of all three tasks: the graph predicts what scikit-learn does, with missing values and next to thresholds."""
 
 import numpy as np
 import onnxruntime
@@ -38,6 +38,6 @@ def test_a_forest_in_double_precision(task: str) -> None:
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-12)
 
 
-def test_a_forest_of_two_labels_is_not_claimed() -> None:
+def test_a_forest_with_two_labels_is_not_converted() -> None:
     x = np.arange(20.0)[:, None]
     assert trees.to_onnx(RandomForestRegressor(2).fit(x, np.hstack([x, -x])), 1) is None

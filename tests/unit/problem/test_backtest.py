@@ -40,33 +40,33 @@ def replay() -> Replay:
 
 
 def test_frozen_asks_again_every_month(replay: Replay, year: Params) -> None:
-    rows = list(backtest.months(replay, "frozen", year))
-    assert [row["month"] for row in rows] == MONTHS[3:]
-    assert [row["month"] for row in rows if row["retrain"]] == ["2013-06", "2013-07", "2013-08"]
-    assert {row["champion_until"] for row in rows} == {"2013-02"}
+    rows = list(backtest.replayed_periods(replay, "frozen", year))
+    assert [row.period for row in rows] == MONTHS[3:]
+    assert [row.period for row in rows if row.retrain] == ["2013-06", "2013-07", "2013-08"]
+    assert {row.champion_until for row in rows} == {"2013-02"}
 
 
 def test_replaced_asks_once_and_serves_the_new_model_from_the_next_month(replay: Replay, year: Params) -> None:
-    rows = list(backtest.months(replay, "replaced", year))
-    assert [row["month"] for row in rows if row["retrain"]] == ["2013-06"]
-    by = {row["month"]: row for row in rows}
-    assert by["2013-06"]["policy"] == by["2013-06"]["never"], "the month that decides was served by the old model"
-    assert by["2013-07"]["policy"] == pytest.approx(by["2013-07"]["always"])
-    assert by["2013-07"]["policy"] < by["2013-07"]["never"] - 0.1
-    assert by["2013-06"]["next"] == pytest.approx(by["2013-07"]["never"] - by["2013-07"]["policy"])
+    rows = list(backtest.replayed_periods(replay, "replaced", year))
+    assert [row.period for row in rows if row.retrain] == ["2013-06"]
+    by = {row.period: row for row in rows}
+    assert by["2013-06"].policy == by["2013-06"].never, "the month that decides was served by the old model"
+    assert by["2013-07"].policy == pytest.approx(by["2013-07"].always)
+    assert by["2013-07"].policy < by["2013-07"].never - 0.1
+    assert by["2013-06"].next == pytest.approx(by["2013-07"].never - by["2013-07"].policy)
 
 
 def test_the_totals_by_hand(replay: Replay, year: Params) -> None:
-    rows = list(backtest.months(replay, "replaced", year))
+    rows = list(backtest.replayed_periods(replay, "replaced", year))
     total = backtest.summary("replaced", rows, replay)
-    assert (total["runs"], total["runs_always"], total["opened"]) == (1, 5, ["2013-06"])
-    expected = sum(row["rows"] * (row["never"] - row["policy"]) for row in rows) / sum(row["rows"] for row in rows)
-    assert total["gain"] == pytest.approx(expected)
-    assert total["share"] == pytest.approx(total["gain"] / total["gain_always"])
+    assert (total.runs, total.runs_always, total.opened) == (1, 5, ("2013-06",))
+    expected = sum(row.rows * (row.never - row.policy) for row in rows) / sum(row.rows for row in rows)
+    assert total.gain == pytest.approx(expected)
+    assert total.share == pytest.approx(total.gain / total.gain_always)
     assert "1 of 5 runs gained" in backtest.markdown(total)
 
 
 def test_the_budgets_hold_in_the_replay_too(replay: Replay, year: Params) -> None:
-    rows = list(backtest.months(replay, "frozen", made.changed(year, drift__runs_per_year=1)))
-    assert [row["month"] for row in rows if row["retrain"]] == ["2013-06"]
-    assert rows[-1]["verdict"] == "skip"
+    rows = list(backtest.replayed_periods(replay, "frozen", made.changed(year, drift__runs_per_year=1)))
+    assert [row.period for row in rows if row.retrain] == ["2013-06"]
+    assert rows[-1].verdict == "skip"

@@ -76,9 +76,9 @@ def test_examples_hold_gaps_and_known_predictions(count: int, rows) -> None:
     test = export.with_gaps(rows[1])
     known = export.examples(test, np.arange(len(test)), count)
     assert len(known) == count
-    assert "temp" not in known[0]["request"], "missing values are left out"
-    requests = msgspec.convert([example["request"] for example in known], list[Request], strict=False)
-    chosen = test.iloc[[int(example["prediction"]) for example in known]]
+    assert "temp" not in known[0].request, "missing values are left out"
+    requests = msgspec.convert([example.request for example in known], list[Request], strict=False)
+    chosen = test.iloc[[int(np.asarray(example.prediction)) for example in known]]
     assert [request.carrier for request in requests] == chosen["carrier"].tolist()
 
 

@@ -19,6 +19,7 @@ from delivery.adapters import dvc
 from delivery.core.errors import Failure
 from delivery.core.params import Params
 from delivery.drift import page, served
+from delivery.drift.findings import JoinCounts
 from delivery.service.log import Line
 from delivery.stats import predictions
 from delivery.stats.predictions import PREDICTION
@@ -34,9 +35,9 @@ def requests(examples: pd.DataFrame) -> list[Request]:
 
 
 def serve(folder: Path, asked: list[Request], scores: list[float]) -> None:
-    """A file of the log, a request each."""
-    there = len(list(folder.glob("predictions-*.jsonl")))
-    with (folder / f"predictions-2013-{there}.jsonl").open("wb") as file:
+    """Write a file of the log with one request per line."""
+    number_of_files = len(list(folder.glob("predictions-*.jsonl")))
+    with (folder / f"predictions-2013-{number_of_files}.jsonl").open("wb") as file:
         for number, (request, score) in enumerate(zip(asked, scores, strict=True)):
             line = Line(time.time(), f"r{number}", "1", [msgspec.to_builtins(request)], [score])
             file.write(msgspec.json.encode(line) + b"\n")
@@ -63,11 +64,11 @@ def made_path() -> dict[str, str]:
 def some_rows(examples: pd.DataFrame) -> pd.DataFrame:
     """March without flights that share their name, every twentieth."""
     march = examples[examples[PERIOD] == "2013-03"]
-    return march[~march.duplicated(served.names(), keep=False)].iloc[::20].reset_index(drop=True)
+    return march[~march.duplicated(served.naming_fields(), keep=False)].iloc[::20].reset_index(drop=True)
 
 
 def test_an_example_is_named_by_what_is_no_measurement() -> None:
-    assert served.names() == ["scheduled", "carrier", "origin", "dest"]
+    assert served.naming_fields() == ["scheduled", "carrier", "origin", "dest"]
 
 
 def test_from_the_log_to_the_labels(
@@ -79,18 +80,19 @@ def test_from_the_log_to_the_labels(
         body = msgspec.json.encode(requests(some_rows))
         asked = urllib.request.Request(f"{url}/predict", body, {"content-type": "application/json"})
         with urllib.request.urlopen(asked) as answer:
-            told = msgspec.json.decode(answer.read())["predictions"]
+            answered = msgspec.json.decode(answer.read())["predictions"]
     test = examples[examples[PERIOD] == "2013-02"]
     reference = predictions.predictions(test, np.linspace(0, 1, len(test)))
-    facts = served.facts(folder, examples, reference, settings)
-    counts = facts["counts"]
-    assert (counts["predictions"], counts["joined"], counts["unknown"]) == (len(some_rows), len(some_rows), 0)
-    assert counts["labelled"] == some_rows[LABEL].notna().sum()
+    facts = served.served_facts(folder, examples, reference, settings)
+    counts = facts.counts
+    assert (counts.predictions, counts.joined, counts.unknown) == (len(some_rows), len(some_rows), 0)
+    assert counts.labelled == some_rows[LABEL].notna().sum()
     known = some_rows[LABEL].notna().to_numpy()
-    loss = losses(some_rows[LABEL].to_numpy(float)[known], np.array(told)[known])[PRIMARY]
-    assert facts["loss"] == pytest.approx(loss.mean())
-    assert facts["skew"] == []
-    assert facts["again"] <= settings.export.tolerance
+    loss = losses(some_rows[LABEL].to_numpy(float)[known], np.array(answered)[known])[PRIMARY]
+    assert facts.loss == pytest.approx(loss.mean())
+    assert facts.skew == ()
+    assert facts.again is not None
+    assert facts.again <= settings.export.tolerance
     assert any("predictions logged" in line for line in page.served_lines(facts))
 
 
@@ -101,19 +103,19 @@ def test_a_feature_that_is_made_differently_online_is_found(
     cold = some_rows.assign(temp=(some_rows["temp"] - 32) / 1.8)
     cold.loc[::2, "late_rate"] = float("nan")
     serve(folder, requests(cold), [0.5] * len(cold))
-    joined, _ = served.join(served.logged(folder)[0], examples)
-    found = {case["feature"]: case for case in served.skew(joined)}
+    joined, _ = served.join_examples(served.read_log(folder)[0], examples)
+    found = {case.feature: case for case in served.feature_skew(joined)}
     assert set(found) == {"temp", "late_rate"}
-    assert found["temp"]["share"] > 0.9
-    assert found["late_rate"]["share"] == pytest.approx(0.5, abs=0.1)
-    assert "served" in found["temp"]["case"]
+    assert found["temp"].share > 0.9
+    assert found["late_rate"].share == pytest.approx(0.5, abs=0.1)
+    assert "served" in found["temp"].case
 
 
 def test_a_score_of_another_model_is_found(folder: Path, some_rows: pd.DataFrame, examples: pd.DataFrame) -> None:
     serve(folder, requests(some_rows), [0.5] * len(some_rows))
-    joined, _ = served.join(served.logged(folder)[0], examples)
-    assert served.again(joined, lambda rows: np.full(len(rows), 0.5)) == 0
-    assert served.again(joined, lambda rows: np.full(len(rows), 0.6)) == pytest.approx(0.1)
+    joined, _ = served.join_examples(served.read_log(folder)[0], examples)
+    assert served.rescoring_error(joined, lambda rows: np.full(len(rows), 0.5)) == 0
+    assert served.rescoring_error(joined, lambda rows: np.full(len(rows), 0.6)) == pytest.approx(0.1)
 
 
 def test_repeated_ambiguous_and_unknown_predictions_are_counted(folder: Path, some_rows: pd.DataFrame) -> None:
@@ -121,11 +123,10 @@ def test_repeated_ambiguous_and_unknown_predictions_are_counted(folder: Path, so
     serve(folder, requests(few), [0.2] * 6)
     serve(folder, requests(few.iloc[:2]), [0.7] * 2)
     twins = pd.concat([few.iloc[:5], few.iloc[[4]].assign(flight=9999)], ignore_index=True)
-    joined, counts = served.join(served.logged(folder)[0], twins)
-    assert counts == {
-        "predictions": 8, "repeated": 2, "ambiguous": 1, "unknown": 1, "joined": 4,
-        "labelled": int(joined[LABEL].notna().sum()),
-    }  # fmt: skip
+    joined, counts = served.join_examples(served.read_log(folder)[0], twins)
+    assert counts == JoinCounts(
+        predictions=8, repeated=2, ambiguous=1, unknown=1, joined=4, labelled=int(joined[LABEL].notna().sum())
+    )
     assert sorted(joined[PREDICTION]) == [0.2, 0.2, 0.7, 0.7], "the last prediction of a version counts"
 
 
@@ -134,26 +135,26 @@ def test_rows_of_another_schema_are_counted_and_a_broken_line_is_said(folder: Pa
     (file,) = folder.glob("predictions-*.jsonl")
     lines = file.read_text().splitlines()
     file.write_text("\n".join([lines[0], lines[1].replace('"carrier"', '"airline"'), lines[2]]) + "\n")
-    rows, unreadable = served.logged(folder)
+    rows, unreadable = served.read_log(folder)
     assert (len(rows), unreadable) == (2, 1)
     file.write_text("{\n" + lines[0] + "\n")
     with pytest.raises(Failure, match="has a broken line"):
-        served.logged(folder)
+        served.read_log(folder)
 
 
 def test_a_folder_without_a_log_says_how_to_get_one(folder: Path) -> None:
     with pytest.raises(Failure, match="start the service with `--log"):
-        served.logged(folder)
+        served.read_log(folder)
 
 
 def test_batch_predictions_get_their_labels(folder: Path, some_rows: pd.DataFrame) -> None:
-    assert served.batch(folder).empty
+    assert served.batch_predictions(folder).empty
     (folder / "2013-03").mkdir()
     scored = predictions.predictions(some_rows.assign(**{LABEL: np.nan}), np.full(len(some_rows), 0.25))
     scored.to_parquet(folder / "2013-03" / "predictions.parquet")
-    joined, counts = served.join(served.batch(folder), some_rows, KEY)
-    assert counts["joined"] == len(some_rows)
-    assert served.realised(joined, counts)["loss"] > 0
+    joined, counts = served.join_examples(served.batch_predictions(folder), some_rows, KEY)
+    assert counts.joined == len(some_rows)
+    assert (served.realised_loss(joined, counts).loss or 0) > 0
 
 
 @pytest.fixture(scope="module")
@@ -169,9 +170,11 @@ def acted_upon() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def test_labels_that_come_back_as_before_are_no_feedback(acted_upon: tuple, settings: Params) -> None:
     rows, reference = acted_upon
-    found = served.feedback(rows, reference, settings.compare)
-    assert not found["warn"]
-    assert found["low"] < 0 < found["high"]
+    found = served.label_feedback(rows, reference, settings.compare)
+    assert not found.warn
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < 0 < found.high
 
 
 def test_labels_that_stay_away_where_the_model_warns_are_feedback(acted_upon: tuple, settings: Params) -> None:
@@ -179,16 +182,17 @@ def test_labels_that_stay_away_where_the_model_warns_are_feedback(acted_upon: tu
     rows, reference = acted_upon
     high = rows[PREDICTION] > rows[PREDICTION].quantile(0.8)
     rebooked = rows.assign(**{LABEL: rows[LABEL].where(~(high & (np.arange(len(rows)) % 2 == 0)))})
-    found = served.feedback(rebooked, reference, settings.compare)
-    assert found["warn"]
-    assert found["high"] < 0
+    found = served.label_feedback(rebooked, reference, settings.compare)
+    assert found.warn
+    assert found.high is not None
+    assert found.high < 0
 
 
 def test_a_month_whose_labels_have_not_arrived_is_not_feedback(acted_upon: tuple, settings: Params) -> None:
     rows, reference = acted_upon
-    found = served.feedback(rows.assign(**{LABEL: np.nan}), reference, settings.compare)
-    assert not found["warn"]
-    assert "no served prediction is due" in found["why"]
+    found = served.label_feedback(rows.assign(**{LABEL: np.nan}), reference, settings.compare)
+    assert not found.warn
+    assert "no served prediction is due" in found.why
 
 
 def test_what_is_natural_is_no_warning(settings: Params) -> None:
@@ -198,7 +202,7 @@ def test_what_is_natural_is_no_warning(settings: Params) -> None:
         rows = made.predictions(seed=seed)
         gone = np.random.default_rng(seed).random(len(rows)) < 0.4 * rows[PREDICTION]
         both.append(rows.assign(**{LABEL: rows[LABEL].where(~gone)}))
-    assert not served.feedback(both[0], both[1], settings.compare)["warn"]
+    assert not served.label_feedback(both[0], both[1], settings.compare).warn
     assert rows[BLOCK].nunique() == 30
 
 
@@ -209,7 +213,7 @@ def test_a_log_elsewhere_is_copied_by_dvc(repository: Path, tmp_path_factory: py
     (bucket / "log" / "predictions-2013.jsonl").write_text("")
     for words in (["init", "--quiet"], ["remote", "add", "--quiet", "logs", str(bucket)]):
         dvc.run(*words)
-    assert [path.name for path in served.fetched("remote://logs/log").iterdir()] == ["predictions-2013.jsonl"]
+    assert [path.name for path in served.local_log("remote://logs/log").iterdir()] == ["predictions-2013.jsonl"]
     with pytest.raises(Failure, match="'remote://logs/none' does not exist"):
-        served.fetched("remote://logs/none")
-    assert served.fetched("log") == Path("log")
+        served.local_log("remote://logs/none")
+    assert served.local_log("log") == Path("log")

@@ -213,7 +213,7 @@ def test_an_example_that_is_there_twice_is_refused(
 ) -> None:
     monkeypatch.setattr(leakage, "MOMENTS", 1)  # whatever day is looked at for leaks
     rows = table(tables.read(NEWEST))
-    one = tuple(rows.iloc[at][list(KEY)])
+    one = rows.iloc[at][list(KEY)]
 
     def doubled(raw: Tables) -> pd.DataFrame:
         rows = table(raw)

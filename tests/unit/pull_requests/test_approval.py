@@ -1,17 +1,18 @@
-"""Who let a commit through, from what GitHub says of its pull request."""
+"""The approval of a commit, from GitHub's records of its pull request."""
 
 import pytest
 
 from delivery.adapters import github
 from delivery.core.errors import Failure
 from delivery.pull_requests import approval
+from delivery.pull_requests.approval import Approval
 
 
 @pytest.mark.parametrize(
-    ("replies", "tags"),
+    ("replies", "expected"),
     [
-        ({"/commits/abc/pulls": []}, {}),
-        ({"/commits/abc/pulls": [{"number": 3, "merged_at": None}]}, {}),
+        ({"/commits/abc/pulls": []}, Approval()),
+        ({"/commits/abc/pulls": [{"number": 3, "merged_at": None}]}, Approval()),
         (
             {
                 "/commits/abc/pulls": [{"number": 3, "merged_at": "2026-01-01T00:00:00Z"}],
@@ -24,7 +25,7 @@ from delivery.pull_requests import approval
                     {"user": None, "state": "APPROVED"},
                 ],
             },
-            {"pull.request": "3", "approved.by": "bob, ghost", "merged.by": "ghost"},
+            Approval("3", "bob, ghost", "ghost"),
         ),
         (
             {
@@ -32,16 +33,18 @@ from delivery.pull_requests import approval
                 "/pulls/3": {"merged_by": {"login": "ada"}},
                 "/pulls/3/reviews": [{"user": {"login": "eve"}, "state": "CHANGES_REQUESTED"}],
             },
-            {"pull.request": "3", "approved.by": "nobody", "merged.by": "ada"},
+            Approval("3", "nobody", "ada"),
         ),
     ],
     ids=["pushed", "closed", "merged", "merged without approval"],
 )
-def test_who_approved_is_who_did_not_take_it_back(replies: dict, tags: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_approvals_that_were_not_withdrawn_count(
+    replies: dict, expected: Approval, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(github, "inside", lambda: True)
     monkeypatch.setattr(github, "ask", lambda method, path: replies[path] if method == "GET" else None)
     monkeypatch.setattr(github, "pages", replies.__getitem__)
-    assert approval.of("abc") == tags
+    assert approval.of("abc") == expected
 
 
 def test_a_refusal_is_recorded_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,9 +53,9 @@ def test_a_refusal_is_recorded_and_stops_nothing(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(github, "inside", lambda: True)
     monkeypatch.setattr(github, "ask", refuse)
-    assert approval.of("abc") == {"approved.by": "unknown: GitHub refused GET /commits/abc/pulls: 403 no"}
+    assert approval.of("abc") == Approval(approved_by="unknown: GitHub refused GET /commits/abc/pulls: 403 no")
 
 
-def test_outside_a_workflow_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_a_workflow_github_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(github, "inside", lambda: False)
-    assert approval.of("abc") == {}
+    assert approval.of("abc") == Approval()

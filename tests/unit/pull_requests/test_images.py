@@ -1,4 +1,4 @@
-"""Images are decoded and encoded anew: nothing but their pixels is left, and what is no small PNG is left out."""
+"""Images are decoded and encoded again: only their pixels remain, and anything but a small PNG is left out."""
 
 import io
 import struct
@@ -21,7 +21,7 @@ def png(size: tuple[int, int] = (20, 10), colour: str = "#2477e8", text: str = "
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG whose head promises more than anybody wants to decode."""
+    """A PNG whose header claims too many pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -39,7 +39,7 @@ def pixel(content: bytes) -> tuple[int, ...]:
     return found
 
 
-def test_the_pixels_are_the_same_and_nothing_else_is_left() -> None:
+def test_only_the_pixels_remain() -> None:
     content = png(text="<script>evil</script>") + b"<svg onload=alert(1)>"
     made = re_encode(content)
     assert b"script" not in made
@@ -61,7 +61,7 @@ def test_the_pixels_are_the_same_and_nothing_else_is_left() -> None:
     ],
     ids=["empty", "svg", "a head without a body", "cut", "bomb", "a little too large"],
 )
-def test_what_is_no_small_png_is_refused(content: bytes, reason: str) -> None:
+def test_anything_but_a_small_png_is_refused(content: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=f"^{reason}$"):
         re_encode(content)
 
@@ -72,7 +72,7 @@ def test_another_format_under_the_name_of_a_png_is_refused() -> None:
         re_encode(buffer.getvalue())
 
 
-def test_what_is_left_out_is_named_with_the_reason(folder: Path) -> None:
+def test_an_image_that_is_left_out_is_named_with_the_reason(folder: Path) -> None:
     Path("good.png").write_bytes(png())
     Path("huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(9_000_000))
     Path("page.png").write_text("<svg onload=alert(1)>")

@@ -1,4 +1,4 @@
-"""Whose the branch of a retraining is, and that nobody's work on it is overwritten; the rest is in tests/workflows."""
+"""The branch of a retraining: who has commits on it, and that nobody's are overwritten; tests/workflows has the rest."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def pushed_by(name: str, email: str, hub: Path) -> dict[str, Any]:
-    """A commit of that person on the branch, as GitHub tells of it."""
+    """A commit of that person on the branch, as GitHub describes it."""
     made.git("checkout", "--quiet", "-B", NAME)
     made.git("commit", "--quiet", "--allow-empty", "--message", f"Work by {name}")
     made.git("push", "--quiet", "--force", str(hub), f"HEAD:refs/heads/{NAME}")
@@ -50,19 +50,19 @@ def pushed_by(name: str, email: str, hub: Path) -> dict[str, Any]:
     }
 
 
-def test_a_branch_that_is_not_there_is_nobodys(hub: Path) -> None:
-    assert proposal.look(NAME) == proposal.Branch(NAME)
+def test_a_missing_branch_belongs_to_nobody(hub: Path) -> None:
+    assert proposal.inspect_branch(NAME) == proposal.Branch(NAME)
 
 
-def test_a_branch_is_ours_until_somebody_else_has_a_commit_on_it(hub: Path, compared: dict) -> None:
+def test_a_branch_has_others_once_somebody_else_commits_to_it(hub: Path, compared: dict) -> None:
     compared["commits"] = [pushed_by(store.NAME, store.EMAIL, hub)]
-    assert proposal.look(NAME).others == ""
+    assert proposal.inspect_branch(NAME).others == ""
     compared["commits"].append(pushed_by("Ada", "ada@example.org", hub))
-    found = proposal.look(NAME)
+    found = proposal.inspect_branch(NAME)
     assert (found.others, found.head) == ("Ada", compared["commits"][1]["sha"])
 
 
-def test_the_same_again_moves_nothing_and_a_change_does(hub: Path, compared: dict) -> None:
+def test_the_same_content_is_not_pushed_again_and_a_change_is(hub: Path, compared: dict) -> None:
     assert proposal.push(RETRAINING, proposal.Branch(NAME), "Retrain")
     sha, parent, tree = made.git("log", "-1", "--format=%H %P %T").split()
     ours = proposal.Branch(NAME, sha, (tree, parent))
@@ -75,10 +75,10 @@ def test_the_same_again_moves_nothing_and_a_change_does(hub: Path, compared: dic
     assert made.git("show", f"{NAME}:params.yaml", cwd=hub) == "until: 3"
 
 
-def test_who_pushes_while_the_model_is_trained_is_not_overwritten(hub: Path, compared: dict) -> None:
+def test_a_push_made_while_the_model_trains_is_not_overwritten(hub: Path, compared: dict) -> None:
     ours = pushed_by(store.NAME, store.EMAIL, hub)
     compared["commits"] = [ours]
-    seen = proposal.look(NAME)
+    seen = proposal.inspect_branch(NAME)
     theirs = pushed_by("Ada", "ada@example.org", hub)["sha"]
     with pytest.raises(Failure, match="git push"):
         proposal.push(RETRAINING, seen, "Retrain")
@@ -86,7 +86,7 @@ def test_who_pushes_while_the_model_is_trained_is_not_overwritten(hub: Path, com
 
 
 def again(branch: str) -> None:
-    """A new run: main is checked out, and what it makes lies in the folder."""
+    """Start a new run: check out main, with the changed file in the folder."""
     text = Path("params.yaml").read_text()
     made.git("checkout", "--quiet", "--force", "main")
     made.git("branch", "--quiet", "-D", branch)

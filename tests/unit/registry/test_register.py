@@ -12,27 +12,30 @@ from delivery.adapters import git, store
 from delivery.core import files, params, workspace
 from delivery.core.errors import Failure
 from delivery.decision import baseline
-from delivery.registry import register, registry
+from delivery.registry import register, registry, release
 
 pytestmark = pytest.mark.xdist_group("registry")
 
 
 def judged(verdict: str = "pass", **changes: object) -> None:
-    """The gate's word on the model that is there."""
+    """The gate's verdict on the model on disk."""
     result = json.loads(workspace.GATE.read_text()) | {"verdict": verdict, "model": files.digest(workspace.EXPORT)}
     files.write_json(workspace.GATE, result | changes)
 
 
-def test_a_model_is_registered_once_with_all_that_explains_it(ready: Path) -> None:
-    assert register.run("staging") | {"digest": ""} == {"version": "1", "new": True, "alias": "staging", "digest": ""}
-    assert register.run()["new"] is False
-    client = registry.connect()
-    version = registry.find(client, "staging")
+def test_a_model_is_registered_once_with_its_evidence(ready: Path) -> None:
+    digest = files.digest(workspace.EXPORT)
+    with release.made() as folder:
+        released = release.digest(folder)
+    expected = register.Registration("1", new=True, alias="staging", digest=digest, release=released)
+    assert register.run("staging") == expected
+    assert register.run().new is False
+    version = registry.find("staging")
     assert version.tags["git.commit"] == git.head()
     assert version.tags["compared.with"] == "there is no commit yet"
     assert version.tags["data.digest"] == "1" * 32 + ".dir"
-    assert version.tags[registry.DIGEST] == files.digest(workspace.EXPORT)
-    folder = registry.download(client, version, Path("here"))
+    assert version.digest == files.digest(workspace.EXPORT)
+    folder = registry.download(version, Path("here"))
     kept = {path.name for path in folder.iterdir()}
     assert {
         "export",
@@ -50,9 +53,13 @@ def test_a_model_is_registered_once_with_all_that_explains_it(ready: Path) -> No
     assert made.git("log", "--format=%s", cwd=workspace.STORE).splitlines()[0] == "Version 1 to staging"
 
 
-def test_what_serves_is_no_challenger_of_itself(ready: Path) -> None:
+def test_registering_the_serving_model_again_compares_it_with_nothing(ready: Path) -> None:
     register.run("staging")
     assert baseline.of_champion() == (None, "this is the champion, version 1")
+    Path("Dockerfile").write_text("FROM another\n")
+    chosen, _ = baseline.of_champion()
+    assert chosen is not None, "the same model in another release is proven equal on the test rows"
+    assert chosen.name == "version 1"
     judged()
     (workspace.EXPORT / "examples.json").write_text("[]")
     chosen, reason = baseline.of_champion()
@@ -75,21 +82,21 @@ def test_a_model_that_failed_is_refused_and_the_rules_are_named(ready: Path) -> 
     judged("fail", rules=rules)
     with pytest.raises(Failure, match=r"the gate failed \(floor auc\); reports/gate\.md says why"):
         register.run()
-    assert registry.versions(registry.connect()) == []
+    assert registry.versions() == []
 
 
-def test_a_warning_is_no_refusal(ready: Path) -> None:
+def test_a_warning_does_not_stop_a_registration(ready: Path) -> None:
     judged("warn")
-    assert register.run()["version"] == "1"
+    assert register.run().version == "1"
 
 
-def test_what_is_not_committed_cannot_be_named(ready: Path) -> None:
+def test_an_uncommitted_change_is_refused(ready: Path) -> None:
     Path("params.yaml").write_text(Path("params.yaml").read_text() + "# changed\n")
     with pytest.raises(register.Uncommitted, match=r"changed since the last commit: params\.yaml; commit"):
         register.run()
 
 
-def test_without_a_commit_there_is_nothing_to_name(ready: Path) -> None:
+def test_a_repository_without_a_commit_is_refused(ready: Path) -> None:
     shutil.rmtree(".git")
     made.git("init", "--quiet")
     with pytest.raises(register.Uncommitted, match="there is no commit yet; commit first"):
@@ -111,10 +118,18 @@ def test_without_a_store_one_is_made_and_the_project_gets_no_commit(ready: Path)
     assert made.git("log", "--format=%s", cwd=workspace.STORE).splitlines() == ["Version 1", "A new store"]
 
 
-def test_two_who_register_at_once_get_two_versions(
+def test_a_model_that_the_store_cannot_hold_is_not_registered(ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.git("remote", "add", "origin", "https://github.com/acme/demo.git")
+    monkeypatch.setenv("DELIVERY_FILE_MB", str((workspace.EXPORT / "model.onnx").stat().st_size / 2**21))
+    with pytest.raises(Failure, match=r"model\.onnx .*; keep the versions on a registry server"):
+        register.run()
+    assert not list(registry.versions())
+
+
+def test_two_registrations_at_once_get_two_versions(
     ready: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    """The second registers again on the first one's registry, and is told its new number."""
+    """The second one registers again on the newer registry, and prints its new number."""
     place = tmp_path_factory.mktemp("people")
     made.git("init", "--quiet", "--bare", str(place / "remote.git"))
     made.git("remote", "add", "origin", str(place / "remote.git"))
@@ -129,9 +144,8 @@ def test_two_who_register_at_once_get_two_versions(
     capsys.readouterr()
     assert main(["register", "--push", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["version"] == "2"
-    client = registry.connect()
-    assert [str(version.version) for version in registry.versions(client)] == ["2", "1"]
-    assert registry.download(client, registry.find(client, "staging"), Path("here")).is_dir()
+    assert [version.number for version in registry.versions()] == ["2", "1"]
+    assert registry.download(registry.find("staging"), Path("here")).is_dir()
     monkeypatch.chdir(ready)
     assert store.pull() == "store: updated"
-    assert len(registry.versions(registry.connect())) == 2
+    assert len(registry.versions()) == 2

@@ -1,4 +1,4 @@
-"""Text that nobody has reviewed shows its characters and does nothing else."""
+"""Unreviewed text shows its characters and has no other effect."""
 
 import html
 import re
@@ -10,7 +10,7 @@ from delivery.render import markdown
 
 
 @pytest.mark.parametrize("text", hostile.TEXTS)
-def test_nothing_of_a_hostile_text_is_live(text: str) -> None:
+def test_a_hostile_text_has_no_live_markup(text: str) -> None:
     shown = markdown.escaped(text)
     assert not [live for live in hostile.LIVE if live in shown]
     assert "\n" not in shown
@@ -25,16 +25,16 @@ def test_nothing_of_a_hostile_text_is_live(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["log_loss", "origin=EWR", "src/old name/features.py", "0.5", "µs ± 3 %", "a, b; c: d", "route=A (x)"]
 )
-def test_a_harmless_text_is_as_it_was(text: str) -> None:
+def test_a_harmless_text_is_unchanged(text: str) -> None:
     assert markdown.escaped(text) == text
 
 
-def test_what_is_escaped_reads_the_same() -> None:
+def test_an_escaped_text_reads_the_same() -> None:
     text = "a*b [1] <c> & `d` $e$ __f__ \\g"
-    assert markdown.plain(markdown.escaped(text)) == text
+    assert markdown.terminal_text(markdown.escaped(text)) == text
 
 
-def test_white_space_is_one_space_and_a_bar_is_a_stroke() -> None:
+def test_white_space_becomes_one_space_and_a_bar_a_slash() -> None:
     assert markdown.escaped("a\r\n\t b|c\u2028d") == "a b/c d"
 
 
@@ -46,7 +46,7 @@ def test_code_is_for_text_that_needs_no_escape() -> None:
 
 
 @pytest.mark.parametrize("number", ["1234567", "deadbee", "a" * 40])
-def test_what_may_be_a_commit_becomes_no_link_and_longer_ones_are_left(number: str) -> None:
+def test_a_possible_commit_does_not_become_a_link(number: str) -> None:
     shown = markdown.escaped(f"see {number}.")
     assert number not in shown
     assert html.unescape(shown).replace(markdown.BREAK, "") == f"see {number}."

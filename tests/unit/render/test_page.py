@@ -1,4 +1,4 @@
-"""The page of a report: of whatever a document says, nothing but the renderer's own markup is live."""
+"""The page of a report: only the renderer's own markup is live, whatever the document holds."""
 
 import re
 from pathlib import Path
@@ -9,9 +9,11 @@ import made
 import msgspec
 import pytest
 
+from delivery.compatibility.results import CompatibilityResult
 from delivery.core import documents
 from delivery.core.errors import Failure
 from delivery.render import page, review
+from delivery.render.compatibility import compatibility_page, tables
 from delivery.render.review import Review
 from delivery.stats.verdicts import ComparisonResult, GateResult, Rule
 
@@ -60,8 +62,29 @@ def document(text: str = "word") -> dict[str, Any]:
             "outputs": {text: DIGEST},
             "executor": text,
         },
+        "compatibility": {"versions": [counterpart(text)], "accepted": text},
+        "release": text,
     }
-    return {"number": 7, "sha": SHA, "stale": [text], "error": text, "report": report}
+    return {
+        "number": 7,
+        "sha": SHA,
+        "base": text,
+        "stale": [text],
+        "refuted": [text],
+        "unverified": [text],
+        "error": text,
+        "report": report,
+    }
+
+
+def counterpart(text: str) -> dict[str, Any]:
+    """The comparison with a version, with `text` wherever any text may stand."""
+    change = {"kind": "range", "place": text, "before": text, "now": text, "breaks": ["clients"]}
+    asked = {"requests": 4, "accepted": 3, "compared": 2, "equal": 1, "largest": 0.25}
+    refusals = {"refusals": [{"reason": text, "requests": 1}]}
+    roles = {"version": text, "serves": [text], "rollback_of": [text]}
+    replays = {"forward": asked | refusals, "back": asked, "drawn_forward": asked | refusals, "unstarted": text}
+    return {**roles, "changes": [change], **replays, "skipped": "", "beyond": ""}
 
 
 def rendered(content: dict[str, Any], images: dict[str, str] | None = None) -> str:
@@ -69,14 +92,31 @@ def rendered(content: dict[str, Any], images: dict[str, str] | None = None) -> s
 
 
 def without_own(text: str) -> str:
-    """The page less what the renderer itself may write."""
+    """The page without the renderer's own markup."""
     own = [r"</?details>", r"<summary><b>[A-Za-z ]+</b></summary>", r"```mermaid\n[^`]*\n```"]
     own += [r'<img src="https://github\.com/[^"]*" alt="[\w ]+" width="400">', rf"`{SHA}`", f"`{SHA[:8]}`"]
     return re.sub("|".join(own), "", text)
 
 
+def test_results_that_were_made_up_are_named_first() -> None:
+    content = document("x") | {"refuted": ["train", "evaluate"], "unverified": []}
+    first, second, *_ = rendered(content).split("\n\n")
+    assert first == (
+        "**❌ Made again from its inputs, `train`, `evaluate` gives other results than dvc.lock of this commit names.** "
+        "This page shows the ones that were made again."
+    )
+    assert second.endswith("** Commit them.")
+
+
+def test_a_stage_that_took_too_long_to_be_made_again_is_named() -> None:
+    first = rendered(document("x") | {"refuted": [], "unverified": ["train"]}).partition("\n\n")[0]
+    assert first == (
+        "**⚠️ `train` took too long to be made again (`reproduce.minutes`), so its results are only what dvc.lock names.**"
+    )
+
+
 @pytest.mark.parametrize("text", hostile.TEXTS)
-def test_nothing_of_a_hostile_document_is_live(text: str) -> None:
+def test_a_hostile_document_has_no_live_markup(text: str) -> None:
     address = "https://github.com/acme/demo/blob/1/plots/calibration.png?raw=true"
     shown = rendered(document(text), {"calibration": address})
     assert shown.count("<img ") == 1
@@ -107,33 +147,76 @@ def test_every_part_of_the_document_is_shown() -> None:
         f"- commit `{SHA}` with uncommitted changes",
         f"- word `{DIGEST}`",
         "- compared with word",
+        "Breaking: with version word (word; rollback of word) word: range (breaks clients). Accepted in params.yaml: word.",
+        "| version word (word; rollback of word) | 75% of 4 accepted, 50% answered equally, largest difference 0.25; "
+        "1 × word; drawn rows: 75% of 4 accepted, 50% answered equally, largest difference 0.25; "
+        "1 × word | by its document (word): 75% of 4 accepted, 50% answered equally, largest difference 0.25 | breaks |",
+        "| `word` | range | word → word | clients |",
+        "What a promotion changes word.",
     ):
         assert part in shown, part
 
 
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({"skipped": "no document"}, "Nothing was compared; version 3 was not compared: no document."),
+        ({"beyond": "a boundary"}, "Nothing was compared; version 3 is not judged: a boundary."),
+        ({}, "Compatible with version 3."),
+    ],
+)
+def test_the_line_about_clients(changed: dict[str, str], line: str) -> None:
+    content = document()
+    content["report"]["compatibility"] = {"versions": [{"version": "3"} | changed]}
+    assert f"\n\n{line}\n\n" in rendered(content)
+
+
+def test_a_report_from_before_compatibility_has_no_line_about_it() -> None:
+    content = document()
+    del content["report"]["compatibility"]
+    assert "ompatib" not in rendered(content)
+
+
+def test_of_many_changes_the_comment_shows_some_and_the_page_of_the_verb_all() -> None:
+    change = {"kind": "removed", "place": "request.x", "breaks": ["clients"]}
+    result = msgspec.convert({"versions": [{"version": "3", "changes": [change] * 40}]}, CompatibilityResult)
+    assert tables(result, most=30).count("| `request.x` |") == 30
+    assert tables(result, most=30).endswith("and 10 more")
+    assert compatibility_page(result).count("| `request.x` |") == 40
+
+
 def test_an_error_of_several_lines_is_a_list() -> None:
-    shown = rendered({**document(), "stale": [], "report": None, "error": "two columns\n  a.b: 3 rows\n  c.d: 4 rows"})
+    shown = rendered(
+        {
+            **document(),
+            "stale": [],
+            "refuted": [],
+            "unverified": [],
+            "report": None,
+            "error": "two columns\n  a.b: 3 rows\n  c.d: 4 rows",
+        }
+    )
     assert shown == "**❌ The pipeline stopped: two columns**\n\n- a.b: 3 rows\n\n- c.d: 4 rows\n"
 
 
 @pytest.mark.parametrize(
     "text", ["# heading", "- list", "1. list", "+ x", "> quote", "[y]: https://evil.example", "=== x"]
 )
-def test_nothing_begins_a_block_at_the_start_of_an_item(text: str) -> None:
+def test_a_list_item_never_begins_another_block(text: str) -> None:
     content = document(text)
     content["error"] = f"stopped\n{text}"
     shown = rendered(content) + rendered({**content, "report": None})
     assert not re.findall(r"(?m)^- (?:[#>+=\[-]|\d+[.)])", shown)
 
 
-def test_a_page_that_is_too_long_is_cut_and_closed() -> None:
+def test_a_long_page_is_cut_and_its_open_blocks_closed() -> None:
     content = document()
     row = content["report"]["evaluation"]["segments"][0]
     content["report"]["evaluation"]["segments"] = [row] * 5000
     shown = page.shortened(rendered(content), 60_000, "The rest is elsewhere.")
     assert 59_000 < len(shown) <= 60_000
     assert shown.endswith("\n\n**The page is longer than a comment may be. The rest is elsewhere.**\n")
-    assert shown.count("<details>") == shown.count("</details>") == 1
+    assert shown.count("<details>") == shown.count("</details>") == 2
     graph = page.shortened("```mermaid\n" + "a\n" * 500, 300, "")
     assert graph.count("```") == 2
     assert page.shortened("short", 300, "") == "short"
@@ -193,7 +276,7 @@ def test_a_document_of_another_form_is_refused_in_one_line(path: str, value: Any
 @pytest.mark.parametrize(
     "content", [b"", b"\xff", b"[]", b"null", b'{"number": 1e999}', b'{"number": NaN}', b'{"x":' + b"[" * 90_000]
 )
-def test_what_is_no_json_object_is_refused(content: bytes, folder: Path) -> None:
+def test_anything_but_a_json_object_is_refused(content: bytes, folder: Path) -> None:
     Path("review.json").write_bytes(content)
     with pytest.raises(Failure, match=r"^review\.json is refused \(.*\); nothing is posted$"):
         review.read(Path("review.json"))
@@ -212,7 +295,7 @@ def test_a_document_that_is_too_large_a_link_or_missing_is_refused(folder: Path)
         review.read(path)
 
 
-def test_a_refusal_shows_nothing_of_the_document_live(folder: Path) -> None:
+def test_a_refusal_shows_the_document_without_live_markup(folder: Path) -> None:
     Path("review.json").write_bytes(msgspec.json.encode(spoilt("verdict", "x\n::error::@ada")))
     with pytest.raises(Failure) as refused:
         review.read(Path("review.json"))
@@ -220,12 +303,12 @@ def test_a_refusal_shows_nothing_of_the_document_live(folder: Path) -> None:
     assert "@ada" not in str(refused.value)
 
 
-def test_a_claim_alone_is_a_review(folder: Path) -> None:
+def test_a_review_may_hold_only_its_claim(folder: Path) -> None:
     Path("review.json").write_text(f'{{"number": 3, "sha": "{SHA}"}}')
     assert review.read(Path("review.json")) == Review(number=3, sha=SHA)
 
 
-def test_what_is_written_is_read_back(folder: Path) -> None:
+def test_a_written_review_is_read_back(folder: Path) -> None:
     content = msgspec.convert(document(), Review)
     review.write(Path("review.json"), content)
     assert review.read(Path("review.json")) == content

@@ -114,7 +114,7 @@ def test_a_part_that_is_cut_or_too_many_is_found(
     part = Path("out/part-000002.parquet")
     pd.read_parquet(part)[:-1].to_parquet(part)
     assert main(["score", "source", "out"]) == 1
-    assert "part-000002.parquet has not the rows of its source" in capsys.readouterr().err
+    assert "part-000002.parquet does not have the rows of its source" in capsys.readouterr().err
     part.rename("out/part-000099.parquet")
     assert main(["score", "source", "out"]) == 1
     assert "out also holds part-000099.parquet" in capsys.readouterr().err

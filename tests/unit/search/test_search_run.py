@@ -10,6 +10,8 @@ from typing import Any
 import made
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
+from msgspec.structs import replace
 
 from delivery.__main__ import main
 from delivery.core import files, params, workspace
@@ -19,6 +21,7 @@ from delivery.registry import registry
 from delivery.search import search
 from delivery.search.record import EXPERIMENT
 from delivery.search.trials import Trial
+from delivery.search.verdict import SearchResult
 from problem import FEATURES, LABEL, PERIOD, PRIMARY
 
 pytestmark = pytest.mark.xdist_group("registry")  # MLflow makes its tables once
@@ -42,23 +45,22 @@ def prepared(rows: tuple[pd.DataFrame, pd.DataFrame], empty_registry: None, few:
     return made.changed(few, fetch__until=rows[1][PERIOD].max())
 
 
-def timeless(result: dict) -> dict:
-    return result | {"trials": [row | {"seconds": 0} for row in result["trials"]]}
+def timeless(result: SearchResult) -> SearchResult:
+    return replace(result, trials=tuple(replace(row, seconds=0) for row in result.trials))
 
 
 def test_every_trial_is_tried_once_and_on_record(prepared: Params, capsys) -> None:
     first = search.run(prepared)
     said = capsys.readouterr().err
     assert "trial 5 of 5: best max_iter " in said
-    assert first["folds"] == [prepared_periods()[1]]
-    assert len(first["trials"]) == 5
-    client = registry.connect()
-    runs = client.search_runs([registry.experiment(client, EXPERIMENT)])
-    assert {run.data.params["max_iter"] for run in runs} == {"2", "3", "4", "5", "8"}
-    assert all(run.info.status == "FINISHED" and run.data.metrics[PRIMARY] > 0 for run in runs)
+    assert first.folds == (prepared_periods()[1],)
+    assert len(first.trials) == 5
+    runs = registry.runs(EXPERIMENT)
+    assert {run.params["max_iter"] for run in runs} == {"2", "3", "4", "5", "8"}
+    assert all(run.status == "FINISHED" and run.metrics[PRIMARY] > 0 for run in runs)
     assert search.run(prepared) == first, "nothing is tried again, the seconds are those of then"
     assert "5 of 5 trials are in" in capsys.readouterr().err
-    assert len(client.search_runs([registry.experiment(client, EXPERIMENT)])) == 5
+    assert len(registry.runs(EXPERIMENT)) == 5
 
 
 def prepared_periods() -> list[str]:
@@ -110,19 +112,19 @@ def test_the_verb_writes_its_report_and_proposes_only_what_is_better(
     found = search.run(prepared)
     asked = []
 
-    def proposed(result: dict) -> str:
-        asked.append(result["best"])
+    def proposed(result: SearchResult) -> str:
+        asked.append(result.best)
         return "#7 is opened"
 
     monkeypatch.setattr(search, "propose", proposed)
     monkeypatch.setattr(params, "load", lambda: prepared)
     for better in (False, True):
-        monkeypatch.setattr(search, "run", lambda _, better=better: found | {"better": better})
+        monkeypatch.setattr(search, "run", lambda _, better=better: replace(found, better=better))
         assert not main(["search", "--propose"])
-    assert asked == [found["best"]]
+    assert asked == [found.best]
     out = capsys.readouterr().out
     assert out.endswith("search: #7 is opened\n")
-    assert out.count(f"Tried on {found['folds'][0]}, each from what was before it") == 2
+    assert out.count(f"Tried on {found.folds[0]}, each predicted from the periods before it") == 2
     assert files.read_json(workspace.SEARCH, "search")["better"]
 
 
@@ -166,12 +168,11 @@ def test_killed_in_mid_run_it_goes_on_and_ends_with_the_same(prepared: Params, m
 
 def test_what_was_killed_before_it_was_on_record_is_recorded_now(prepared: Params, monkeypatch) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(registry, "log", lambda *_: 1 / 0)
+        broken.setattr(MlflowClient, "log_batch", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             search.run(prepared)
     search.run(prepared)
-    client = registry.connect()
-    assert len(client.search_runs([registry.experiment(client, EXPERIMENT)])) == 5
+    assert len(registry.runs(EXPERIMENT)) == 5
 
 
 def test_present_settings_that_cannot_be_trained_end_the_search(prepared: Params, rows) -> None:

@@ -4,6 +4,7 @@ import made
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 from sample import adjusted
 from scipy import stats
 
@@ -30,16 +31,16 @@ def trials(settings: Params, count: int, gain: float, noise: float, seed: int) -
     return [Trial(adjusted(settings.train, max_iter=at + 1), values.tolist(), 1.0) for at, values in enumerate(sums)]
 
 
-def judged(settings: Params, rows: pd.DataFrame, *wanted) -> dict:
+def judged(settings: Params, rows: pd.DataFrame, *wanted) -> verdict.SearchResult:
     found = trials(settings, *wanted)
     return verdict.judge(found, rows, made.changed(settings, train=found[0].train, compare__confidence=0.95))
 
 
 def test_what_is_better_is_found(settings: Params, rows: pd.DataFrame) -> None:
     found = judged(settings, rows, 20, 0.02, 0.01, 1)
-    assert found["better"]
-    assert found["best"] == {"max_iter": 21}
-    assert 0.01 < found["low"] < found["gain"]
+    assert found.better
+    assert found.best == {"max_iter": 21}
+    assert 0.01 < found.low < found.gain
     assert verdict.sentence(found).startswith("Better beyond noise: max_iter 21 gains +0.0")
 
 
@@ -48,10 +49,10 @@ def test_the_best_of_many_that_are_alike_is_luck(settings: Params, rows: pd.Data
     alone = together = 0
     for seed in range(100):
         found = judged(settings, rows, 20, 0.0, 0.01, seed)
-        best = next(row for row in found["trials"] if row["settings"] == found["best"])
+        best = next(row for row in found.trials if row.settings == found.best)
         spread = 0.01 / np.sqrt(DAYS)
-        alone += best["gain"] - 1.645 * spread > 0
-        together += found["better"]
+        alone += best.gain - 1.645 * spread > 0
+        together += found.better
     assert alone > 50
     assert together <= 12
 
@@ -61,15 +62,15 @@ def test_a_wild_trial_does_not_hide_a_good_one(settings: Params, rows: pd.DataFr
     wild = np.array(found[0].sums) + np.random.default_rng(2).normal(0, 10 * A_DAY, DAYS)
     found.append(Trial(adjusted(settings.train, max_iter=50), (wild + 5 * A_DAY).tolist(), 1.0))
     result = verdict.judge(found, rows, made.changed(settings, train=found[0].train))
-    assert result["better"]
-    assert result["best"] == {"max_iter": 6}
+    assert result.better
+    assert result.best == {"max_iter": 6}
 
 
 def test_the_same_everywhere_is_no_winner(settings: Params, rows: pd.DataFrame) -> None:
     found = judged(settings, rows, 5, 0.0, 0.0, 1)
-    assert not found["better"]
-    assert found["gain"] == 0
-    assert found["low"] == 0
+    assert not found.better
+    assert found.gain == 0
+    assert found.low == 0
     assert "which stay" in verdict.sentence(found)
 
 
@@ -79,18 +80,17 @@ def test_one_trial_alone_has_the_bound_of_a_t_test(settings: Params, rows: pd.Da
     present, other = trials(settings, 1, 0.02, 0.05, 3)
     gains = (np.array(present.sums) - np.array(other.sums)) / A_DAY
     bound = gains.mean() - stats.t.ppf(0.95, DAYS - 1) * stats.sem(gains)
-    assert found["low"] == pytest.approx(bound, abs=0.2 * stats.sem(gains))
+    assert found.low == pytest.approx(bound, abs=0.2 * stats.sem(gains))
 
 
 def test_what_failed_is_told_and_judged_no_further(settings: Params, rows: pd.DataFrame) -> None:
     found = trials(settings, 3, 0.05, 0.01, 1)
     failed = Trial(adjusted(settings.train, max_iter=99), [], 1.0, "did not converge")
-    result = verdict.judge([*found, failed], rows, made.changed(settings, train=found[0].train)) | {
-        "folds": ["2013-02"]
-    }
-    assert result["best"] == {"max_iter": 4}
-    assert len(result["trials"]) == 4
+    result = verdict.judge([*found, failed], rows, made.changed(settings, train=found[0].train))
+    result = replace(result, folds=("2013-02",))
+    assert result.best == {"max_iter": 4}
+    assert len(result.trials) == 4
     page = verdict.page(result)
     assert "Failed: max_iter 99: did not converge" in page
     assert "| the present settings | 0.5" in page
-    assert "Tried on 2013-02, each from what was before it; no test row was looked at." in page
+    assert "Tried on 2013-02, each predicted from the periods before it; no test row was read." in page

@@ -1,4 +1,4 @@
-"""Intervals that hold what they promise, from whole days."""
+"""Intervals from whole days, and their coverage."""
 
 import made
 import msgspec
@@ -20,7 +20,7 @@ def ends(samples: np.ndarray, confidence: float) -> tuple[float, float]:
 
 
 def coverage(grouped_by_day: bool, simulations: int = 200) -> float:
-    """How often a 95 % interval of the mean holds the true mean, 0, when days are good or bad as a whole."""
+    """Return how often a 95 % interval of the mean contains the true mean, 0, if errors are correlated within days."""
     day = np.repeat(np.arange(DAYS), A_DAY)
     grouped = blocks(pd.Series(day if grouped_by_day else np.arange(len(day))), 300, seed=1)
     held = 0
@@ -32,11 +32,11 @@ def coverage(grouped_by_day: bool, simulations: int = 200) -> float:
     return held / simulations
 
 
-def test_an_interval_over_days_holds_the_truth_as_often_as_it_says() -> None:
+def test_an_interval_over_days_has_its_nominal_coverage() -> None:
     assert 0.85 <= coverage(grouped_by_day=True) <= 0.99
 
 
-def test_single_rows_instead_of_days_would_promise_far_too_much() -> None:
+def test_resampling_rows_instead_of_days_covers_far_too_rarely() -> None:
     assert coverage(grouped_by_day=False) < 0.6
 
 
@@ -55,7 +55,7 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
     assert one == pytest.approx(two, abs=1e-12)
 
 
-def test_a_mean_is_that_of_the_drawn_days() -> None:
+def test_a_resampled_mean_is_the_mean_over_the_drawn_days() -> None:
     grouped = blocks(pd.Series(["a", "a", "b"]), 20, seed=0)
     expected = [np.average([2.0, 4.0, 9.0], weights=draw[grouped.codes]) for draw in grouped.draws]
     assert means(np.array([2.0, 4.0, 9.0]), grouped) == pytest.approx(expected)
@@ -113,5 +113,5 @@ def test_one_block_has_no_spread() -> None:
         ([], []),
     ],
 )
-def test_holm_as_by_hand(p_values: list[float], adjusted: list[float]) -> None:
+def test_holm_equals_values_computed_by_hand(p_values: list[float], adjusted: list[float]) -> None:
     assert holm(p_values) == pytest.approx(adjusted)

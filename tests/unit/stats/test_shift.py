@@ -31,7 +31,7 @@ def psi(p: np.ndarray, q: np.ndarray) -> float:
     return float(np.sum((q - p) * np.log(q / p)))
 
 
-def test_numbers_and_words_by_hand(pair: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+def test_numbers_and_words_equal_values_computed_by_hand(pair: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     before, now = pair
     found = table(before, now)
     cuts = before["number"].quantile(np.arange(1, 10) / 10)
@@ -45,7 +45,7 @@ def test_numbers_and_words_by_hand(pair: tuple[pd.DataFrame, pd.DataFrame]) -> N
     assert not found["flag"].alarm
 
 
-def test_jensen_shannon_by_hand() -> None:
+def test_jensen_shannon_equals_a_value_computed_by_hand() -> None:
     before, now = pd.DataFrame({"a": ["x", "x"]}), pd.DataFrame({"a": ["y", "y", "y"]})
     assert table(before, now)["a"].jensen_shannon == pytest.approx(1), "nothing in common"
     assert table(before, before)["a"].jensen_shannon == pytest.approx(0)
@@ -54,7 +54,7 @@ def test_jensen_shannon_by_hand() -> None:
     assert table(before, half)["a"].jensen_shannon == pytest.approx(np.sqrt(expected))
 
 
-def test_counts_of_parts_add_up_to_those_of_the_whole(pair: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+def test_counts_of_pieces_add_up_to_those_of_the_whole(pair: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     before, now = pair
     where = shift.bins(before, ["number", "word"])
     found = shift.added(shift.count(now.iloc[:1000], where), shift.count(now.iloc[1000:], where))
@@ -62,7 +62,7 @@ def test_counts_of_parts_add_up_to_those_of_the_whole(pair: tuple[pd.DataFrame, 
         np.testing.assert_array_equal(found[name], counts)
 
 
-def test_the_bin_of_each_row_is_what_is_counted(pair: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+def test_counts_agree_with_the_bin_of_each_row(pair: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     before, now = pair
     for name, own in shift.bins(before, map(str, before)).items():
         counts = shift.count(now, {name: own})[name]

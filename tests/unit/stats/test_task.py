@@ -1,4 +1,4 @@
-"""A number, a probability, or one of each class: what differs between the three, and that all else does not."""
+"""Regression, binary and multi-class: what differs between them, and that everything else does not."""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ USERS = (task, plots, export, openapi)  # whoever reads CLASSES
 
 @pytest.fixture(params=list(CLASSES))
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The machinery as it is where the problem has these classes."""
+    """Set the classes of the problem."""
     return become(request.param, monkeypatch)
 
 
@@ -38,7 +38,7 @@ def become(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def both(kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """Labels, and predictions that know something of them and are right on average."""
+    """Return labels, and informative predictions that are right on average."""
     rng = np.random.default_rng(1)
     if kind == "regression":
         y = rng.normal(150, 50, 900)
@@ -55,7 +55,9 @@ def test_the_number_of_classes_decides() -> None:
         task.kind(("only",))
 
 
-def test_right_on_average_is_calibrated_and_shifted_is_not(kind: str, both: tuple[np.ndarray, np.ndarray]) -> None:
+def test_predictions_right_on_average_have_no_gap_and_shifted_ones_do(
+    kind: str, both: tuple[np.ndarray, np.ndarray]
+) -> None:
     y, p = both
     unit = y.std() if kind == "regression" else 1.0
     assert abs(task.gap(y, p)) < 0.05 * unit
@@ -72,7 +74,7 @@ def test_a_guess_has_the_shape_of_predictions_and_no_gap(kind: str, both: tuple[
     assert task.worded(task.level(y)).startswith(task.TASK.level)
 
 
-def test_labels_that_stand_for_nothing_are_found(kind: str) -> None:
+def test_invalid_labels_are_found(kind: str) -> None:
     assert task.impossible(np.array([0.0, 1.0])).size == 0
     assert task.impossible(np.array([0.0, np.inf])).tolist() == [np.inf]
     assert task.impossible(np.array([0.0, 7.0, 0.5])).tolist() == ([] if kind == "regression" else [7.0, 0.5])
@@ -91,14 +93,14 @@ def test_every_picture_of_the_task_is_drawn(kind: str, both: tuple[np.ndarray, n
         assert getattr(plots, name)(*both).startswith(b"\x89PNG")
 
 
-def test_the_api_says_what_a_prediction_is(kind: str) -> None:
+def test_the_api_describes_the_prediction(kind: str) -> None:
     schema, example = openapi.prediction()
     words = {"regression": "number", "binary": "yes", "multiclass": "red, green, blue"}
     assert words[kind] in schema["description"]
     assert isinstance(example, list) == (kind == "multiclass") == (schema["type"] == "array")
 
 
-def test_buckets_cover_what_is_predicted(kind: str, both: tuple[np.ndarray, np.ndarray]) -> None:
+def test_buckets_cover_the_predictions(kind: str, both: tuple[np.ndarray, np.ndarray]) -> None:
     bounds = task.buckets(both[1])
     assert bounds == sorted(bounds)
     assert bounds[-1] >= task.plain(both[1]).max() - 1e-9
@@ -119,7 +121,7 @@ def test_a_linear_model_is_exact_in_onnx(kind: str, both: tuple[np.ndarray, np.n
     assert np.abs(got - expected).max() < 1e-9 * max(1, np.abs(expected).max())
 
 
-def test_of_several_classes_the_worst_calibrated_one_breaks_the_champion(
+def test_the_worst_calibrated_of_several_classes_breaks_the_champion(
     settings: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     become("multiclass", monkeypatch)
@@ -127,7 +129,7 @@ def test_of_several_classes_the_worst_calibrated_one_breaks_the_champion(
     gaps = np.tile([1.0, 30.0, -31.0], (days, 1)) + np.random.default_rng(0).normal(size=(days, 3))
     window = Window("2013-05", np.full(days, rows), np.zeros(days), gaps, np.zeros((days, 3)))
     found = policy.calibration(window, settings.compare)
-    assert found["gap"] == pytest.approx(-0.31, abs=0.01)
+    assert found.gap == pytest.approx(-0.31, abs=0.01)
     assert policy.broken(found, 0.2)
     assert not policy.broken(found, 0.5)
 
@@ -145,7 +147,7 @@ def test_a_window_of_several_classes_keeps_each_ones_residual(monkeypatch: pytes
     assert found.rows.tolist() == [2, 1]
 
 
-def test_a_model_without_a_graph_says_what_to_set() -> None:
+def test_a_model_without_a_graph_is_refused_with_the_parameter_to_set() -> None:
     class Odd(LinearRegression):
         pass
 

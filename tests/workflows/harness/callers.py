@@ -76,6 +76,12 @@ def inputs_refused(document: Json, caller: str, theirs: Json) -> str:
     return f"{caller}: missing inputs {missing}" if missing else ""
 
 
+def defaults(theirs: Json) -> Json:
+    """What the inputs of a called workflow are where its caller says nothing."""
+    declared = (theirs["on"]["workflow_call"] or {}).get("inputs") or {}
+    return {name: about.get("default", "") for name, about in declared.items()}
+
+
 def own(text: str, one: Shared) -> str:
     """What stands in a file for its own repository and commit, spelled out: act does not know these."""
     text = re.sub(r"uses: \$/(\S+)", rf"uses: {one.name}/\1@{one.sha}", text)

@@ -7,14 +7,27 @@ import subprocess
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+# Nobody may push a file of more than 100 MiB; `git config hub.limit BYTES` makes that less in tests.
+# docs.github.com/en/repositories/working-with-files/managing-large-files/about-large-files-on-github
 # A token of a job may not change workflow files, whatever `contents` says.
 PRE_RECEIVE = """#!/bin/sh
-[ "$HUB_TOKEN_KIND" = job ] || exit 0
+limit=$(git config hub.limit || echo 104857600)
 while read -r old new ref; do
   [ "$new" = 0000000000000000000000000000000000000000 ] && continue
+  large=$(git rev-list --objects "$new" --not --all |
+    git cat-file --batch-check='%(objecttype) %(objectsize) %(rest)' |
+    awk -v limit="$limit" '$1 == "blob" && $2 > limit {
+      printf "File %s is %.2f MB; this exceeds GitHub'"'"'s file size limit of %.2f MB\\n", $3, $2 / 1048576, limit / 1048576 }')
+  if [ -n "$large" ]; then
+    echo "error: See https://gh.io/lfs for more information." >&2
+    echo "$large" | sed 's/^/error: /' >&2
+    echo "error: GH001: Large files detected. You may want to try Git Large File Storage - https://git-lfs.github.com." >&2
+    exit 1
+  fi
+  [ "$HUB_TOKEN_KIND" = job ] || continue
   for base in "$old" $(git rev-parse --verify -q HEAD); do git cat-file -e "$base" 2>/dev/null && break; done
   if git diff-tree -r --name-only "$base" "$new" -- .github/workflows 2>/dev/null | grep -q .; then
-    case "$ref" in refs/heads/store*) continue ;; esac
+    case "$ref" in refs/heads/store*|refs/delivery/*) continue ;; esac
     echo "refusing to allow a GitHub App to create or update workflow without workflows permission"; exit 1
   fi
 done
@@ -51,6 +64,7 @@ def bare(path: Path, copy_of: Path | None = None) -> Path:
         git(path, "init", "--quiet", "--bare", "--initial-branch=main")
     git(path, "config", "http.receivepack", "true")
     git(path, "config", "uploadpack.allowAnySHA1InWant", "true")
+    git(path, "config", "uploadpack.allowFilter", "true")
     git(path, "config", "receive.denyCurrentBranch", "ignore")
     hook = path / "hooks" / "pre-receive"
     hook.parent.mkdir(exist_ok=True)

@@ -2,11 +2,13 @@
 
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.gitserver import bare, git, refs
+from harness.plans import PLANS, Plan
 
 Json = dict[str, Any]
 LEVELS = {"none": 0, "read": 1, "write": 2}
@@ -59,13 +61,14 @@ class Repo:
 
     name: str
     path: Path
-    private: bool = True
+    plan: Plan = PLANS["enterprise"]
     template: bool = False  # Settings > General > "Template repository"
     parent: str = ""
     default: str = "main"
     may_open_pulls: bool = True  # Settings > Actions > "Allow GitHub Actions to create and approve pull requests"
     pulls: dict[int, Json] = field(default_factory=dict)
     comments: dict[int, Json] = field(default_factory=dict)
+    issues: list[Json] = field(default_factory=list)
     checks: list[Json] = field(default_factory=list)
     runs: dict[int, Json] = field(default_factory=dict)
     deployments: dict[int, Json] = field(default_factory=dict)
@@ -73,9 +76,20 @@ class Repo:
     releases: list[Json] = field(default_factory=list)
     runners: list[str] = field(default_factory=list)  # labels of own ones; a job that asks for another never runs
     environments: list[str] = field(default_factory=list)
+    reviewers: dict[str, list[str]] = field(default_factory=dict)  # by environment; its jobs wait for one of them
     variables: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
+    environment_secrets: dict[str, dict[str, str]] = field(default_factory=dict)  # by environment
     rulesets: list[Json] = field(default_factory=list)
+    people: list[str] = field(default_factory=lambda: ["ada", "bob", "eve"])  # who may push
+    approvals: dict[int, set[str]] = field(default_factory=dict)  # environments that a run waits for, by the run's id
+    # Why workflows are off, by file: disabled_fork, disabled_inactivity after 60 days, disabled_manually
+    # (docs.github.com/en/actions/how-tos/manage-workflow-runs/disable-and-enable-workflows).
+    off: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def private(self) -> bool:
+        return self.plan.private
 
     def sha(self, ref: str) -> str:
         return git(self.path, "rev-parse", "--verify", f"{ref}^{{commit}}")
@@ -93,6 +107,7 @@ class Hub:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.url = ""  # set by the server
+        self.cancel: Callable[[Repo, int], bool] = lambda *_: False  # a run that waits; set by the router
         self.repos: dict[str, Repo] = {}
         self.tokens: dict[str, Token] = {}
         self.events: list[Event] = []
@@ -139,7 +154,8 @@ class Hub:
                 continue
             if new != NO_SUCH:
                 held = "GITHUB_TOKEN starts no workflow" if token.kind == "job" else ""
-                payload = {"ref": ref, "before": old, "after": new, "deleted": False, "repository": self.about(repo)}
+                payload = {"ref": ref, "before": old, "after": new, "created": old == NO_SUCH, "deleted": False}
+                payload["repository"] = self.about(repo)
                 self.events.append(Event("push", repo.name, ref, new, payload, token.login, held))
             self._head_moved(repo, ref.removeprefix("refs/heads/"), token)
 
@@ -168,6 +184,20 @@ class Hub:
         self.pushed(repo, before, Token(login, repo.name, "person"))
         return merged
 
+    def queue(self, repo: Repo, number: int, login: str) -> str:
+        """The button "Merge when ready": a commit on a branch of its own, whose checks decide. Returns the commit.
+
+        docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows#merge_group
+        """
+        pull = repo.pulls[number]
+        base, sha = pull["base"], repo.sha(f"refs/pull/{number}/merge")
+        ref = f"refs/heads/gh-readonly-queue/{base['ref']}/pr-{number}-{base['sha']}"
+        git(repo.path, "update-ref", ref, sha)
+        group = {"head_sha": sha, "head_ref": ref, "base_sha": base["sha"], "base_ref": f"refs/heads/{base['ref']}"}
+        payload = {"action": "checks_requested", "merge_group": group, "repository": self.about(repo)}
+        self.events.append(Event("merge_group", repo.name, ref, sha, payload, login))
+        return sha
+
     def merged(self, base: Repo, pull: Json) -> str | None:
         """The tree that merging would give, None where that conflicts."""
         tree = git(base.path, "merge-tree", "--write-tree", pull["base"]["ref"], pull["head"]["sha"], check=False)
@@ -177,7 +207,8 @@ class Hub:
         owner, _, name = repo.name.partition("/")
         return {
             "id": 1 + list(self.repos).index(repo.name), "name": name, "full_name": repo.name,
-            "owner": {"login": owner}, "private": repo.private, "fork": bool(repo.parent),
+            "owner": {"login": owner, "type": repo.plan.owner}, "private": repo.private,
+            "visibility": "private" if repo.private else "public", "fork": bool(repo.parent),
             "default_branch": repo.default, "is_template": repo.template, "html_url": f"{self.url}/{repo.name}",
             "clone_url": f"{self.url}/{repo.name}.git",
         }  # fmt: skip
@@ -189,7 +220,42 @@ class Hub:
                 if pull["state"] == "open" and head["repo"]["full_name"] == repo.name and head["ref"] == branch:
                     self._pull_event(base, pull, "synchronize", token)
 
-    def _pull_event(self, base: Repo, pull: Json, action: str, token: Token) -> None:
+    def label(self, base: Repo, number: int, name: str, token: Token, action: str = "labeled") -> None:
+        """Set a label of a pull request, or remove it (`unlabeled`)."""
+        pull = base.pulls[number]
+        pull["labels"] = [label for label in pull["labels"] if label["name"] != name]
+        pull["labels"] += [{"name": name}] if action == "labeled" else []
+        self._pull_event(base, pull, action, token, label={"name": name})
+
+    def retarget(self, base: Repo, number: int, branch: str, token: Token) -> None:
+        """Another base branch: `edited` with `changes` (docs.github.com/en/webhooks/webhook-events-and-payloads#pull_request)."""
+        pull = base.pulls[number]
+        old = pull["base"]
+        pull["base"] = old | {"ref": branch}
+        changes = {"base": {"ref": {"from": old["ref"]}, "sha": {"from": old["sha"]}}}
+        self._pull_event(base, pull, "edited", token, changes=changes)
+
+    def say(self, base: Repo, number: int, text: str, token: Token) -> None:
+        """A person's comment; who may push is said in its `author_association`, which a reader of old may have as well.
+
+        docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows#issue_comment: runs on the
+        default branch, whoever's pull request it is.
+        """
+        pull, ident = base.pulls[number], self.number()
+        association = "COLLABORATOR" if token.login in base.people else "CONTRIBUTOR"
+        comment = {"id": ident, "body": text, "user": {"login": token.login}, "author_association": association}
+        base.comments[ident] = comment | {"number": number, "edits": 0}
+        issue = {"number": number, "title": pull["title"], "pull_request": {"html_url": pull["html_url"]}}
+        payload = {"action": "created", "issue": issue, "comment": comment, "repository": self.about(base)}
+        ref = f"refs/heads/{base.default}"
+        self.events.append(Event("issue_comment", base.name, ref, base.sha(ref), payload, token.login))
+
+    def retitle(self, base: Repo, number: int, title: str, token: Token) -> None:
+        pull = base.pulls[number]
+        old, pull["title"] = pull["title"], title
+        self._pull_event(base, pull, "edited", token, changes={"title": {"from": old}})
+
+    def _pull_event(self, base: Repo, pull: Json, action: str, token: Token, **more: Any) -> None:
         number, head = pull["number"], self.repos[pull["head"]["repo"]["full_name"]]
         git(base.path, "fetch", "--quiet", head.path, f"+refs/heads/{pull['head']['ref']}:refs/pull/{number}/head")
         pull["head"]["sha"] = base.sha(f"refs/pull/{number}/head")
@@ -205,6 +271,11 @@ class Hub:
             git(base.path, "update-ref", f"refs/pull/{number}/merge", merged)
         else:
             held = "a pull request with conflicts runs no workflow"
-        payload = {"action": action, "number": number, "pull_request": dict(pull), "repository": self.about(base)}
+        payload = {
+            "action": action,
+            "number": number,
+            "pull_request": dict(pull),
+            "repository": self.about(base),
+        } | more
         ref = f"refs/pull/{number}/merge"
         self.events.append(Event("pull_request", base.name, ref, merged, payload, token.login, held))

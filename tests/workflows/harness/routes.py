@@ -1,10 +1,14 @@
 """The API's routes that the template and CML use, each with the permission that GitHub asks for it."""
 
+import base64
+from fnmatch import fnmatchcase
 from urllib.parse import unquote
 
+from harness import rules
 from harness.api import Answer, Call, Refused, route
 from harness.gitserver import git, refs
 from harness.hub import Event, Json
+from harness.plans import NO_ATTESTATIONS, NO_RULESETS
 
 REPO = "/repos/{owner}/{repo}"
 
@@ -24,6 +28,9 @@ def user(call: Call) -> Answer:
 @route("GET", "/hub/{owner}/{repo}/may/{scope}/{level}", "metadata")
 def may(call: Call) -> Answer:
     """Not GitHub's: the stand-in of the image registry asks whether a token would do."""
+    if call.names["level"] == "plan":
+        owner = call.repo.name.partition("/")[0]
+        return (200, {}) if call.repo.plan.attestations else (403, {"message": NO_ATTESTATIONS.format(owner=owner)})
     granted = call.token.may(call.repo.name, call.names["scope"], call.names["level"])
     return (200, {}) if granted else (403, {"message": "denied"})
 
@@ -53,7 +60,52 @@ def create_ref(call: Call) -> Answer:
 
 @route("GET", f"{REPO}/rulesets", "metadata")
 def rulesets(call: Call) -> Answer:
+    if not call.repo.plan.rulesets:
+        raise Refused(403, NO_RULESETS)
     return 200, call.repo.rulesets
+
+
+@route("GET", f"{REPO}/rulesets/{{ruleset_id}}", "metadata")
+def ruleset(call: Call) -> Answer:
+    found = [each for each in call.repo.rulesets if str(each["id"]) == call.names["ruleset_id"]]
+    return (200, found[0]) if found else (404, {"message": "Not Found"})
+
+
+@route("GET", f"{REPO}/collaborators", "contents:write")
+def collaborators(call: Call) -> Answer:
+    """Only for those who may push (docs.github.com/en/rest/collaborators/collaborators#list-repository-collaborators)."""
+    return 200, [{"id": n, "login": login, "type": "User"} for n, login in enumerate(call.repo.people, 1)]
+
+
+@route("GET", f"{REPO}/collaborators/{{username}}/permission", "metadata")
+def permission(call: Call) -> Answer:
+    """docs.github.com/en/rest/collaborators/collaborators#get-repository-permissions-for-a-user."""
+    login = call.names["username"]
+    role = "write" if login in call.repo.people else "none" if call.repo.private else "read"
+    return 200, {"permission": role, "role_name": role, "user": {"id": 7, "login": login, "type": "User"}}
+
+
+@route("GET", f"{REPO}/actions/workflows", "actions:read")
+def workflows(call: Call) -> Answer:
+    files = [path for path in call.repo.files(call.repo.default) if path.startswith(".github/workflows/")]
+    states = {path: call.repo.off.get(path.rpartition("/")[2], "active") for path in files}
+    found = [{"id": n, "path": path, "state": states[path]} for n, path in enumerate(files, 1)]
+    return 200, {"total_count": len(found), "workflows": found}
+
+
+@route("GET", f"{REPO}/rules/branches/{{branch}}", "metadata")
+def branch_rules(call: Call) -> Answer:
+    """The rules of every active ruleset for the branch (docs.github.com/en/rest/repos/rules#get-rules-for-a-branch)."""
+    if not call.repo.plan.rulesets:
+        raise Refused(403, NO_RULESETS)
+    name, found = call.names["branch"], []
+    for ruleset in call.repo.rulesets:
+        included = ruleset["conditions"]["ref_name"]["include"]
+        patterns = [f"refs/heads/{call.repo.default}" if one == "~DEFAULT_BRANCH" else one for one in included]
+        if ruleset["target"] == "branch" and any(fnmatchcase(f"refs/heads/{name}", one) for one in patterns):
+            source = {"ruleset_source_type": "Repository", "ruleset_source": call.repo.name, "ruleset_id": 1}
+            found += [rule | source for rule in ruleset["rules"]]
+    return 200, found
 
 
 @route("GET", f"{REPO}/environments", "actions:read")
@@ -105,6 +157,31 @@ def pull_commits(call: Call) -> Answer:
     return 200, [{"sha": sha} for sha in git(call.repo.path, "rev-list", "--reverse", between).splitlines()]
 
 
+@route("GET", f"{REPO}/pulls/{{pull_number}}/files", "pull-requests:read")
+def pull_files(call: Call) -> Answer:
+    """At most 3,000 files (docs.github.com/en/rest/pulls/pulls#list-pull-requests-files)."""
+    pull = _pull(call)
+    lines = git(call.repo.path, "diff", "--name-status", f"{pull['base']['ref']}...{pull['head']['sha']}").splitlines()
+    kinds = {"A": "added", "D": "removed", "M": "modified", "R": "renamed"}
+    found = []
+    for kind, *names in (line.split("\t") for line in lines):
+        earlier = {"previous_filename": names[0]} if names[1:] else {}
+        found.append({"filename": names[-1], "status": kinds.get(kind[0], "changed")} | earlier)
+    return 200, found[:3000]
+
+
+@route("GET", f"{REPO}/contents/{{path}}", "contents:read")
+def contents(call: Call) -> Answer:
+    """A file (docs.github.com/en/rest/repos/contents#get-repository-content)."""
+    path, ref = unquote(call.names["path"]), call.query.get("ref", call.repo.default)
+    if not git(call.repo.path, "ls-tree", ref, "--", path):
+        raise Refused(404, "Not Found")
+    text = call.repo.file(ref, path).encode()
+    encoded = base64.encodebytes(text).decode()
+    named = {"type": "file", "name": path, "path": path, "size": len(text)}
+    return 200, named | {"encoding": "base64", "content": encoded}
+
+
 @route("GET", f"{REPO}/compare/{{basehead}}", "contents:read")
 def compare(call: Call) -> Answer:
     """What the second has and the first has not, oldest first."""
@@ -112,6 +189,7 @@ def compare(call: Call) -> Answer:
     known = call.repo.sha(base), call.repo.sha(head)
     return 200, {
         "status": "ahead",
+        "merge_base_commit": _commit(call, git(call.repo.path, "merge-base", *known)),
         "commits": [
             _commit(call, sha)
             for sha in git(call.repo.path, "rev-list", "--reverse", f"{known[0]}..{known[1]}").splitlines()
@@ -154,10 +232,38 @@ def create_release(call: Call) -> Answer:
     name, ident = call.body["tag_name"], call.hub.number()
     if any(release["tag_name"] == name for release in call.repo.releases):
         raise Refused(422, "Validation Failed: already_exists tag_name")
-    git(call.repo.path, "update-ref", f"refs/tags/{name}", call.repo.sha(call.body["target_commitish"]))
+    if not git(call.repo.path, "for-each-ref", f"refs/tags/{name}"):
+        git(call.repo.path, "update-ref", f"refs/tags/{name}", call.repo.sha(call.body["target_commitish"]))
     url = f"{call.hub.url}/{call.repo.name}/releases/tag/{name}"
     call.repo.releases.append(call.body | {"id": ident, "html_url": url, "author": {"login": call.token.login}})
     return 201, call.repo.releases[-1]
+
+
+@route("GET", f"{REPO}/issues", "issues:read")
+def issues(call: Call) -> Answer:
+    """Pull requests are issues, too."""
+    both = ("number", "title", "state", "html_url")
+    pulls = [{name: pull[name] for name in both} | {"pull_request": {}} for pull in call.repo.pulls.values()]
+    return 200, [one for one in [*call.repo.issues, *pulls] if one["state"] == "open"]
+
+
+@route("POST", f"{REPO}/issues", "issues:write")
+def create_issue(call: Call) -> Answer:
+    number = call.hub.number()
+    url = f"{call.hub.url}/{call.repo.name}/issues/{number}"
+    user = {"login": call.token.login, "type": "Bot" if call.token.login.endswith("[bot]") else "User"}
+    call.repo.issues.append(call.body | {"number": number, "html_url": url, "state": "open", "user": user})
+    return 201, call.repo.issues[-1]
+
+
+@route("PATCH", f"{REPO}/issues/{{issue_number}}", "issues:write")
+def update_issue(call: Call) -> Answer:
+    """Its text or state (docs.github.com/en/rest/issues/issues#update-an-issue)."""
+    found = [one for one in call.repo.issues if one["number"] == int(call.names["issue_number"])]
+    if not found:
+        raise Refused(404, "Not Found")
+    found[0] |= call.body
+    return 200, found[0]
 
 
 @route("GET", f"{REPO}/issues/{{issue_number}}/comments", "issues:read|pull-requests:read")
@@ -180,6 +286,8 @@ def create_comment(call: Call) -> Answer:
 @route("PATCH", f"{REPO}/issues/comments/{{comment_id}}", "issues:write|pull-requests:write")
 def update_comment(call: Call) -> Answer:
     found = call.repo.comments[int(call.names["comment_id"])]
+    if call.token.kind == "job" and found["user"].get("login") != call.token.login:
+        raise Refused(403, "Resource not accessible by integration")  # the strict reading: whoever wrote it
     found |= {"body": call.body["body"], "edits": found["edits"] + 1}
     return 200, _public(found)
 
@@ -217,13 +325,19 @@ def dispatch(call: Call) -> Answer:
     sha = refs(call.repo.path).get(ref)
     if not sha:
         raise Refused(422, f"No ref found for: {call.body['ref']}")
+    path = f".github/workflows/{call.names['workflow_id']}"
+    if path not in call.repo.files(sha):
+        raise Refused(404, "Not Found")
+    document = rules.load(call.repo.file(sha, path))
+    if why := rules.refused_inputs(document, payload["inputs"]):
+        raise Refused(422, why)
     call.hub.events.append(Event("workflow_dispatch", call.repo.name, ref, sha, payload, call.token.login))
     return 204, None
 
 
 @route("GET", f"{REPO}/actions/runs", "actions:read")
 def runs(call: Call) -> Answer:
-    wanted = {name: call.query[name] for name in ("event", "head_sha") if name in call.query}
+    wanted = {name: call.query[name] for name in ("event", "head_sha", "status") if name in call.query}
     found = [run for run in call.repo.runs.values() if all(run[name] == value for name, value in wanted.items())]
     return 200, {"total_count": len(found), "workflow_runs": found}
 
@@ -234,6 +348,34 @@ def run(call: Call) -> Answer:
     return (200, found) if found else (404, {"message": "Not Found"})
 
 
+@route("GET", f"{REPO}/actions/runs/{{run_id}}/jobs", "actions:read")
+def jobs(call: Call) -> Answer:
+    """All jobs of a run are as far as the run is: the stand-in carries out whole runs."""
+    found = call.repo.runs[int(call.names["run_id"])]
+    text = call.repo.file(found["head_sha"], found["path"])
+    names = [about.get("name", job) for job, about in rules.load(text)["jobs"].items()]
+    listed = [
+        {"id": n, "run_id": found["id"], "name": name, "status": found["status"]} for n, name in enumerate(names, 1)
+    ]
+    return 200, {"total_count": len(listed), "jobs": listed}
+
+
+@route("GET", f"{REPO}/actions/runs/{{run_id}}/pending_deployments", "actions:read")
+def pending_deployments(call: Call) -> Answer:
+    """docs.github.com/en/rest/actions/workflow-runs#get-pending-deployments-for-a-workflow-run."""
+    names = sorted(call.repo.approvals.get(int(call.names["run_id"]), ()))
+    about: Json = {"wait_timer": 0, "wait_timer_started_at": None, "current_user_can_approve": False, "reviewers": []}
+    return 200, [{"environment": {"id": n, "name": name}} | about for n, name in enumerate(names, 1)]
+
+
+@route("POST", f"{REPO}/actions/runs/{{run_id}}/cancel", "actions:write")
+def cancel_run(call: Call) -> Answer:
+    """docs.github.com/en/rest/actions/workflow-runs#cancel-a-workflow-run."""
+    if not call.hub.cancel(call.repo, int(call.names["run_id"])):
+        raise Refused(409, "Cannot cancel a workflow run that is completed.")
+    return 202, {}
+
+
 @route("GET", f"{REPO}/actions/runs/{{run_id}}/artifacts", "actions:read")
 def artifacts(call: Call) -> Answer:
     folder = call.hub.folder / "artifacts" / call.names["run_id"]
@@ -241,11 +383,14 @@ def artifacts(call: Call) -> Answer:
     return 200, {"total_count": len(found), "artifacts": found}
 
 
+REQUESTED = ("statuses", "auto_merge", "required_contexts")  # which GitHub does not answer with a Deployment
+
+
 @route("GET", f"{REPO}/deployments", "deployments:read")
 def deployments(call: Call) -> Answer:
     wanted = call.query.get("environment")
     found = [d for d in call.repo.deployments.values() if wanted in (None, d["environment"])]
-    return 200, [{k: v for k, v in d.items() if k != "statuses"} for d in reversed(found)]
+    return 200, [{k: v for k, v in d.items() if k not in REQUESTED} for d in reversed(found)]
 
 
 @route("POST", f"{REPO}/deployments", "deployments:write")
@@ -256,7 +401,13 @@ def create_deployment(call: Call) -> Answer:
     call.repo.deployments[ident] = made
     if made["environment"] not in call.repo.environments:
         call.repo.environments.append(made["environment"])
-    return 201, {k: v for k, v in made.items() if k not in ("statuses", "auto_merge", "required_contexts")}
+    return 201, {k: v for k, v in made.items() if k not in REQUESTED}
+
+
+@route("GET", f"{REPO}/deployments/{{deployment_id}}/statuses", "deployments:read")
+def deployment_statuses(call: Call) -> Answer:
+    """docs.github.com/en/rest/deployments/statuses#list-deployment-statuses: the newest first."""
+    return 200, call.repo.deployments[int(call.names["deployment_id"])]["statuses"][::-1]
 
 
 @route("POST", f"{REPO}/deployments/{{deployment_id}}/statuses", "deployments:write")

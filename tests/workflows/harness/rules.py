@@ -40,7 +40,7 @@ def wants(document: Json, event: str, payload: Json, ref: str, changed: list[str
         run = payload["workflow_run"]
         named = run["name"] in on["workflows"] and payload["action"] in on.get("types", ["completed", "requested"])
         return named and _filtered(on, "branches", [run["head_branch"]])
-    return True
+    return event != "issue_comment" or payload["action"] in on.get("types", ["created", "edited", "deleted"])
 
 
 def _filtered(on: Json, name: str, values: list[str]) -> bool:

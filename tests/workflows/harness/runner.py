@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import sample
+
 from harness import callers, rules
 from harness.gitserver import environment, git
 from harness.hub import Event, Hub, Json, Repo
@@ -15,8 +17,8 @@ from harness.hub import Event, Hub, Json, Repo
 HERE = Path(__file__).parent
 ACTIONS = HERE / "actions"  # stand-ins: actions/<owner>/<name>/action.yml
 PIN = re.compile(r"uses:\s*([\w.-]+/[\w.-]+)[\w./-]*@([0-9a-f]{40})")
-# A run that hangs is a failure of its own; jobs carry their own, longer, timeout-minutes.
-LIMIT = 300
+# A run that hangs is a failure of its own. A report takes 14 s, and on a machine with ten others 100.
+LIMIT = 900
 
 
 @dataclass
@@ -29,12 +31,15 @@ class Run:
     jobs: dict[str, str]
     summary: str
     log: str
+    failed: str = ""  # what the jobs that failed printed
     outputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    steps: list[tuple[str, str, str]] = field(default_factory=list)  # that ran: id of the job, its matrix, the step
 
     @property
     def conclusion(self) -> str:
         states = set(self.jobs.values())
-        return "failure" if "failure" in states else "skipped" if states == {"skipped"} else "success"
+        worst = next((state for state in ("failure", "cancelled") if state in states), "success")
+        return "skipped" if states == {"skipped"} else worst
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,16 @@ class Machine:
     cml: Path
     work: Path
     environment: dict[str, str]
+    libraries: Path | None = None  # of registered versions, 160 MB; without it each run installs them anew
 
 
-def run(hub: Hub, repo: Repo, file: str, event: Event, machine: Machine, run_id: int) -> Run:
-    """Executes the workflow `file` as it is at the event's commit. The result is never an exception."""
-    place = machine.work / str(run_id)
+def run(hub: Hub, repo: Repo, file: str, event: Event, machine: Machine, run_id: int,
+        environments: dict[str, str], only: str = "") -> Run:  # fmt: skip
+    """Executes the workflow `file` as it is at the event's commit, or one job of it. The result is never an exception."""
+    place = machine.work / f"{run_id}{only}"
     checkout = _checkout(repo, event, place / "repository")
+    if machine.libraries:
+        sample.link(place, machine.libraries)
     path = checkout / ".github" / "workflows" / file
     shared = callers.bring(hub, checkout, place)
     here = callers.Shared(repo.name, event.sha, checkout)  # `$/` needs no checkout
@@ -63,15 +72,16 @@ def run(hub: Hub, repo: Repo, file: str, event: Event, machine: Machine, run_id:
     called = callers.called(document, [here, *shared])
     granted = _granted(document, called, fork=fork)
     tokens = {job: hub.token("github-actions[bot]", repo.name, "job", may) for job, may in granted.items()}
+    own = _secrets_of_environments(repo, environments) if not _withheld(event, fork=fork) else {}
     for file_, its in {path: document, **dict(called.values())}.items():
-        file_.write_text(_for_act(file_.read_text(), its["jobs"]))
+        file_.write_text(_for_act(file_.read_text(), its["jobs"], own))
     brought = [replace(here, folder=_light(checkout, place / "own")), *shared]
     (place / "tokens").mkdir()
     for job, token in tokens.items():
         (place / "tokens" / job).write_text(token)
     (place / "event.json").write_text(json.dumps(event.payload))
     command = _command(hub, repo, event, machine, place, run_id, brought)
-    command += _values(repo, document, event, tokens, fork=fork)
+    command += _values(repo, document, event, tokens, own, fork=fork) + (["--job", only] if only else [])
     nobody = {name: value for name, value in environment().items() if not name.startswith(("GIT_AUTHOR", "GIT_COMMIT"))}
     variables = nobody | machine.environment | {"HOME": str(place), "TERM": "dumb", "NO_COLOR": "1"}
     done = subprocess.run(
@@ -85,7 +95,10 @@ def run(hub: Hub, repo: Repo, file: str, event: Event, machine: Machine, run_id:
     )
     for name in ("cache", "repository", "own", "shared"):  # a failed job leaves its workspace there
         shutil.rmtree(place / name, ignore_errors=True)
-    return _read(run_id, document, {job: theirs["jobs"] for job, (_, theirs) in called.items()}, event.name, done)
+    result = _read(run_id, document, {job: theirs["jobs"] for job, (_, theirs) in called.items()}, event.name, done)
+    for mark in (hub.folder / "caches" / f"of-{run_id}").glob("*") if result.conclusion == "success" else ():
+        mark.rename(mark.parents[1] / mark.name)  # actions/cache saves at the end of a job that succeeds
+    return result
 
 
 def _granted(document: Json, called: dict[str, tuple[Path, Json]], *, fork: bool) -> dict[str, dict[str, str]]:
@@ -93,14 +106,37 @@ def _granted(document: Json, called: dict[str, tuple[Path, Json]], *, fork: bool
     granted = {job: rules.rights(document, job, fork=fork) for job in document["jobs"].keys() - called.keys()}
     for caller, (_, theirs) in called.items():
         assert not (why := callers.inputs_refused(document, caller, theirs)), why
-        assert not theirs["jobs"].keys() & granted.keys(), "the stand-ins tell jobs apart by their ids"
-        granted |= {job: callers.rights(document, caller, theirs, job, fork=fork) for job in theirs["jobs"]}
+        rights = {job: callers.rights(document, caller, theirs, job, fork=fork) for job in theirs["jobs"]}
+        alike = all(granted[job] == rights[job] for job in rights.keys() & granted.keys())
+        assert alike, "the stand-ins tell jobs apart by their ids"
+        granted |= rights
     return granted
 
 
-def _values(repo: Repo, document: Json, event: Event, tokens: dict[str, str], *, fork: bool) -> list[str]:
-    """What the run is given: a token for each job, secrets but to a fork, variables, the inputs of a dispatch."""
-    secrets = {f"TOKEN_{_upper(job)}": token for job, token in tokens.items()} | ({} if fork else repo.secrets)
+def _withheld(event: Event, *, fork: bool) -> bool:
+    """Whether the run gets no secrets: that of a fork's pull request, or what Dependabot sets off.
+
+    docs.github.com: actions/concepts/security/secrets;
+    code-security/dependabot/troubleshooting-dependabot/troubleshooting-dependabot-on-github-actions
+    """
+    return fork or (event.actor == "dependabot[bot]" and event.name in ("pull_request", "push"))
+
+
+def _secrets_of_environments(repo: Repo, environments: dict[str, str]) -> dict[str, dict[str, str]]:
+    """By job, the secrets that its environment adds. A plan without environments has none of them.
+
+    docs.github.com: actions/reference/workflows-and-actions/deployments-and-environments
+    """
+    kept = repo.environment_secrets if repo.plan.environments else {}
+    return {job: kept[name] for job, name in environments.items() if name in kept}
+
+
+def _values(repo: Repo, document: Json, event: Event, tokens: dict[str, str], own: dict[str, dict[str, str]], *,
+            fork: bool) -> list[str]:  # fmt: skip
+    """What the run is given: a token for each job, secrets if it may have any, variables, the inputs of a dispatch."""
+    secrets = {f"TOKEN_{_upper(job)}": token for job, token in tokens.items()}
+    secrets |= {f"{name}_OF_{_upper(job)}": value for job, its in own.items() for name, value in its.items()}
+    secrets |= {} if _withheld(event, fork=fork) else repo.secrets
     inputs = rules.inputs(document, event.payload["inputs"]) if event.name == "workflow_dispatch" else {}
     options: list[str] = []
     for option, values in (("-s", secrets), ("--var", repo.variables), ("--input", inputs)):
@@ -129,8 +165,10 @@ def _light(checkout: Path, folder: Path) -> Path:
 def _command(hub: Hub, repo: Repo, event: Event, machine: Machine, place: Path, run_id: int,
              shared: list[callers.Shared]) -> list[str]:  # fmt: skip
     act = str(Path(sys.executable).with_name("act"))
-    command = [act, event.name, "-e", str(place / "event.json"), "-P", "ubuntu-latest=-self-hosted", "--actor"]
+    command = [act, event.name, "-e", str(place / "event.json"), "-P", "ubuntu-24.04=-self-hosted", "--actor"]
     command += [event.actor, "--no-skip-checkout", "--no-cache-server", "--json", "--artifact-server-addr", "127.0.0.1"]
+    # Jobs that run at once write to one map of secrets in act: it dies, or a job finds no token, once in some hundred runs.
+    command += ["--concurrent-jobs", "1"]
     command += ["--action-cache-path", str(place / "cache"), "-s", "GITHUB_TOKEN=none"]
     variables = {
         "GITHUB_REPOSITORY": repo.name, "GITHUB_RUN_ID": str(run_id), "GITHUB_SERVER_URL": hub.url,
@@ -154,8 +192,11 @@ def pins(folder: Path) -> set[tuple[str, str]]:
     return {found for path in (folder / ".github").rglob("*.yml") for found in PIN.findall(path.read_text())}
 
 
-def _for_act(text: str, jobs: Json) -> str:
-    """The file as act can run it: `github.token` becomes the job's own secret, since act knows one token for all."""
+def _for_act(text: str, jobs: Json, own: dict[str, dict[str, str]]) -> str:
+    """The file as act can run it: `github.token` becomes the job's own secret, since act knows one token for all.
+
+    So do the secrets of a job's environment, of which act knows nothing.
+    """
     head, *rest = re.split(r"(?m)^(?=  [\w-]+:\s*$)", text.partition("\njobs:\n")[2])
     pieces = []
     for piece in rest:
@@ -163,6 +204,8 @@ def _for_act(text: str, jobs: Json) -> str:
         assert job in jobs, f"a line that looks like a job and is none: {job}"
         secret = f"secrets.TOKEN_{_upper(job)}"
         told = re.sub(r"\b(github\.token|secrets\.GITHUB_TOKEN)\b", secret, piece)
+        for name in own.get(job, {}):
+            told = re.sub(rf"\bsecrets\.{name}\b", f"secrets.{name}_OF_{_upper(job)}", told)
         if "\n    steps:\n" in told:  # an action sees no secrets: it gets the token by the job's environment
             told = told if "\n    env:\n" in told else told.replace("\n    steps:\n", "\n    env:\n    steps:\n")
             told = told.replace("\n    env:\n", f"\n    env:\n      HUB_TOKEN: ${{{{ {secret} }}}}\n")
@@ -179,7 +222,7 @@ def _upper(job: str) -> str:
 
 
 def _read(run_id: int, document: Json, called: Json, event: str, done: subprocess.CompletedProcess[str]) -> Run:
-    """Jobs by their ids; those of a called workflow as `caller / job`."""
+    """Jobs by their ids; those of a called workflow as `caller / job`. A call that is skipped as a whole has its own name only."""
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     results: dict[str, str] = {}
     for line in lines:
@@ -189,14 +232,29 @@ def _read(run_id: int, document: Json, called: Json, event: str, done: subproces
             if results.get(name) != "failure":  # one job of a matrix fails them all
                 results[name] = line["jobResult"]
     summaries = [line["content"] for line in lines if line.get("command") == "summary"]
-    log = "".join(line["msg"] if line.get("raw_output") else f"{line['msg']}\n" for line in lines) + done.stderr
+    log = _printed(lines) + done.stderr
+    matrix = lambda line: (line.get("job"), str(line.get("matrix")))  # noqa: E731 - which job of a matrix
+    bad = {matrix(line) for line in lines if line.get("jobResult") == "failure"}
     if "Skipping unsupported platform" in log:
         raise RuntimeError(f"act ran nothing: {log[-2000:]}")
     own = [job for job in document["jobs"] if job not in called]
     names = own + [
         f"{job} / {theirs}" for job in called for theirs in called[job] if "strategy" not in document["jobs"][job]
     ]
+    for job in (job for job in called if "if" in document["jobs"][job] and "strategy" not in document["jobs"][job]):
+        if not any(name.startswith(f"{job} / ") for name in results):
+            names = [name for name in names if not name.startswith(f"{job} / ")] + [job]
     jobs = {job: results.get(job, "skipped") for job in names} | results  # each by its own `if:`, perhaps all
     if not results and (done.returncode or "Error" in done.stderr):
         raise RuntimeError(f"act refused {document.get('name')}: {done.stderr[-2000:]}")
-    return Run(run_id, document["name"], event, jobs, "".join(summaries), log)
+    failed = _printed([line for line in lines if matrix(line) in bad])
+    steps = [
+        (line["jobID"], json.dumps(line.get("matrix") or {}), line["step"])
+        for line in lines
+        if line.get("stage") == "Main" and line.get("stepResult") in ("success", "failure") and len(line["stepID"]) == 1
+    ]
+    return Run(run_id, document["name"], event, jobs, "".join(summaries), log, failed, steps=steps)
+
+
+def _printed(lines: list[Json]) -> str:
+    return "".join(line["msg"] if line.get("raw_output") else f"{line['msg']}\n" for line in lines)

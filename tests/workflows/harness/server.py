@@ -18,6 +18,10 @@ API = "/api/v3"
 GIT = re.compile(r"^/(?P<repo>[^/]+/[^/]+?)(?:\.git)?(?P<rest>/(?:info/refs|git-upload-pack|git-receive-pack))$")
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128  # all jobs of a run connect at once
+
+
 @contextmanager
 def running(hub: Hub, certificate: Path | None = None) -> Iterator[str]:
     """Serves the hub on a free port of the loopback address; with a certificate over TLS too (the real CML wants it).
@@ -36,7 +40,7 @@ def running(hub: Hub, certificate: Path | None = None) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Nothing on stderr: what was asked is in hub.calls."""
 
-    servers = [ThreadingHTTPServer(("127.0.0.1", 0), Handler) for _ in range(2 if certificate else 1)]
+    servers = [Server(("127.0.0.1", 0), Handler) for _ in range(2 if certificate else 1)]
     hub.url = f"http://127.0.0.1:{servers[0].server_port}"
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -70,11 +74,11 @@ def respond(hub: Hub, handler: BaseHTTPRequestHandler) -> None:
 
 def _api(hub: Hub, method: str, path: str, query: Json, body: bytes, token: Token | None) -> Reply:
     request = json.loads(body or b"null") or {}
-    fault = next((f for f in hub.faults if f.times and f.method == method and re.search(f.path, path)), None)
-    if fault:
-        fault.times -= 1
-        return fault.status, fault.headers, b'{"message": "planted fault"}'
     with hub.lock:
+        fault = next((f for f in hub.faults if f.times and f.method == method and re.search(f.path, path)), None)
+        if fault:
+            fault.times -= 1
+            return fault.status, fault.headers, b'{"message": "planted fault"}'
         status, reply, headers = api.answer(hub, method, path, query, request, token)
         hub.calls.append((method, path, request, status, reply))
     content = b"" if status == 204 else json.dumps(reply).encode()

@@ -21,10 +21,11 @@ MONTHS = [f"2013-{month:02d}" for month in range(1, 8)]
 SPRING = 4  # of the months are there for all scenarios but those of a drifting summer
 SHARE = 0.05  # of the flights
 # Tests of the scenario's repository: the suites are there, each with next to nothing in it.
-SUITES = ("unit", "convergence", "service", "workflows", "artifacts", "integration", "deploy", "scale")
+SUITES = ("unit", "convergence", "service", "workflows", "artifacts", "integration", "deploy", "scale", "simulation",
+          "unit/problem", "service/problem")  # fmt: skip
 SMALL = {
     "until": '"2013-02"', "max_iter": "20", "min_samples_leaf": "10", "resamples": "200", "score_resamples": "50",
-    "importance_rows": "200", "importance_repeats": "1", "users": "2", "seconds": "2", "min_rows": "100",
+    "importance_rows": "200", "importance_repeats": "1", "users": "2", "seconds": "0.5", "min_rows": "100",
     "segment_rows": "5000", "auc": "0.4", "log_loss": "3.0",
     "learning_rate": "0.5", "max_p95_ms": "5000", "min_rps": "1", "latency_us": "100000",
     "missing_jump": "1.0", "calibration_gap": "0.4", "margin": "0.3",
@@ -94,7 +95,9 @@ def build(folder: Path, source: Path, program: Path, settings: Mapping[str, str]
     shutil.copytree(ROOT / "tests" / "load", work / "tests" / "load", ignore=shutil.ignore_patterns("__pycache__"))
     for suite in SUITES:
         (work / "tests" / suite).mkdir()
-        (work / "tests" / suite / f"test_{suite}.py").write_text("def test_something():\n    assert True\n")
+        (work / "tests" / suite / f"test_{suite.replace('/', '_')}.py").write_text(
+            "def test_something():\n    assert True\n"
+        )
     (lay,) = LAY.findall((ROOT / "Makefile").read_text())
     (work / "Makefile").write_text(MAKEFILE.replace("{lay}", lay))
     (work / "benchmarks").mkdir()

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from harness import openapi, server, template
@@ -28,6 +29,7 @@ class World:
     def __init__(self, hub: Hub, router: Router, repo: Repo) -> None:
         World.newest = self
         self.hub, self.router, self.repo = hub, router, repo
+        router.needs = promoted_to
 
     # What people do
 
@@ -54,20 +56,22 @@ class World:
         return self.push(folder, "A change with its results", branch)
 
     def propose(self, branch: str, edit: Callable[[Path], object], *, title: str = "A change", login: str = "ada",
-                fork: bool = False) -> int:  # fmt: skip
+                fork: bool = False, base: str = "main") -> int:  # fmt: skip
         """A pull request with an edit, from a branch of the repository or of the person's fork; its number."""
         source = self.hub.fork(self.repo.name, login) if fork else self.repo
         folder = self.clone(login, source)
+        if base != "main":
+            git(folder, "checkout", "--quiet", base)
         edit(folder)
         self.push(folder, title, branch)
         head = f"{login}:{branch}" if fork else branch
         token = Token(login, self.repo.name, "person")
-        return self.hub.open_pull(self.repo, {"head": head, "base": "main", "title": title}, token)["number"]
+        return self.hub.open_pull(self.repo, {"head": head, "base": base, "title": title}, token)["number"]
 
     def first_push(self) -> None:
         """Somebody has made the repository from the template."""
         sha, about = self.repo.sha("main"), self.hub.about(self.repo)
-        payload = {"ref": "refs/heads/main", "before": NO_SUCH, "after": sha, "repository": about}
+        payload = {"ref": "refs/heads/main", "before": NO_SUCH, "after": sha, "created": True, "repository": about}
         self.hub.events.append(Event("push", self.repo.name, "refs/heads/main", sha, payload, "ada"))
 
     def settle(self) -> list[Run]:
@@ -76,6 +80,14 @@ class World:
     def review(self, number: int, login: str, state: str = "APPROVED") -> None:
         found = self.repo.reviews.setdefault(number, [])
         found.append({"id": self.hub.number(), "user": {"login": login}, "state": state, "body": ""})
+
+    def label(self, number: int, name: str, action: str = "labeled") -> None:
+        self.hub.label(self.repo, number, name, Token("ada", self.repo.name, "person"), action)
+
+    def knows_vulnerable(self, package: str) -> None:
+        """From now on the world knows a severe vulnerability of a package, and a version without it."""
+        known = [{"id": "GHSA-test", "severity": "High", "package": package, "fixed": ["99.0"]}]
+        (self.hub.folder / "vulnerabilities.json").write_text(json.dumps(known))
 
     def merge(self, number: int) -> str:
         return self.hub.merge(self.repo, number, "ada")
@@ -93,11 +105,15 @@ class World:
         return {check["name"]: check["conclusion"] for check in self.repo.checks if check["head_sha"] == sha}
 
     def mergeable(self, number: int) -> bool:
-        """Whether the ruleset would let it be merged: every required check green at the head."""
+        """Whether the ruleset would let it be merged: every required check green or skipped at the head.
+
+        docs.github.com: pull-requests/collaborating-with-pull-requests/collaborating-on-repositories-with-code-quality-features/
+        troubleshooting-required-status-checks: a job that its condition skips reports success.
+        """
         rules = json.loads(self.repo.file("main", ".github/rulesets/main.json"))["rules"]
         wanted = next(rule["parameters"] for rule in rules if rule["type"] == "required_status_checks")
         checks = self.checks(self.head(number))
-        return all(checks.get(check["context"]) == "success" for check in wanted["required_status_checks"])
+        return all(checks.get(check["context"]) in ("success", "skipped") for check in wanted["required_status_checks"])
 
     def aliases(self) -> dict[str, str]:
         """Environment to the commit of the version that its alias points to, as the store's registry has it."""
@@ -150,6 +166,13 @@ class World:
         """Tag of each release, and its text."""
         return {release["tag_name"]: release["body"] for release in self.repo.releases}
 
+    def records(self) -> dict[str, Json]:
+        """The annotated tags that record versions, and what they say."""
+        form = "--format=%(objecttype) %(refname:strip=2) %(contents:subject)"
+        lines = git(self.repo.path, "for-each-ref", form, "refs/tags/model-*").splitlines()
+        entries = (line.split(" ", 2) for line in lines)
+        return {name: json.loads(text) for kind, name, text in entries if kind == "tag"}
+
     def decisions(self) -> list[tuple[str, str]]:
         """Month and verdict of every drift check in the store's log."""
         lines = map(json.loads, self.repo.file("store", "drift/log.jsonl").splitlines())
@@ -165,6 +188,12 @@ class World:
         return {f"sha256:{path.stem}": json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
 
 
+def promoted_to(event: Event) -> Json:
+    """The environment that `measure` of promote says, as params.yaml has it."""
+    environment = {"refs/heads/main": "staging", "refs/heads/develop": "development"}.get(event.ref, "")
+    return {"measure": {"outputs": {"environment": environment}}}
+
+
 @contextmanager
 def world(folder: Path, origin: Path, machine: Machine, certificate: Path | None = None) -> Iterator[World]:
     """A fresh hub whose repository is a copy of `origin`."""
@@ -177,7 +206,7 @@ def world(folder: Path, origin: Path, machine: Machine, certificate: Path | None
         if certificate:  # the real CML speaks TLS to a server that is not github.com
             trusted = {"NODE_EXTRA_CA_CERTS": str(certificate), "GIT_SSL_CAINFO": str(certificate)}
             extra = extra | trusted | {"CML_REPO": f"{secure}/{NAME}", "CML_DRIVER": "github"}
-        made = Machine(machine.venv, machine.cml, runs, extra)
+        made = replace(machine, work=runs, environment=extra)
         made_world = World(hub, Router(hub, made), repo)
         yield made_world
         made_world.audit()

@@ -1,7 +1,7 @@
-"""Who comes first on a busy machine: what answers requests, then what only prepares to.
+"""Priorities on a busy machine: what answers requests comes before what prepares to.
 
-Linux shares the cores out between sessions (autogroup, sched(7)). What a session gets can be lowered and, other than a
-process's nice value, raised again without any right. Where it does not share them so, nothing changes.
+Linux distributes the cores among sessions (autogroup, sched(7)). The weight of a session can be lowered and, unlike a
+process's nice value, raised again without privileges. On other kernels nothing changes.
 """
 
 import time
@@ -10,11 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 USUAL, LOW = 0, 10
-TRIES, PAUSE = 50, 0.05  # the kernel takes one change in a tenth of a second from all who have no rights
+TRIES, PAUSE = (
+    50,
+    0.05,
+)  # without privileges the kernel takes one change per tenth of a second, from all processes together
 
 
 def nice(process: int | str, value: int) -> None:
-    """For the whole session of a process."""
+    """Set the nice value of the whole session of a process."""
     for _ in range(TRIES):
         try:
             Path(f"/proc/{process}/autogroup").write_text(str(value))
@@ -26,9 +29,10 @@ def nice(process: int | str, value: int) -> None:
 
 
 @contextmanager
-def giving_way() -> Iterator[None]:
-    """For as long as it takes. The terminal or the runner that this process belongs to gives way with it; where the
-    process is killed, until the next time.
+def yielding() -> Iterator[None]:
+    """Lower the priority of this session meanwhile: that of the terminal or runner that started this process, too.
+
+    If the process is killed, the priority stays low until the next time.
     """
     nice("self", LOW)
     try:

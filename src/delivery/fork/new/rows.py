@@ -1,4 +1,4 @@
-"""A file of rows: its reading, the names of its columns in Python, its times and its words."""
+"""Read a file of rows: its format, the names of its columns in Python, its times and its texts."""
 
 import csv
 import keyword
@@ -15,10 +15,10 @@ from delivery.core.errors import Failure
 DAYS = ("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%d.%m.%y", "%m/%d/%y", "%d/%m/%y")
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 FORMATS = ["ISO8601", *(day + clock for day in DAYS for clock in CLOCKS)]
-MOST = 0.9  # of the values: a column that is not all numbers or times, and is meant to be
+MOST = 0.9  # share of values above which a column is meant to hold numbers or times, although some are not
 SIGNED = r"[€$£]?\s?-?\d{1,3}(?:[.,'’\s]?\d{3})*(?:[.,]\d+)?\s?[%€$£]?"
-COMMA = r"-?\d+(?:,\d+)?"  # a number as half of Europe writes it
-# Columns that the machinery or features.py make: a column of the file with such a name gets an underscore.
+COMMA = r"-?\d+(?:,\d+)?"  # a number with a decimal comma
+# Columns that the machinery or features.py add: a column of the file with such a name gets an underscore.
 TAKEN = {
     "row",
     "period",
@@ -36,9 +36,9 @@ TAKEN = {
 
 
 def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The rows, and how a CSV file is read: its separator, and a comma if decimals have one.
+    """Return the rows, and the options with which pandas reads a CSV file: separator, decimal comma.
 
-    Raises Failure for what cannot be read or is too little.
+    Raise `Failure` if the file cannot be read or is too small.
     """
     reading: dict[str, Any] = {}
     try:
@@ -52,7 +52,7 @@ def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
                 reading["decimal"] = ","
                 frame = pd.read_csv(path, **reading, encoding="utf-8-sig", low_memory=False)
     except FileNotFoundError:
-        raise Failure(f"{path} is not there") from None
+        raise Failure(f"{path} does not exist") from None
     except UnicodeDecodeError:
         fix = f"save it as `CSV UTF-8`, or `iconv -f windows-1252 -t utf-8 {path} > new.csv`"
         raise Failure(f"{path} is not in UTF-8, as spreadsheets like to save; {fix}") from None
@@ -71,11 +71,11 @@ def _with_comma(values: pd.Series) -> bool:
 
 
 def identifiers(raws: list[str]) -> dict[str, str]:
-    """A name in Python for each name in the file, no two alike."""
+    """Return a Python name for each name in the file, no two alike."""
     names: dict[str, str] = {}
     for at, raw in enumerate(raws, 1):
-        plain = unicodedata.normalize("NFKD", raw.casefold()).encode("ascii", "ignore").decode()
-        name = re.sub(r"\W+", "_", plain).strip("_") or f"column_{at}"
+        letters = unicodedata.normalize("NFKD", raw.casefold()).encode("ascii", "ignore").decode()
+        name = re.sub(r"\W+", "_", letters).strip("_") or f"column_{at}"
         name = f"n_{name}" if name[0].isdigit() else name
         name = f"{name}_" if keyword.iskeyword(name) or name in TAKEN else name
         while name in names.values():
@@ -85,13 +85,16 @@ def identifiers(raws: list[str]) -> dict[str, str]:
 
 
 def moments(values: pd.Series, how: str) -> pd.Series:
-    """Naive and in UTC, microseconds; NaT for what is no time. `how`: a format, or "" for what is a time already."""
+    """Return times without zone, in UTC, in microseconds; NaT for any other value.
+
+    `how` is a format, or empty if the column holds times already.
+    """
     parsed = pd.to_datetime(values, utc=True, errors="coerce", format=how or None)
     return parsed.dt.tz_localize(None).dt.as_unit("us")
 
 
 def useless(values: pd.Series) -> str:
-    """Why no model can take a column as it is; nothing where one can."""
+    """Return why no model can use a column as it is; empty if one can."""
     known = values.dropna()
     if known.empty:
         return "empty"
@@ -105,7 +108,7 @@ def useless(values: pd.Series) -> str:
 
 
 def meant(values: pd.Series) -> str:
-    """What text was meant to be, and how it has to be written for that; nothing where it is just text."""
+    """Return what a text column was meant to be and how to write that; empty if it is just text."""
     known = values.dropna().drop_duplicates().head(1000)
     number = pd.to_numeric(known, errors="coerce").notna()
     if number.all():
@@ -125,7 +128,7 @@ def meant(values: pd.Series) -> str:
 
 
 def text(values: pd.Series) -> pd.Series:
-    """Values as words: 3.0 and 3 are the same, and so are True and "True"; what is missing stays missing."""
+    """Return values as text: 3.0 and 3 are the same, and so are True and "True"; missing values stay missing."""
     if pd.api.types.is_float_dtype(values) and bool((values.dropna() % 1 == 0).all()):
         values = values.astype("Int64")
     return values.astype("str").where(values.notna())

@@ -1,4 +1,4 @@
-"""How the rows are split and judged: periods, blocks, segments, floors, margins, each from the rows themselves."""
+"""Propose how to split and judge the rows: periods, blocks, segments, floors and margins, derived from the rows."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,18 @@ from delivery.core.errors import Failure
 from delivery.fork.new.columns import FEW, Found
 from delivery.fork.new.rows import moments, text
 
-# Unit to how its periods are written, so that they sort, and how many a year has.
+# Unit to the format of its periods, which sorts by time, and their number per year.
 UNITS = {"month": ("%Y-%m", 12), "week": ("%G-W%V", 52), "day": ("%Y-%m-%d", 365), "hour": ("%Y-%m-%dT%H", 8760)}
 BLOCKS = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H"}
-ENOUGH = 5  # periods, so that one is for the test, one is the future, and some are left
-SHARE = 0.2  # of the rows, for the test
-A_DAY = 140  # so many days are made up for a file without times: twenty weeks
+ENOUGH = 5  # periods: one to test, one as the future, and some to train on
+SHARE = 0.2  # share of the rows to test on
+A_DAY = 140  # days that are made up for a file without times: twenty weeks
 
 
 @dataclass(frozen=True)
 class Proposal:
+    """How to split the rows, and the first values of the parameters that judge a model."""
+
     unit: str
     periods: list[str]
     until: str
@@ -29,15 +31,15 @@ class Proposal:
     blocks: int  # of the test rows
     calendar: tuple[str, ...]
     segments: list[str]  # names in Python
-    floors: dict[str, tuple[float, str]]  # and where each comes from
-    guess: float  # the primary loss of who knows nothing
-    gap: float  # of calibration
-    a_period: int  # rows with a label, in the middle
-    per_day: int  # rows of a made-up day, 0 where the file has times
+    floors: dict[str, tuple[float, str]]  # metric to its minimum, and where that comes from
+    guess: float  # primary loss of a constant prediction
+    gap: float  # largest calibration gap
+    a_period: int  # median number of labelled rows in a period
+    per_day: int  # rows of a made-up day; 0 if the file has times
 
 
-def proposal(found: Found, segments: list[str]) -> Proposal:
-    """Raises Failure where there is too little to split by time."""
+def propose(found: Found, segments: list[str]) -> Proposal:
+    """Return a proposal for the rows. Raise `Failure` if there are too few periods to split by time."""
     target, time = found.one("target"), found.one("time")
     assert target is not None
     per_day = 0 if time else max(1, len(found.frame) // A_DAY)
@@ -62,7 +64,7 @@ def proposal(found: Found, segments: list[str]) -> Proposal:
 
 
 def made_up(rows: int, per_day: int) -> pd.Series:
-    """Times for a file that has none, in its own order."""
+    """Return times for a file that has none: days in the order of its rows."""
     return pd.Series(pd.Timestamp("2000-01-03") + pd.to_timedelta(np.arange(rows) // per_day, unit="D"))
 
 
@@ -78,13 +80,13 @@ def _unit(when: pd.Series) -> str:
 
 
 def _test_periods(sizes: pd.Series) -> int:
-    """The fewest of the newest periods that hold SHARE of the rows, and never more than half of them."""
+    """Return how many of the newest periods hold SHARE of the rows; never more than half of the periods."""
     share = sizes[::-1].cumsum() / sizes.sum()
     return int(min(1 + (share < SHARE).sum(), max(1, len(sizes) // 2)))
 
 
 def _block(when: pd.Series) -> tuple[str, int]:
-    """Rows of one block go well or badly together: the coarsest of which the test has ten."""
+    """Return the coarsest unit of which the test has ten blocks, and their number; rows of a block are correlated."""
     for block, form in BLOCKS.items():
         if (count := when.dt.strftime(form).nunique()) >= 10:
             return block, count
@@ -92,13 +94,13 @@ def _block(when: pd.Series) -> tuple[str, int]:
 
 
 def _calendar(when: pd.Series) -> tuple[str, ...]:
-    """Parts of the time that the training rows have seen enough of."""
-    seen = {"month": when.dt.month.nunique() == 12, "day_of_week": when.dt.dayofweek.nunique() == 7}
-    return tuple(name for name, enough in (seen | {"hour": when.dt.hour.nunique() > 1}).items() if enough)
+    """Return the parts of the time of which training has seen enough to use them as features."""
+    seen = {"month": when.dt.month.nunique() == 12, "day_of_week": when.dt.day_of_week.nunique() == 7}
+    return tuple(name for name, enough in (seen | {"hour": len(when.dt.hour.unique()) > 1}).items() if enough)
 
 
 def _segments(found: Found, test_rows: int) -> list[str]:
-    """Up to two categories of few values, each often enough to be judged."""
+    """Return up to two categories with few values, each frequent enough to be judged."""
     fit = []
     for column in found.of("category"):
         counts = text(found.frame[column.raw]).value_counts(normalize=True)
@@ -108,23 +110,24 @@ def _segments(found: Found, test_rows: int) -> list[str]:
 
 
 def _floors(found: Found, train: pd.Series, test: pd.Series) -> tuple[float, dict[str, tuple[float, str]], float]:
-    """What who knows nothing but the training labels would reach on the test rows; no model may be worse."""
+    """Return the primary loss of a constant prediction on the test rows, floors from it, and the calibration gap."""
     if found.task == "regression":
         middle = float(train.astype(float).median())
         loss = float((test.astype(float) - middle).abs().mean())
-        told = f"always saying {middle:.4g}, the median of the training rows, gives this"
-        return loss, {"absolute_error": (rounded(loss), told)}, rounded(float(train.astype(float).std()) / 4)
+        reason = f"predicting always {middle:.4g}, the median of the training rows, gives this"
+        return loss, {"absolute_error": (rounded(loss), reason)}, rounded(float(train.astype(float).std()) / 4)
     labels = [text(part).map({name: at for at, name in enumerate(found.classes)}) for part in (train, test)]
     shares = np.bincount(labels[0].astype(int), minlength=len(found.classes)) / len(train)
     loss = float(-np.log(np.clip(shares[labels[1].astype(int)], 1e-15, 1)).mean())
-    told = "always saying the shares of the training rows gives this"
-    floors = {"log_loss": (rounded(loss), told)}
+    reason = "predicting always the shares of the training rows gives this"
+    floors = {"log_loss": (rounded(loss), reason)}
     if found.task == "binary":
-        return loss, floors | {"auc": (0.55, "0.5 is a coin")}, 0.1
+        return loss, floors | {"auc": (0.55, "0.5 is a coin toss")}, 0.1
     error = float((labels[1] != int(shares.argmax())).mean())
     most = found.classes[int(shares.argmax())]
-    return loss, floors | {"error_rate": (rounded(error), f"always saying {most} gives this")}, 0.1
+    return loss, floors | {"error_rate": (rounded(error), f"predicting always {most} gives this")}, 0.1
 
 
 def rounded(value: float) -> float:
+    """Return a number with three significant digits."""
     return float(f"{value:.3g}")

@@ -1,4 +1,4 @@
-"""The five modules and params.yaml of a problem as text, each choice with its reason beside it."""
+"""Write the five modules and params.yaml of a problem as text, each choice with its reason."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from string import Template
 from delivery.core.params import UNWRITTEN, effective, read, tree
 from delivery.fork.new import schema
 from delivery.fork.new.columns import Found
-from delivery.fork.new.schema import plain, quoted
+from delivery.fork.new.schema import inert, quoted
 from delivery.fork.new.split import UNITS, Proposal, rounded
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -18,16 +18,16 @@ QUESTIONS = {
     "multiclass": "Which {target} is it: {listed}? Made from {file}.",
 }
 STAGES = ("validate", "export", "evaluate")  # sections of stages in which a problem need not decide anything
-EMPTY = "# Defaults only: DVC wants to find the section of every stage."
+EMPTY = "# Defaults only: DVC needs the section of every stage."
 GAPS = {
     "regression": "|mean prediction - mean label| on the test rows: a quarter of the label's standard deviation",
     "binary": "|mean prediction - base rate| on the test rows",
-    "multiclass": "of the class that is furthest off, on the test rows",
+    "multiclass": "largest gap of any class on the test rows",
 }
 
 
 def files(found: Found, plan: Proposal, file: str) -> dict[str, str]:
-    """Name in the problem's folder to content."""
+    """Return the name and the content of each file of the problem's folder."""
     return {
         "source.py": source(found, plan, file),
         "schema.py": Template(_template("schema.py")).substitute(schema.pieces(found, plan)),
@@ -43,27 +43,29 @@ def _template(name: str) -> str:
 
 
 def question(found: Found, file: str) -> str:
+    """Return what the model answers, in a sentence."""
     listed = ", ".join(found.classes)
     target = found.of("target")[0].raw
     words = QUESTIONS[found.task].format(target=target, file=file, classes=found.classes, listed=listed)
-    return plain(words)
+    return inert(words)
 
 
 def source(found: Found, plan: Proposal, file: str) -> str:
+    """Return source.py."""
     time, key = found.one("time"), found.one("key")
     settings = [f"READING = {json.dumps(found.reading)}"] if found.reading else []
     times = []
     if not key:
-        times.append('    frame["row"] = range(len(frame))  # its place in the file: add new rows at the end')
+        times.append('    frame["row"] = range(len(frame))  # its position in the file: add new rows at the end')
     if time:
         how = f", format={quoted(found.time_format)}" if found.time_format else ""
         if found.time_format:
-            settings.append(f"FORMAT = {quoted(found.time_format)}  # of the time; in UTC where the file says no zone")
+            settings.append(f"FORMAT = {quoted(found.time_format)}  # of the time; UTC if the file has no zone")
             how = ", format=FORMAT"
         times.append(f'    when = pd.to_datetime(frame[TIME], utc=True, errors="coerce"{how})')
         times.append('    frame[TIME] = when.dt.tz_localize(None).dt.as_unit("us")')
     else:
-        settings.append('FIRST = "2000-01-03"  # the file has no times: its order is taken for them, a day for')
+        settings.append('FIRST = "2000-01-03"  # the file has no times: its order stands for them, one day per')
         settings.append(f"A_DAY = {plan.per_day}  # rows")
         times.append('    days = pd.to_timedelta([place // A_DAY for place in range(len(frame))], unit="D")')
         times.append('    frame[TIME] = (pd.Timestamp(FIRST) + days).as_unit("us")')
@@ -78,10 +80,11 @@ def source(found: Found, plan: Proposal, file: str) -> str:
 
 
 def params(found: Found, plan: Proposal, file: str) -> str:
+    """Return params.yaml: what the problem decides, and what the present file sets besides."""
     target = found.of("target")[0]
     floors = [
-        f"    {name}: {value!r}{' ' * max(1, 12 - len(name))}# {plain(told)}"
-        for name, (value, told) in plan.floors.items()
+        f"    {name}: {value!r}{' ' * max(1, 12 - len(name))}# {inert(reason)}"
+        for name, (value, reason) in plan.floors.items()
     ]
     later = len([period for period in plan.periods if period > plan.until])
     margin = rounded(plan.guess / 100)
@@ -94,8 +97,8 @@ def params(found: Found, plan: Proposal, file: str) -> str:
         "segment_rows": max(20, plan.test_rows // 50), "floors": "\n".join(floors),
         "margin": f"{margin:.6f}".rstrip("0"), "min_gain": f"{margin / 2:.7f}".rstrip("0"),
         "gap": f"{plan.gap:.6g}", "why_gap": GAPS[found.task],
-        "intended": _unwritten(f"who asks for {target.raw}, when, and what is done with the answer."),
-        "limits": _unwritten(f"what it must not be trusted with. It has seen {len(found.frame):,} rows of {file}."),
+        "intended": _unwritten(f"who requests {target.raw}, when, and what is done with the prediction."),
+        "limits": _unwritten(f"what it must not be used for. It was made from {len(found.frame):,} rows of {file}."),
         "licence": _unwritten(f"of the code, and of {file}."),
         "min_rows": max(1, plan.a_period // 2), "min_days": min(14, blocks),
         "periods_per_year": UNITS[plan.unit][1],
@@ -108,9 +111,9 @@ def _unwritten(what: str) -> str:
 
 
 def merged(own: str, present: str) -> str:
-    """The sections that a problem decides, and those that the present params.yaml sets to other values than the defaults.
+    """Return the sections that a problem decides, and those that the present params.yaml sets to other values than the defaults.
 
-    A team's environments and branches so outlive the sample's problem.
+    So a team keeps its environments and branches when it replaces the sample problem.
     """
     head, mine = sections(own)
     given, defaults = effective(tree(present)), effective({})
@@ -125,6 +128,6 @@ def merged(own: str, present: str) -> str:
 
 
 def sections(text: str) -> tuple[str, dict[str, str]]:
-    """What stands before the first section, and the text of each by its name."""
+    """Return the text before the first section, and the text of each section by its name."""
     head, *blocks = re.split(r"(?m)^(?=\w+:)", text)
     return head, {block.partition(":")[0]: block for block in blocks}

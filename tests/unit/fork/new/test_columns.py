@@ -13,7 +13,7 @@ NOTHING: dict[str, list[str]] = {name: [] for name in ("target", "time", "key", 
 
 def found(frame: pd.DataFrame, task: str = "", **asked: list[str]) -> columns.Found:
     churned = {"target": ["Churned"]} if "Churned" in frame else {}
-    return columns.columns(frame, {"sep": ","}, NOTHING | churned | asked, task)
+    return columns.classify(frame, {"sep": ","}, NOTHING | churned | asked, task)
 
 
 def roles(result: columns.Found) -> dict[str, str]:
@@ -69,8 +69,8 @@ def test_what_is_predicted_follows_from_the_target(values, task: str, classes: t
     ("name", "values", "says"),
     [
         ("Unnamed: 0", np.arange(1000), "counts the rows"),
-        ("Booking No.", np.arange(1000) * 7 % 601, "names things by 601 numbers"),
-        ("customerId", np.arange(1000) * 7 % 601, "names things by 601 numbers"),
+        ("Booking No.", np.arange(1000) * 7 % 601, "identifies things by 601 numbers"),
+        ("customerId", np.arange(1000) * 7 % 601, "identifies things by 601 numbers"),
         ("paid", [f"{number}%" for number in range(1000)], "numbers with signs, such as '0%'"),
         ("bought", [[1, 2]] * 1000, "lists; derive a number"),
         ("took", pd.to_timedelta(np.arange(1000), unit="h"), "spans of time; write them as a number"),
@@ -124,8 +124,8 @@ def test_times_are_found_however_they_are_written(written: str) -> None:
     ("frame", "asked", "says"),
     [
         (orders.rows(), {"target": ["nope"]}, "there is no column nope; the file has Order ID, Ordered at"),
-        (orders.rows(), {"time": ["class"]}, "class holds no times that are understood"),
-        (orders.rows(), {"key": ["class"]}, "class cannot be the key: .* twice in 1496 rows, first row "),
+        (orders.rows(), {"time": ["class"]}, "class holds no times in a known format"),
+        (orders.rows(), {"key": ["class"]}, "class cannot be the key: .* repeated in 1496 rows, first row "),
         (
             orders.rows(),
             {"target": ["note"]},

@@ -72,7 +72,8 @@ def test_what_is_there_stays_unless_it_is_forced(file: Path, capsys) -> None:
     words = ["new", "orders.csv", "--target", "Churned", "--to", "made"]
     assert [main(words), main(words), main([*words, "--force"])] == [0, 1, 0]
     assert (
-        capsys.readouterr().err == "error: made is there already; --force writes over it, or name another with --to\n"
+        capsys.readouterr().err
+        == "error: made exists already; overwrite it with --force, or name another folder with --to\n"
     )
 
 

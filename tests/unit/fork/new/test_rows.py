@@ -64,7 +64,7 @@ def test_what_text_was_meant_to_be_is_said_with_its_mending(values: list[str], s
         (b"", "neither CSV in UTF-8"),
         ("a;Größe\n1;2\n".encode("cp1252"), r"is not in UTF-8.* `iconv -f windows-1252 -t utf-8 .*x\.csv > new.csv`"),
         (b"a,b\n1,2\n", "has 1 rows and 2 column"),
-        (None, "is not there"),
+        (None, "does not exist"),
     ],
 )
 def test_a_file_that_is_none_is_one_line(content: bytes | None, says: str, tmp_path: Path) -> None:

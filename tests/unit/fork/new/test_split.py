@@ -13,7 +13,7 @@ NOTHING: dict[str, list[str]] = {name: [] for name in ("target", "time", "key", 
 
 def plan(frame: pd.DataFrame) -> split.Proposal:
     asked = NOTHING | {"target": [str(frame.columns[-1])]}
-    return split.proposal(columns.columns(frame, {"sep": ","}, asked, ""), [])
+    return split.propose(columns.classify(frame, {"sep": ","}, asked, ""), [])
 
 
 def timed(freq: str, count: int = 400) -> pd.DataFrame:

@@ -11,6 +11,13 @@ git init --quiet --initial-branch=main
 git remote add origin "$GITHUB_SERVER_URL/$REPOSITORY"
 how=(--no-tags --depth "$DEPTH") all=()
 if [ "$DEPTH" = 0 ]; then how=(--tags) all=('+refs/heads/*:refs/remotes/origin/*'); fi
+if [[ -z "$REF" && "$GITHUB_REF" = refs/heads/* ]]; then # a run's own commit, wherever its branch is by now
+  [ "${#all[@]}" -gt 0 ] || all=("+$GITHUB_SHA:refs/remotes/origin/${GITHUB_REF#refs/heads/}")
+  git -c "http.extraheader=$header" fetch --quiet "${how[@]}" origin "${all[@]}"
+  git checkout --quiet -B "${GITHUB_REF#refs/heads/}" "$GITHUB_SHA"
+  [ "$PERSIST" != true ] || git config --local "http.$GITHUB_SERVER_URL/.extraheader" "$header"
+  exit 0
+fi
 : "${REF:=$GITHUB_REF}"
 case "$REF" in
   refs/heads/*) REF="${REF#refs/heads/}" ;;

@@ -12,9 +12,11 @@ if run != os.environ["GITHUB_RUN_ID"]:
     request = urllib.request.Request(address, headers={"Authorization": f"Bearer {os.environ['TOKEN']}"})
     urllib.request.urlopen(request).read()
 folder = Path(os.environ["HUB_FOLDER"], "artifacts", run)
-if pattern := os.environ["PATTERN"]:
-    for path in folder.glob(pattern):
-        shutil.copytree(path, Path(os.environ["DESTINATION"], path.name), dirs_exist_ok=True)
+if pattern := os.environ["PATTERN"]:  # github.com/actions/download-artifact: a single match goes straight into the path
+    found = sorted(folder.glob(pattern))
+    for path in found:
+        into = Path(os.environ["DESTINATION"], path.name if len(found) > 1 else "")
+        shutil.copytree(path, into, dirs_exist_ok=True)
     sys.exit()
 kept = folder / name
 if not kept.is_dir():

@@ -1,0 +1,98 @@
+"""Take the source's periods in their order, each to its end, whatever arrives late.
+
+A period has arrived with its first rows. It is complete once a newer one has arrived or it has as many blocks as usual, and
+labelled once `policy.unready` has no objection. Then it is judged, or skipped because a limit forbids a retraining; either
+is final. One that cannot be judged yet holds up none after it: once a later one is decided, it is superseded, which is final
+too, and its rows count in that decision's pool. Late labels and corrected rows reopen the newest decision for a while.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from delivery.core.params import Drift, Params
+from delivery.data.fetch import into
+from delivery.data.tables import expected
+from delivery.drift import arrival, check, decisions, policy
+from delivery.drift.result import DriftResult
+from delivery.drift.verdicts import LogEntry
+from problem import periods
+
+DECIDED = (*policy.JUDGED, "skip")
+FINAL = (*DECIDED, "superseded")
+
+
+class Taken(NamedTuple):
+    """What became of the periods that were looked at: the entries of the log, and the last check, if there was one."""
+
+    entries: list[LogEntry]
+    result: DriftResult | None
+
+
+def take(settings: Params, log: Path | None = None, *, fresh: bool = True) -> Taken:
+    """Check the open periods, oldest first, until one is judged; without one, the newest decision if it is open again.
+
+    `log`: prediction log of the service; `fresh`: whether to fetch what was fetched before. Raise `Failure` for data that break
+    their schema.
+    """
+    history = decisions.read()
+    later = [period for period in periods() if period > expected(settings.fetch.until)[-1]]
+    entries, result = list[LogEntry](), None
+    for period in undecided(history, later):
+        if fresh:
+            into(arrival.folder_of(period), period)
+        result = check.run(settings, period, log)
+        entry = decisions.entry(result)
+        if entry.verdict in DECIDED:
+            entries = [each if each.verdict in FINAL else superseded(each, period) for each in entries]
+        entries.append(entry)
+        # Once the month's compute is spent, the later ones would wait for the same.
+        if entry.verdict in policy.JUDGED or policy.spent([*history, *entries], entry.date[:10], settings.drift):
+            return Taken(entries, result)
+    newest = decision([*history, *entries], later)
+    if newest and newest not in entries:
+        if fresh:
+            into(arrival.folder_of(newest.period), newest.period)
+        if newest.retrain or corrected(newest, history, settings):
+            result = check.run(settings, newest.period, log)
+            entries.append(decisions.entry(result))
+    return Taken(entries, result)
+
+
+def undecided(history: Sequence[LogEntry], later: Sequence[str]) -> list[str]:
+    """Return the periods without a final entry, oldest first."""
+    final = {entry.period for entry in history if entry.verdict in FINAL}
+    return [period for period in later if period not in final]
+
+
+def decision(history: Sequence[LogEntry], later: Sequence[str]) -> LogEntry | None:
+    """Return the last decision on the newest period that has one, or None.
+
+    One for a retraining is made again until that is merged: its pull request could not be opened, or has fallen behind.
+    """
+    decided = [entry for entry in history if entry.verdict in DECIDED and entry.period in later]
+    return max(reversed(decided), key=lambda entry: entry.period, default=None)
+
+
+def superseded(waiting: LogEntry, by: str) -> LogEntry:
+    """Return the final entry of a period that could not be judged before a later one was."""
+    return replace(
+        waiting, verdict="superseded", why=f"{by} was decided first, with the rows of {waiting.period}; {waiting.why}"
+    )
+
+
+def corrected(newest: LogEntry, history: Sequence[LogEntry], settings: Params) -> bool:
+    """Return whether the rows that a decision rests on have changed, within `drift.reopen_days` of the first one on the period."""
+    return (
+        reopens(newest, history, datetime.now(UTC), settings.drift)
+        and check.data(newest.period, settings) != newest.data
+    )
+
+
+def reopens(newest: LogEntry, history: Sequence[LogEntry], now: datetime, drift: Drift) -> bool:
+    """Return whether changed rows would still reopen a decision; entries of an earlier version do not know their rows."""
+    dates = [entry.date for entry in history if entry.period == newest.period and entry.data]
+    return bool(dates) and now - datetime.fromisoformat(min(dates)) <= timedelta(days=drift.reopen_days)
