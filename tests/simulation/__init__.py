@@ -1,0 +1,40 @@
+"""A repository over simulated months: a seed decides what happens and what fails, and invariants hold after each event.
+
+Where the simulation is cut. Real are:
+- the workflow files of .github: triggers, filters, conditions, `needs`, concurrency, permissions, inputs and steps are read
+  from the YAML and evaluated by the harness of tests/workflows (rules, expressions, queues, router, plans);
+- the verbs, called by the command line of `delivery.__main__` with the words and variables of the step;
+- git: a bare repository, a new clone for every job, the branch `store`, tags, pushes that lose a race;
+- MLflow's registry in the store, the API's routes with the rights of the job's token, the state of an environment on a
+  host with its two slots, its debts and what a killed command left.
+
+Stand-ins, each with the interface of what it replaces:
+- training and evaluation (`pipeline`): a number in params.yaml decides the quality of a model; `dvc` is content-addressed
+  like DVC, but knows three stages;
+- what a check of drift and a batch compute of rows (`periods`); the log, the limits and the proposal are real;
+- the registry's database (`registry`);
+- the comparison and the page of the report; of the gate the absolute minimums are judged;
+- the processes of a service, its proxy and its requests (`hosts`): objects that answer, fail or stay behind;
+- the sockets of the API and of git, the runner's shell and third-party actions (`runner`), the code in a bundle;
+- the clock, which moves with every step, and every sleep.
+
+A fault falls on a step of a job: a step is a git command, a request, or something done to a service. `killed` ends the job
+there, and nothing that the verb does afterwards has an effect; `cancelled` is the interrupt that GitHub sends first;
+`overtaken` lets another run end in between; `api` has GitHub refuse the next requests. So each history is a list of actions
+without hidden state: a part of it can be run again, which is how a failing one is shrunk (shrink.py).
+
+Known, and not a rule yet:
+- A batch scores the period after `fetch.until` again until that moves. So nothing asks yet that each period is scored.
+
+People propose changes, push more, start again from main, bring branches up to date and merge them three ways (`people`); ci,
+comment and refresh run for them. The suites of tests and `make check` do nothing there.
+
+Not simulated yet: `/results`, labels, other bases than main, other plans and reviewers, Dependabot, strangers, a store that is
+deleted, full disks, clients, the limit of the store's size.
+"""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path += [str(path) for path in (ROOT / "tests", ROOT / "tests" / "workflows") if str(path) not in sys.path]

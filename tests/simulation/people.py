@@ -1,0 +1,215 @@
+"""People who work in pull requests: they open them, push more, bring them up to date, merge and abandon them."""
+
+from __future__ import annotations
+
+import copy
+import random
+from typing import TYPE_CHECKING
+
+from harness.gitserver import git, refs
+from harness.hub import Hub, Json, Token
+
+from delivery.adapters import dvc
+from delivery.ci import results
+from delivery.core import workspace
+from simulation import pipeline
+from simulation.standins import SERVED
+from simulation.violation import MINIMUM, Violation
+
+if TYPE_CHECKING:
+    from simulation.world import Action, World
+
+BRANCH = "change/"
+REQUIRED = "ci / required"  # of .github/rulesets/main.json, whose policy is strict: a branch has to be up to date
+KINDS = ("results", "stale", "other", "other", "other stale", "code", "note")
+DRAWN = ("propose", "more", "redo", "land")
+JUDGED = (str(workspace.PARAMS), str(workspace.DVC_LOCK), str(workspace.DATA_FILE))
+
+
+class Remembering(Hub):
+    """A hub whose events keep what a pull request was like: a run that is started again has the event that it had."""
+
+    def _pull_event(self, base, pull: Json, action: str, token: Token, **more) -> None:
+        super()._pull_event(base, pull, action, token, **more)
+        payload = self.events[-1].payload
+        payload["pull_request"] = copy.deepcopy(payload["pull_request"])
+
+
+def drawn(action: Action, chance: random.Random) -> Action:
+    """The action with what it is about: a change, or a pull request and the way to merge it."""
+    if action.what == "land":
+        return action._replace(
+            value=str(chance.randint(1, 9)), environment=chance.choice(("merge", "squash", "rebase"))
+        )
+    return action._replace(value=str(chance.randint(1, 10**6)), environment=chance.choice(KINDS))
+
+
+def opened(world: World) -> list[Json]:
+    """The open pull requests of people, oldest first."""
+    pulls = world.repo.pulls.values()
+    return [pull for pull in pulls if pull["state"] == "open" and pull["head"]["ref"].startswith(BRANCH)]
+
+
+def chosen(world: World, action: Action) -> Json | None:
+    """The pull request that an action is about."""
+    found = opened(world)
+    return found[int(action.value) % len(found)] if found else None
+
+
+def propose(world: World, action: Action) -> None:
+    """Open a pull request with a change; `environment` says of what."""
+    branch = f"{BRANCH}{world.hub.number()}"
+    git(world.work, "checkout", "--quiet", "-b", branch)
+    edit(world, action)
+    send(world, branch, action)
+    git(world.work, "checkout", "--quiet", "main")
+    request = {"head": branch, "base": "main", "title": str(action)}
+    told(world, lambda: world.hub.open_pull(world.repo, request, person(world, action)))
+
+
+def push_more(world: World, action: Action) -> None:
+    """Push another commit to a pull request's branch."""
+    if pull := chosen(world, action):
+        switch(world, pull["head"]["ref"])
+        edit(world, action)
+        send(world, pull["head"]["ref"], action)
+        git(world.work, "checkout", "--quiet", "main")
+
+
+def redo(world: World, action: Action) -> None:
+    """Start again from main with another change, and push that by force, as after a rebase."""
+    if pull := chosen(world, action):
+        git(world.work, "checkout", "--quiet", "-B", pull["head"]["ref"], "main")
+        edit(world, action)
+        send(world, pull["head"]["ref"], action)
+        git(world.work, "checkout", "--quiet", "main")
+
+
+def abandon(world: World, action: Action) -> None:
+    """Close a pull request and delete its branch."""
+    if pull := chosen(world, action):
+        pull["state"] = "closed"
+        git(world.repo.path, "update-ref", "-d", f"refs/heads/{pull['head']['ref']}")
+
+
+def merge(world: World, action: Action) -> None:
+    """Press the button: "Update branch" if it is behind, else the one that merges, which a red check keeps grey."""
+    pull = chosen(world, action)
+    if pull is None:
+        return
+    main = world.repo.sha("main")
+    head = pull["head"]["sha"] = world.repo.sha(pull["head"]["ref"])
+    tree = world.hub.merged(world.repo, pull)
+    if tree is None:
+        return
+    if git(world.repo.path, "merge-base", main, head) != main:
+        parents, before = ["-p", head, "-p", main], refs(world.repo.path)
+        commit = git(world.repo.path, "commit-tree", tree, *parents, "-m", "Merge branch 'main'")
+        git(world.repo.path, "update-ref", f"refs/heads/{pull['head']['ref']}", commit)
+        told(world, lambda: world.hub.pushed(world.repo, before, person(world, action)))
+    elif required(world, head) in ("success", "skipped"):
+        refuse(world, main, head)
+        commit = combined(world, action.environment, main, head, tree)
+        git(world.repo.path, "update-ref", f"refs/pull/{pull['number']}/merge", commit)
+        told(world, lambda: world.hub.merge(world.repo, pull["number"], action.who))
+        git(world.repo.path, "update-ref", "-d", f"refs/heads/{pull['head']['ref']}")
+        git(world.work, "pull", "--quiet", "--ff-only", "origin", "main")
+
+
+def combined(world: World, method: str, main: str, head: str, tree: str) -> str:
+    """Return the commit that main gets. A branch with merges in it is squashed instead of rebased."""
+    path, title = world.repo.path, "A pull request"
+    if method == "merge":
+        return git(path, "commit-tree", tree, "-p", main, "-p", head, "-m", title)
+    if method == "rebase" and not git(path, "rev-list", "--merges", f"{main}..{head}"):
+        commit = main
+        for each in git(path, "rev-list", "--reverse", f"{main}..{head}").splitlines():
+            commit = git(path, "commit-tree", f"{each}^{{tree}}", "-p", commit, "-m", title)
+        return commit
+    return git(path, "commit-tree", tree, "-p", main, "-m", title)
+
+
+def required(world: World, sha: str) -> str:
+    """The newest conclusion of the check that the ruleset asks for; empty if there is none."""
+    found = [
+        check["conclusion"] for check in world.repo.checks if (check["head_sha"], check["name"]) == (sha, REQUIRED)
+    ]
+    return found[-1] if found else ""
+
+
+def refuse(world: World, main: str, head: str) -> None:
+    """Raise `Violation` if a check lets a change be merged whose results are not its own, or whose model is too bad."""
+    changed = git(world.repo.path, "diff", "--name-only", main, head, "--", *JUDGED)
+    if not changed:
+        return  # whatever main has is not this pull request's fault
+    settings, lock, data = (world.repo.file(head, name) for name in JUDGED)
+    dial, digest = pipeline.dial(settings), dvc.data_digest(data)
+    train = dvc.stages(lock)["train"]
+    made_of = (train["params"][str(workspace.PARAMS)]["train"]["l2_regularization"], train["deps"][0]["md5"])
+    if made_of != (dial, digest):
+        raise Violation(
+            "a branch has the results of its commit", f"{head[:8]} is of {dial}, its results of {made_of[0]}"
+        )
+    if (auc := pipeline.quality(dial, digest)) < MINIMUM:
+        raise Violation("nothing bad is merged", f"{head[:8]} has an AUC of {auc} and a green check")
+
+
+def one_comment(repo) -> None:
+    """Raise `Violation` if a pull request has two reports."""
+    reports = [comment["number"] for comment in repo.comments.values() if 'CML watermark report"' in comment["body"]]
+    if twice := {number for number in reports if reports.count(number) > 1}:
+        raise Violation("one report on each pull request", f"#{min(twice)} has {reports.count(min(twice))}")
+
+
+def own_results(repo) -> None:
+    """Raise `Violation` if a branch ends with results that were made of another commit than the one below them."""
+    for pull in repo.pulls.values():
+        if pull["state"] == "open" and pull["head"]["ref"].startswith(BRANCH):
+            form = f"--format=%P%n%(trailers:key={results.MARK},valueonly)"
+            parents, *made_of = git(repo.path, "log", "-1", form, pull["head"]["ref"]).splitlines()
+            parent = parents.split()[0]  # of a merge the branch's own
+            if made_of and made_of != [parent]:
+                raise Violation(
+                    "a branch has the results of its commit", f"those of {made_of[0][:8]} are on {parent[:8]}"
+                )
+
+
+def edit(world: World, action: Action) -> None:
+    """Make a change: of the model with or without its results, of the code that serves, or of the README."""
+    kind, value = action.environment, action.value
+    if kind == "note":
+        (world.work / "README.md").write_text(f"{value}\n")
+    elif kind == "code":
+        (world.work / SERVED).write_text(f"FEATURES = ()  # {value}\n")
+    else:
+        if kind.startswith("other"):
+            world.dial(str(int(value) / 10**7), "learning_rate")  # at most 1
+        else:
+            world.dial(value)
+        if not kind.endswith("stale"):
+            world.in_work(pipeline.repro)
+
+
+def switch(world: World, branch: str) -> None:
+    git(world.work, "fetch", "--quiet", "origin", f"+refs/heads/{branch}:refs/remotes/origin/{branch}")
+    git(world.work, "checkout", "--quiet", "-B", branch, f"refs/remotes/origin/{branch}")
+
+
+def send(world: World, branch: str, action: Action) -> None:
+    world.steps.edge("a push")
+    git(world.work, "add", "--all")
+    git(world.work, "commit", "--quiet", "--allow-empty", "--message", str(action))
+    before = refs(world.repo.path)
+    git(world.work, "push", "--quiet", "--force", "origin", f"HEAD:refs/heads/{branch}")
+    told(world, lambda: world.hub.pushed(world.repo, before, person(world, action)))
+
+
+def told(world: World, call) -> None:
+    """Let something happen whose events start runs, which can be started again."""
+    known = len(world.hub.events)
+    call()
+    world.started += world.hub.events[known:]
+
+
+def person(world: World, action: Action) -> Token:
+    return Token(action.who, world.repo.name, "person")

@@ -1,0 +1,192 @@
+"""The steps of a job that something outside can see, and the faults that fall on them.
+
+A step is a git command, a request to the API, or something done to a service. Each moves the clock.
+"""
+
+import contextvars
+import datetime
+import io
+import json
+import os
+import re
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email.message import Message
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from harness import api, routes  # noqa: F401  the routes register themselves
+from harness.gitserver import refs
+from harness.hub import Hub, Json, Repo
+
+from delivery.core import programs
+from simulation.hosts import Hosts
+
+START = datetime.datetime(2026, 1, 5, 8, 0, tzinfo=datetime.UTC)
+REMOTE = ("push", "fetch", "clone", "ls-remote")
+FIXED = (["git", "config", "--get"], ["git", "rev-parse", "--show-prefix"], ["git", "rev-parse", "--show-toplevel"])
+# Git starts no second process to clean up, and does not wait for disks.
+CONFIG = "[gc]\nauto = 0\n[maintenance]\nauto = false\n[core]\nfsync = none\n[advice]\ndetachedHead = false\n"
+run_program = programs.run
+
+
+class Killed(BaseException):
+    """The end of a job whose runner is gone."""
+
+
+class Steps:
+    """What all jobs share: the clock, the services, the planted fault, and who is at work."""
+
+    def __init__(self, hub: Hub, folder: Path) -> None:
+        self.hub, self.folder = hub, folder
+        (folder / "config" / "git").mkdir(parents=True)
+        (folder / "config" / "git" / "config").write_text(CONFIG)
+        self.now = START
+        self.hosts = Hosts()
+        self.images: set[str] = set()
+        self.attested: set[str] = set()
+        self.secret = ""  # of the job at work; empty: a person is
+        self.dead = self.interrupted = False
+        self.count = 0
+        self.fault: tuple[str, int] | None = None
+        self.fired: list[str] = []
+        self.answers: dict[tuple[str, ...], programs.Completed] = {}  # of git, to questions whose answer never changes
+        self.cancelled: Callable[[], bool] = lambda: False  # whether the run at work is
+        self.between: Callable[[], None] = lambda: None  # what comes in between
+
+    def edge(self, what: str) -> None:
+        self.now += datetime.timedelta(seconds=1)
+        moment = self.now.isoformat()
+        os.environ |= {"GIT_AUTHOR_DATE": moment, "GIT_COMMITTER_DATE": moment}
+        if not self.secret:
+            return
+        if self.dead:
+            raise Killed(f"the runner was lost before {what}")
+        self.count += 1
+        if self.fault and self.count >= self.fault[1]:
+            kind, self.fault = self.fault[0], None
+            self.fired.append(f"{kind} at {what}")
+            self._strike(kind, what)
+
+    def _strike(self, kind: str, what: str) -> None:
+        if kind == "killed":
+            self.dead = True
+            raise Killed(f"the runner was lost at {what}")
+        if kind == "cancelled":
+            self.interrupted = True
+            raise KeyboardInterrupt
+        if kind == "overtaken":
+            with self.aside():
+                contextvars.Context().run(self.between)
+            if self.cancelled():
+                self.interrupted = True
+                raise KeyboardInterrupt
+        if kind == "api":
+            self.hub.fail("POST", "", 502, times=6)
+        if kind == "hiccup":
+            self.hub.fail("POST", "", 502, times=2)
+
+    @contextmanager
+    def of_job(self, secret: str) -> Iterator[None]:
+        before = (self.secret, self.dead, self.interrupted)
+        self.secret, self.dead, self.interrupted = secret, False, False
+        try:
+            yield
+        finally:
+            self.secret, self.dead, self.interrupted = before
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Somebody else is at work, in another place."""
+        before, at = dict(os.environ), Path.cwd()
+        with self.of_job(""):
+            try:
+                yield
+            finally:
+                os.chdir(at)
+                os.environ.clear()
+                os.environ.update(before)
+
+    def refuse(self, repo: Repo, scope: str, level: str) -> None:
+        if not self.hub.tokens[self.secret].may(repo.name, scope, level):
+            raise RuntimeError(f"error: Resource not accessible by integration: {scope}: {level}")
+
+    # In place of programs, the network and the clock
+
+    def program(self, command, **options) -> programs.Completed:
+        """In place of `programs.run`."""
+        words = [str(word) for word in command]
+        self.edge(" ".join(words[:3]))
+        if words[0] == "gh":
+            known = words[3].removeprefix("oci://") in self.attested
+            return subprocess.CompletedProcess(words, int(not known), "", "" if known else "no attestation found")
+        if words[0] == "grype":  # the simulation knows no vulnerabilities
+            return subprocess.CompletedProcess(words, 0, '{"matches": []}', "")
+        if words[:3] in FIXED and options.get("cwd") is None:
+            key = (os.getcwd(), *words)
+            if key not in self.answers:
+                self.answers[key] = run_program(command, **options)
+            return self.answers[key]
+        asked = next((word for word in words[1:] if word in REMOTE), "") if words[0] == "git" else ""
+        if not asked or not self.secret:
+            return run_program(command, **options)
+        token = self.hub.tokens.get(os.environ.get("GITHUB_TOKEN", ""))
+        repo = next(iter(self.hub.repos.values()))
+        level = "write" if asked == "push" else "read"
+        if not (token and token.may(repo.name, "contents", level)) and (level == "write" or repo.private):
+            return subprocess.CompletedProcess(words, 128, "", f"fatal: Permission to {repo.name}.git denied")
+        before = refs(repo.path) if asked == "push" else {}
+        done = run_program(command, **options)
+        if asked == "push":
+            assert token
+            self.hub.pushed(repo, before, token)
+        return done
+
+    def urlopen(self, request: urllib.request.Request, timeout: float = 0) -> "Reply":
+        """In place of `urllib.request.urlopen`: the hub's API, with the rights of the token."""
+        address = urlsplit(request.full_url)
+        path, method = address.path.removeprefix("/api/v3"), request.get_method()
+        self.edge(f"{method} {re.sub(r'[0-9]+', 'N', path)}")
+        body: Json = json.loads(request.data or b"null") or {}  # type: ignore[arg-type]
+        fault = next((f for f in self.hub.faults if f.times and f.method == method and re.search(f.path, path)), None)
+        headers: Json = {}
+        if fault:
+            fault.times -= 1
+            status, reply = fault.status, {"message": "Bad gateway"}
+        else:
+            token = self.hub.tokens.get(request.get_header("Authorization", "").removeprefix("Bearer "))
+            query = dict(parse_qsl(address.query))
+            status, reply, headers = api.answer(self.hub, method, path, query, body, token)
+        content = b"" if status == 204 else json.dumps(reply).encode()
+        told = Message()
+        for name, value in headers.items():
+            told[name] = value
+        if status >= 400:
+            raise urllib.error.HTTPError(request.full_url, status, "", told, io.BytesIO(content))
+        return Reply(content, told)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += datetime.timedelta(seconds=seconds)
+
+    def seconds(self) -> float:
+        return self.now.timestamp()
+
+    def clock(self) -> type[datetime.datetime]:
+        """A `datetime` whose now is the simulation's."""
+        steps = self
+
+        class Clock(datetime.datetime):
+            @classmethod
+            def now(cls, tz=None):
+                return steps.now.astimezone(tz)
+
+        return Clock
+
+
+class Reply(io.BytesIO):
+    def __init__(self, content: bytes, headers: Message) -> None:
+        super().__init__(content)
+        self.headers = headers
