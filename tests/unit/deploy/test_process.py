@@ -39,3 +39,15 @@ def test_a_process_is_found_as_soon_as_it_is_started(tmp_path: Path) -> None:
         finally:
             started.kill()
             started.wait()
+
+
+def test_a_process_that_replaces_its_program_is_never_lost_from_sight(tmp_path: Path) -> None:
+    """A slot starts by `sh -c 'exec "$0" "$@"'`; one look that found nothing was taken for the end of the service."""
+    mark = str(tmp_path)
+    again = "import os, sys; os.execv(sys.executable, [sys.executable, '-S', '-E', *sys.orig_argv[3:]])"
+    started = process.start([sys.executable, "-S", "-E", "-c", again, mark], tmp_path, os.environ)
+    try:
+        assert all(process.having(mark) == [started.pid] for _ in range(1000))
+    finally:
+        started.kill()
+        started.wait()

@@ -13,6 +13,7 @@ from delivery.core import waiting
 
 TICK = 0.02
 STOP = 15  # seconds from SIGTERM to SIGKILL
+LOOKS = 25  # so often a process without arguments is looked at, TICK apart
 
 
 def start(
@@ -37,14 +38,39 @@ def start(
 
 
 def having(*arguments: str) -> list[int]:
-    """Return the ids of the processes that have all of these among their arguments."""
-    ids, wanted = [], {argument.encode() for argument in arguments}
-    # Path.glob would ask for each file, and raise if its process ends just then.
-    for name in filter(str.isdecimal, os.listdir("/proc")):
-        with suppress(OSError):
-            if wanted <= set(Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")):
-                ids.append(int(name))
+    """Return the ids of the processes that have all of these among their arguments.
+
+    A process that just replaces its program (`exec`) shows none for a moment; it is looked at again.
+    """
+    wanted = {argument.encode() for argument in arguments}
+    ids, waiting_for = [], [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    for _ in range(LOOKS):
+        changing = []
+        for pid in waiting_for:
+            shown = _shown(pid)
+            if shown is None:
+                changing.append(pid)
+            elif wanted <= shown:
+                ids.append(pid)
+        if not changing:
+            break
+        time.sleep(TICK)
+        waiting_for = changing
     return ids
+
+
+def _shown(pid: int) -> set[bytes] | None:
+    """Return a process's arguments, None if it is about to show them: it has a program, but no arguments yet.
+
+    A process of the kernel and one that has ended have neither.
+    """
+    try:
+        shown = Path(f"/proc/{pid}/cmdline").read_bytes()
+        if shown or not os.readlink(f"/proc/{pid}/exe"):
+            return set(shown.split(b"\0"))
+    except OSError:
+        return set()
+    return None
 
 
 def arguments(pid: int) -> list[str]:
