@@ -98,8 +98,7 @@ def watch(plan: watched.Plan, target: Host) -> str:
             target.state = state.read(target.folder)
         except state.Damaged:
             continue  # `repair` writes it again
-        serving = target.state.serving
-        if serving is None or (serving.version, serving.since) != (plan.version, plan.since):
+        if not plan.serves(target.state):
             return f"version {plan.version} does not serve any more; it is not watched further"
         if target.state.candidate and state.holder(target.folder):
             continue
@@ -107,7 +106,10 @@ def watch(plan: watched.Plan, target: Host) -> str:
         if not complaint or time.monotonic() < again:
             continue
         try:
-            return rollback.run(target.environment, "", f"within {target.deploy.bake_minutes:g} minutes: {complaint}")
+            done = rollback.run(target.environment, "", f"within {target.deploy.bake_minutes:g} minutes: {complaint}")
+            if not plan.serves(state.read(target.folder)):
+                return done
+            print(done, flush=True)  # it took back another version, whose deployment had been killed after its switch
         except state.Taken:
             continue  # whoever has the lock may do it
         except Exception as error:  # whatever it is, the version that serves is known to be bad

@@ -16,6 +16,7 @@ from delivery.deploy.targets import proxy
 from delivery.deploy.targets.counts import Counts
 from delivery.deploy.targets.host import Host
 from delivery.deploy.targets.latency import Array
+from delivery.deploy.targets.state import State
 
 REFUSED, FEW = 0.05, 100  # share of refusals beyond the old version's, and requests on either side, that say something
 FILE = "bake.json"
@@ -34,6 +35,10 @@ class Plan(Struct, frozen=True):
     """Of the version before, from its own start to that of the deployment."""
     begun: Counts
     """Of the version, after the last check of its contract, which asks for refusals."""
+
+    def serves(self, now: State) -> bool:
+        """Return whether the version serves still, or has left since: the same one may have come back."""
+        return now.serving is not None and (now.serving.version, now.serving.since) == (self.version, self.since)
 
 
 class Suspicion(Struct, frozen=True):

@@ -170,10 +170,12 @@ def returned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     slept: list[float] = []
     clock = SimpleNamespace(sleep=slept.append, time=lambda: 1000 + sum(slept), monotonic=lambda: 1000 + sum(slept))
     monkeypatch.setattr(bake, "time", clock)
-    monkeypatch.setattr(state, "read", lambda folder: State(serving=GREEN, warm=BLUE))
+    current = [State(serving=GREEN, warm=BLUE)]
+    monkeypatch.setattr(state, "read", lambda folder: current[-1])
 
     def run(environment: str, to: str, reason: str) -> str:
         reasons.append(reason)
+        current.append(State(serving=BLUE))
         return "rolled back"
 
     monkeypatch.setattr(rollback, "run", run)
@@ -233,6 +235,7 @@ def rollbacks(monkeypatch: pytest.MonkeyPatch, *outcomes: Exception | str) -> li
         outcome = outcomes[min(len(tried), len(outcomes)) - 1]
         if isinstance(outcome, Exception):
             raise outcome
+        monkeypatch.setattr(state, "read", lambda folder: State(serving=BLUE))
         return outcome
 
     monkeypatch.setattr(rollback, "run", run)
@@ -317,14 +320,23 @@ def test_a_version_that_could_not_be_seen_at_the_end_is_not_called_good(returned
     assert returned == []
 
 
-def test_what_a_killed_command_left_keeps_no_bad_version(returned: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command that still runs goes first; it is over once nobody holds the lock."""
-    left, held = State(serving=GREEN, candidate=BLUE), iter(["4711", "4711"])
-    monkeypatch.setattr(state, "read", lambda folder: left)
+def test_what_a_killed_command_left_keeps_no_bad_version(
+    returned: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """A command that still runs goes first; it is over once nobody holds the lock. The first rollback ends only what it left."""
+    states, held = [State(serving=GREEN, candidate=BLUE)], iter(["4711", "4711"])
+    monkeypatch.setattr(state, "read", lambda folder: states[-1])
     monkeypatch.setattr(state, "holder", lambda folder: next(held, ""))
-    assert bake.watch(plan(answered(1000), answered(0), until=UNTIL), host(BAD)) == "rolled back"
-    assert bake.time.time() == 1000 + 3 * bake.TICK
-    assert len(returned) == 1
+
+    def run(environment: str, to: str, reason: str) -> str:
+        returned.append(reason)
+        states.append(State(serving=BLUE) if states[-1].candidate is None else State(serving=GREEN, warm=BLUE))
+        return f"rollback {len(returned)}"
+
+    monkeypatch.setattr(rollback, "run", run)
+    assert bake.watch(plan(answered(1000), answered(0), until=UNTIL), host(BAD)) == "rollback 2"
+    assert bake.time.time() == 1000 + 4 * bake.TICK
+    assert capsys.readouterr().out == "rollback 1\n"
 
 
 WORSE = Answer(["metric bookings is 0.2, below its limit 0.5"])
