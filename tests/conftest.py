@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import answering
 import optional
 import pandas as pd
 import pytest
@@ -44,6 +45,12 @@ def pytest_configure(config: pytest.Config) -> None:
     floor = 0 if REPLACED else optional.coverage_floor()
     if floor is not None and (plugin := config.pluginmanager.getplugin("_cov")):
         plugin.options.cov_fail_under = floor
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Fail the test that leaves a server which takes a core from all later tests."""
+    assert not answering.spinning(), "a server was closed and not shut down: use answering.answering"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

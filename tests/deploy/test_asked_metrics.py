@@ -1,7 +1,6 @@
 """A metric of the team's own, asked of a real Prometheus, decides about a canary."""
 
 import subprocess
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from answering import answering
 from host import EQUAL, Site, failures, wait_for
 from sample import change
 
@@ -41,12 +41,8 @@ class Shop(BaseHTTPRequestHandler):
 def shop() -> Iterator[Any]:
     server: Any = HTTPServer(("127.0.0.1", 0), Shop)
     server.bookings = {"1": 100, "2": 95, "3": 40}
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(server):
+        yield server
 
 
 @pytest.fixture

@@ -2,15 +2,15 @@
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from answering import answering
 
 from delivery.core import waiting
 from delivery.deploy.targets import loopback, proxy
@@ -43,11 +43,10 @@ def ports() -> Iterator[dict[str, int]]:
     servers = {name: ThreadingHTTPServer(("127.0.0.1", 0), Named) for name in proxy.SLOTS}
     for name, server in servers.items():
         server.name = name  # type: ignore[attr-defined]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield {name: server.server_port for name, server in servers.items()}
-    for server in servers.values():
-        server.shutdown()
-        server.server_close()
+    with ExitStack() as stack:
+        for server in servers.values():
+            stack.enter_context(answering(server))
+        yield {name: server.server_port for name, server in servers.items()}
 
 
 def ask(port: int, times: int, **headers: str) -> list[str]:

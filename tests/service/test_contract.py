@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from answering import answering
 from live import Service, ask, configured, serving
 
 from delivery.core.errors import Failure
@@ -92,14 +92,8 @@ class Front(BaseHTTPRequestHandler):
 @contextmanager
 def spoiled(service: Service, spoil: Callable) -> Iterator[str]:
     handler = type("Spoiled", (Front,), {"real": service.url, "spoil": staticmethod(spoil)})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as url:
+        yield url
 
 
 @pytest.mark.parametrize("rows", [1, 3])

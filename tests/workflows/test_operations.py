@@ -3,13 +3,13 @@
 import json
 import re
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import edits
 import pytest
+from answering import answering
 from harness.gitserver import git
 from harness.plans import PLANS
 from harness.world import World, run
@@ -46,14 +46,8 @@ def refusing() -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", tokens
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
+        yield url, tokens
 
 
 def test_deploy_and_roll_back_by_hand(two_versions):

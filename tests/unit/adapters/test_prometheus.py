@@ -1,13 +1,13 @@
 """What Prometheus answers: one number, or a reason why there is none. The server here says what the real one was seen to say."""
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from answering import answering
 
 from delivery.adapters import prometheus
 from delivery.core.errors import Failure
@@ -34,13 +34,9 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def serving() -> Iterator[Any]:
     server: Any = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    server.asked, server.url = [], f"http://127.0.0.1:{server.server_port}"
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(server) as server.url:
+        server.asked = []
+        yield server
 
 
 def success(kind: str, result: Any) -> bytes:

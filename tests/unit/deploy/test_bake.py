@@ -1,7 +1,6 @@
 """What is watched after a deployment, and what makes a version return."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from answering import answering
 from msgspec.structs import replace
 
 from delivery.adapters import prometheus
@@ -424,11 +424,8 @@ def services() -> Iterator[list[Any]]:
     servers: list[Any] = [Server(("127.0.0.1", 0), Slotted) for _ in range(2)]
     for server, ms, score, strict in zip(servers, (6, 2), (0.75, 0.25), (False, True), strict=True):
         server.ms, server.score, server.strict, server.asked = ms, score, strict, 0
-        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-    yield servers
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with answering(servers[0]), answering(servers[1]):
+        yield servers
 
 
 def asked(folder: Path, services: list[Any], rows: list[dict]) -> Sides | None:

@@ -4,9 +4,9 @@ import stat
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
+from answering import answering
 
 from delivery.core.errors import Failure
 from delivery.deploy.targets import tokens
@@ -32,12 +32,8 @@ def service(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
         def log_message(self, *_: object) -> None:
             """Print nothing."""
 
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", request.param
-        server.shutdown()
-        thread.join()
+    with answering(HTTPServer(("127.0.0.1", 0), Answer)) as url:
+        yield url, request.param
 
 
 def test_tokens_stay_until_somebody_says_otherwise(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

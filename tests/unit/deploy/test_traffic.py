@@ -2,7 +2,6 @@
 
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from answering import answering
 
 from delivery.core.errors import Failure
 from delivery.deploy import recent, traffic
@@ -50,10 +50,9 @@ def candidate(content: Any) -> Iterator[int]:
         def log_message(self, *words: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with answering(server):
+        yield server.server_port
 
 
 def line(age: float = 60.0, **fields: Any) -> str:

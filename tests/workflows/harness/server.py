@@ -3,12 +3,13 @@
 import json
 import re
 import ssl
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
+
+from answering import answering
 
 from harness import api, routes  # noqa: F401  the routes register themselves
 from harness.gitserver import WRITE, Reply, body_of, refs, secret_of, serve
@@ -46,14 +47,10 @@ def running(hub: Hub, certificate: Path | None = None) -> Iterator[str]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         servers[1].socket = context.wrap_socket(servers[1].socket, server_side=True)
-    for server in servers:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"https://127.0.0.1:{servers[1].server_port}" if certificate else ""
-    finally:
+    with ExitStack() as stack:
         for server in servers:
-            server.shutdown()
-            server.server_close()
+            stack.enter_context(answering(server))
+        yield f"https://127.0.0.1:{servers[1].server_port}" if certificate else ""
 
 
 def respond(hub: Hub, handler: BaseHTTPRequestHandler) -> None:
