@@ -26,10 +26,11 @@ without hidden state: a part of it can be run again, which is how a failing one 
 Known, and not a rule yet:
 - A batch scores the period after `fetch.until` again until that moves. So nothing asks yet that each period is scored.
 
-People propose changes, push more, start again from main, bring branches up to date and merge them three ways (`people`); ci,
-comment and refresh run for them. The suites of tests and `make check` do nothing there.
+People propose changes, push more, start again from main, bring branches up to date and merge them three ways (`people`); they
+give a pull request another base, revert a merged one, reopen a closed one, set labels and write `/results`, as do some who
+may not (`contributions`). ci, comment, command and refresh run for them. The suites of tests and `make check` do nothing there.
 
-Not simulated yet: `/results`, labels, other bases than main, other plans and reviewers, Dependabot, strangers, a store that is
+Not simulated yet: other plans and reviewers, Dependabot, strangers, a store that is
 deleted, full disks, clients, the limit of the store's size.
 """
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import random
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from harness.gitserver import git, refs
 from harness.hub import Hub, Json, Token
@@ -23,6 +24,8 @@ BRANCH = "change/"
 REQUIRED = "ci / required"  # of .github/rulesets/main.json, whose policy is strict: a branch has to be up to date
 KINDS = ("results", "stale", "other", "other", "other stale", "code", "note")
 DRAWN = ("propose", "more", "redo", "land")
+REPORT = 'CML watermark report"'  # in each report's comment
+READER = "rita"  # a collaborator who may only read
 JUDGED = (str(workspace.PARAMS), str(workspace.DVC_LOCK), str(workspace.DATA_FILE))
 
 
@@ -33,6 +36,12 @@ class Remembering(Hub):
         super()._pull_event(base, pull, action, token, **more)
         payload = self.events[-1].payload
         payload["pull_request"] = copy.deepcopy(payload["pull_request"])
+
+    def say(self, base, number: int, text: str, token: Token) -> None:
+        """A reader's association is the one of a person who may push."""
+        kept, base.people = base.people, [*base.people, READER]
+        super().say(base, number, text, token)
+        base.people = kept
 
 
 def drawn(action: Action, chance: random.Random) -> Action:
@@ -56,7 +65,7 @@ def chosen(world: World, action: Action) -> Json | None:
     return found[int(action.value) % len(found)] if found else None
 
 
-def propose(world: World, action: Action) -> None:
+def propose(world: World, action: Action) -> Json:
     """Open a pull request with a change; `environment` says of what."""
     branch = f"{BRANCH}{world.hub.number()}"
     git(world.work, "checkout", "--quiet", "-b", branch)
@@ -64,25 +73,27 @@ def propose(world: World, action: Action) -> None:
     send(world, branch, action)
     git(world.work, "checkout", "--quiet", "main")
     request = {"head": branch, "base": "main", "title": str(action)}
-    told(world, lambda: world.hub.open_pull(world.repo, request, person(world, action)))
+    return told(world, lambda: world.hub.open_pull(world.repo, request, person(world, action)))
 
 
-def push_more(world: World, action: Action) -> None:
+def push_more(world: World, action: Action) -> Json | None:
     """Push another commit to a pull request's branch."""
     if pull := chosen(world, action):
         switch(world, pull["head"]["ref"])
         edit(world, action)
         send(world, pull["head"]["ref"], action)
         git(world.work, "checkout", "--quiet", "main")
+    return pull
 
 
-def redo(world: World, action: Action) -> None:
+def redo(world: World, action: Action) -> Json | None:
     """Start again from main with another change, and push that by force, as after a rebase."""
     if pull := chosen(world, action):
         git(world.work, "checkout", "--quiet", "-B", pull["head"]["ref"], "main")
         edit(world, action)
         send(world, pull["head"]["ref"], action)
         git(world.work, "checkout", "--quiet", "main")
+    return pull
 
 
 def abandon(world: World, action: Action) -> None:
@@ -97,14 +108,15 @@ def merge(world: World, action: Action) -> None:
     pull = chosen(world, action)
     if pull is None:
         return
-    main = world.repo.sha("main")
+    base = pull["base"]["ref"]
+    main = world.repo.sha(base)
     head = pull["head"]["sha"] = world.repo.sha(pull["head"]["ref"])
     tree = world.hub.merged(world.repo, pull)
     if tree is None:
         return
     if git(world.repo.path, "merge-base", main, head) != main:
         parents, before = ["-p", head, "-p", main], refs(world.repo.path)
-        commit = git(world.repo.path, "commit-tree", tree, *parents, "-m", "Merge branch 'main'")
+        commit = git(world.repo.path, "commit-tree", tree, *parents, "-m", f"Merge branch '{base}'")
         git(world.repo.path, "update-ref", f"refs/heads/{pull['head']['ref']}", commit)
         told(world, lambda: world.hub.pushed(world.repo, before, person(world, action)))
     elif required(world, head) in ("success", "skipped"):
@@ -113,7 +125,9 @@ def merge(world: World, action: Action) -> None:
         git(world.repo.path, "update-ref", f"refs/pull/{pull['number']}/merge", commit)
         told(world, lambda: world.hub.merge(world.repo, pull["number"], action.who))
         git(world.repo.path, "update-ref", "-d", f"refs/heads/{pull['head']['ref']}")
-        git(world.work, "pull", "--quiet", "--ff-only", "origin", "main")
+        pull["merged_onto"] = main
+        if base == "main":
+            git(world.work, "pull", "--quiet", "--ff-only", "origin", "main")
 
 
 def combined(world: World, method: str, main: str, head: str, tree: str) -> str:
@@ -142,6 +156,13 @@ def refuse(world: World, main: str, head: str) -> None:
     changed = git(world.repo.path, "diff", "--name-only", main, head, "--", *JUDGED)
     if not changed:
         return  # whatever main has is not this pull request's fault
+    dial, digest = own_model(world, head)
+    if (auc := pipeline.quality(dial, digest)) < MINIMUM:
+        raise Violation("nothing bad is merged", f"{head[:8]} has an AUC of {auc} and a green check")
+
+
+def own_model(world: World, head: str) -> tuple[Any, str]:
+    """What a commit's model is made of. Raise `Violation` if its results are those of another one."""
     settings, lock, data = (world.repo.file(head, name) for name in JUDGED)
     dial, digest = pipeline.dial(settings), dvc.data_digest(data)
     train = dvc.stages(lock)["train"]
@@ -150,13 +171,12 @@ def refuse(world: World, main: str, head: str) -> None:
         raise Violation(
             "a branch has the results of its commit", f"{head[:8]} is of {dial}, its results of {made_of[0]}"
         )
-    if (auc := pipeline.quality(dial, digest)) < MINIMUM:
-        raise Violation("nothing bad is merged", f"{head[:8]} has an AUC of {auc} and a green check")
+    return dial, digest
 
 
 def one_comment(repo) -> None:
     """Raise `Violation` if a pull request has two reports."""
-    reports = [comment["number"] for comment in repo.comments.values() if 'CML watermark report"' in comment["body"]]
+    reports = [comment["number"] for comment in repo.comments.values() if REPORT in comment["body"]]
     if twice := {number for number in reports if reports.count(number) > 1}:
         raise Violation("one report on each pull request", f"#{min(twice)} has {reports.count(min(twice))}")
 
@@ -204,11 +224,12 @@ def send(world: World, branch: str, action: Action) -> None:
     told(world, lambda: world.hub.pushed(world.repo, before, person(world, action)))
 
 
-def told(world: World, call) -> None:
-    """Let something happen whose events start runs, which can be started again."""
+def told(world: World, call: Callable[[], Any]) -> Any:
+    """Let something happen whose events start runs, which can be started again; return what `call` returns."""
     known = len(world.hub.events)
-    call()
+    made = call()
     world.started += world.hub.events[known:]
+    return made
 
 
 def person(world: World, action: Action) -> Token:

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import yaml
 from harness import gitserver
 from harness.gitserver import git, refs
-from harness.hub import Event, Token
+from harness.hub import Event, Json, Token
 from harness.router import Router
 from harness.runner import Machine
 from harness.world import NAME, promoted_to
 
 from delivery.core import workspace
-from simulation import ROOT, people, pipeline
+from simulation import ROOT, contributions, people, pipeline
 from simulation.periods import data_file
 from simulation.runner import Runner
 from simulation.standins import SERVED, Standins
@@ -33,6 +33,7 @@ ON = (
     "ci.yml",
     "comment.yml",
     "refresh.yml",
+    "command.yml",
 )  # the workflows that are simulated so far
 OFF = tuple(path.name for path in (ROOT / ".github" / "workflows").glob("*.yml") if path.name not in ON)
 
@@ -107,29 +108,20 @@ class World:
     def do(self, action: Action) -> None:
         """Let it happen, with all that follows."""
         self.steps.fault, self.steps.count = action.fault, 0
-        self.act(action)
+        before = contributions.Before(self)
+        pull = self.act(action)
         self.router.settle()
         self.steps.fault = None
         self.hub.faults.clear()
+        before.judge(action, pull)
         self.steps.now += datetime.timedelta(hours=30)
 
-    def act(self, action: Action) -> None:
+    def act(self, action: Action) -> Json | None:
+        """Let it begin; return the pull request that it is about, if it is about one."""
+        if action.what in contributions.ACTS:
+            return contributions.ACTS[action.what](self, action)
         getattr(self, f"_{action.what}")(action)
-
-    def _propose(self, action: Action) -> None:
-        people.propose(self, action)
-
-    def _more(self, action: Action) -> None:
-        people.push_more(self, action)
-
-    def _redo(self, action: Action) -> None:
-        people.redo(self, action)
-
-    def _land(self, action: Action) -> None:
-        people.merge(self, action)
-
-    def _abandon(self, action: Action) -> None:
-        people.abandon(self, action)
+        return None
 
     def _change(self, action: Action) -> None:
         """A change of the model, with its results."""

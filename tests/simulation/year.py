@@ -17,7 +17,7 @@ from harness.router import Router
 from harness.runner import Run
 
 from delivery.__main__ import main
-from simulation import ROOT, people
+from simulation import ROOT, contributions
 from simulation.clones import checkout
 from simulation.invariants import ENVIRONMENTS, Watch, concerns
 from simulation.steps import Steps
@@ -30,7 +30,7 @@ MEMORY, ROOM = Path("/dev/shm"), 1 << 30
 SHARES = {
     "change": 8, "code": 2, "note": 2, "stale": 1, "revert": 2, "deploy": 7, "older": 2, "rollback": 4, "return": 1,
     "promote": 1, "again": 3, "drill": 1, "merge": 2, "close": 0.3, "propose": 4, "more": 2, "redo": 1, "land": 5,
-    "abandon": 0.5,
+    "abandon": 0.5, **contributions.DRAWN,
 }  # fmt: skip
 BY_NUMBER = {"older": "deploy", "return": "rollback"}
 FAULTS = ("killed", "killed", "cancelled", "overtaken", "overtaken", "api", "hiccup")
@@ -65,8 +65,8 @@ def _action(chance: random.Random) -> Action:
     made = Action(what, who, fault=fault)
     if what in ("change", "stale", "code", "note"):
         return made._replace(value=str(chance.randint(1, 10**6)))
-    if what in people.DRAWN:
-        return people.drawn(made, chance)
+    if what in contributions.DRAW:
+        return contributions.DRAW[what](made, chance)
     if what == "deploy":
         return made._replace(value="staging", environment="production")
     if what == "rollback":
