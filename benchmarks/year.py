@@ -21,7 +21,9 @@ from pathlib import Path
 from delivery import __main__
 from delivery.registry import registry
 from delivery.registry.version import Version
+from delivery.scoring import scorer
 if __name__ == "__main__":
+    scorer.into = lambda folder, until: ""  # the data are there
     registry.champion = lambda: Version(number="0")
     registry.download = lambda version, to: Path(sys.argv[1])
     sys.exit(__main__.main(["batch", "--period", sys.argv[2]]))

@@ -83,7 +83,7 @@ ROOMS = (
         "Scoring in bulk",
         "scoring",
         {
-            "batch": "score a period with the version that serves in production",
+            "batch": "score the periods that the version in production has not scored",
             "score": "score feature rows in Parquet files with the exported model",
         },
     ),

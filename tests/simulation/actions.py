@@ -41,6 +41,8 @@ def set_up(given: Json, steps: Steps, repo: Repo, event: Event, folder: Path) ->
 def upload(given: Json, steps: Steps, repo: Repo, event: Event, folder: Path) -> int:
     """Keep files: of several paths from their common folder on."""
     paths = [(folder / line.strip()).resolve() for line in str(given["path"]).splitlines()]
+    if given.get("if-no-files-found") == "ignore" and not any(path.exists() for path in paths):
+        return 0
     if missing := [path for path in paths if not path.exists()]:
         print(f"error: no files were found at {missing[0].name}")
         return 1

@@ -1,17 +1,24 @@
 """What must hold after each run, asked of what people and clients see: services, the store, Deployments, the runs' words."""
 
+import hashlib
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from datetime import datetime, timedelta
+from pathlib import Path
 
+import msgspec
 from harness.gitserver import git
 from harness.hub import Json
 from harness.queues import Entry
 from harness.runner import Run
 
+from delivery.adapters.batch_records import ABOUT, PREDICTIONS, Scored
+from delivery.core.params import Batch
 from delivery.drift.policy import JUDGED
 from delivery.registry.version import Event, Version, aliased, events, from_tags, pick, rolled_back
 from simulation import people
+from simulation.periods import Source
 from simulation.steps import Steps
 from simulation.violation import MINIMUM, Violation
 
@@ -21,6 +28,7 @@ CAUSES = (
     "❌",
     "of this commit are not what its code, params and data give",
 )  # an error, a rule of the gate, results that are stale
+RECORD, LIMIT = (ABOUT, PREDICTIONS), Batch().max_periods
 DESCRIPTION = re.compile(r"version (\d+)$")
 
 
@@ -33,8 +41,10 @@ def concerns(entry: Entry) -> str:
 class Watch:
     """What was seen so far of one repository."""
 
-    def __init__(self, steps: Steps, repo, proposals, status) -> None:
-        self.steps, self.repo, self.proposals, self.status = steps, repo, proposals, status
+    def __init__(self, steps: Steps, repo, proposals, status, source: Source) -> None:
+        self.steps, self.repo, self.proposals, self.status, self.source = steps, repo, proposals, status, source
+        self.records: dict[str, str] = {}  # what batches have left in the store: the blob of each file
+        self.abouts: list[Scored] = []
         self.checks: list[str] = []  # lines of the log of drift decisions
         self.content: Json = {}
         self.known: list[Version] = []
@@ -85,6 +95,7 @@ class Watch:
                 if (event.environment, event.outcome) == (environment, "failed"):
                     self.failed(event, now, before)
         self.decided()
+        self.scored(run, fault)
         people.one_comment(self.repo)
         if run.workflow == "ci":
             people.own_results(self.repo)
@@ -119,6 +130,38 @@ class Watch:
             raise Violation("a period is judged once", f"{twice[0]}: {verdicts[twice[0]]}")
         if len(opened := self.proposals()) > 1:
             raise Violation("at most one proposal is open", f"{opened}")
+
+    def scored(self, run: Run, fault: str) -> None:
+        """No record of a batch changes; a batch leaves no period unscored but for its limit, nor scores one twice."""
+        listed = git(self.repo.path, "ls-tree", "-r", "store", "batch", check=False).splitlines()
+        now = {path: blob for _, _, blob, path in map(str.split, listed)}
+        if lost := self.records.items() - now.items():
+            raise Violation("nothing is lost", f"the record {min(lost)[0]} is gone or another")
+        new = sorted({str(Path(path).parent) for path in now.keys() - self.records.keys()})
+        self.records = now
+        if half := [folder for folder in new if any(f"{folder}/{name}" not in now for name in RECORD)]:
+            raise Violation("a record is whole or absent", f"{half}")
+        found = [git(self.repo.path, "show", f"store:{folder}/{ABOUT}") for folder in new]
+        self.abouts += [msgspec.json.decode(text, type=Scored) for text in found]
+        keys = Counter((about.month, about.version, about.inputs) for about in self.abouts)
+        if twice := [key for key, number in keys.items() if number > 1]:
+            raise Violation("each state of a period's rows is scored once", f"{twice}")
+        whole = (run.workflow, run.conclusion, fault) == ("batch", "success", "") and not self.busy[:-1]
+        if whole and len(new) < LIMIT and (left := self.unscored()):
+            raise Violation("each period is scored", f"{', '.join(left)} is not\n{run.log[-2000:]}")
+
+    def unscored(self) -> list[str]:
+        """The periods whose rows, as they are now, the version that serves has not scored although it should have."""
+        number = self.alias("production") or self.alias("staging")
+        version, found = pick(self.known, number), []
+        for period in self.source.periods():
+            own = [about for about in self.abouts if (about.month, about.version) == (period, number)]
+            first = min((datetime.fromisoformat(about.scored) for about in own), default=self.steps.now)
+            rows = hashlib.sha256(self.source.rows(period).encode()).hexdigest()
+            recent = self.steps.now - first < timedelta(days=Batch().reopen_days - 1)
+            if period > version.data_until and recent and rows not in {about.inputs for about in own}:
+                found.append(period)
+        return found
 
     def failed(self, event: Event, now: str, before: str) -> None:
         """A deployment that is recorded as failed has not moved the environment."""

@@ -4,29 +4,34 @@ The verdict on a period follows from its name and the champion; cool-down, budge
 """
 
 import hashlib
-import json
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import yaml
 
 from delivery.adapters import dvc, provenance
+from delivery.adapters.batch_records import Record, Scored
 from delivery.core import files, params, workspace
 from delivery.data import fetch, tables
 from delivery.drift import agenda, check, decisions, drift, judgement, policy, retrain
 from delivery.drift.result import Decision, Verdict, as_document
+from delivery.pipeline import validate
 from delivery.registry import registry
-from delivery.scoring import batch
+from delivery.registry.version import Version
+from delivery.scoring import batch, scorer
 
 FIRST = 5  # periods that the first model knows
 VERDICTS: tuple[Verdict, ...] = ("retrain", "retrain", "no", "no", "hold", "wait")
 
 
 class Source:
-    """The periods that are there."""
+    """The periods that are there, and how often the rows of each were corrected."""
 
     def __init__(self) -> None:
         self.arrived = FIRST
+        self.corrected = Counter[str]()
 
     def periods(self) -> list[str]:
         return [f"{2013 + number // 12}-{number % 12 + 1:02d}" for number in range(self.arrived)]
@@ -35,13 +40,27 @@ class Source:
         """In place of `fetch.into`."""
         tables.expected(until)
         files.write(folder / "until", until)
+        for period in tables.expected(until):
+            files.write(folder / period, self.rows(period))
         return f"fetch: {folder} holds periods up to {until}"
+
+    def rows(self, period: str) -> str:
+        return f"{period} {self.corrected[period]}"
+
+    def data(self, period: str, settings: params.Params) -> str:
+        """In place of `drift.check.data`."""
+        return " ".join(self.rows(name) for name in self.periods() if settings.fetch.until < name <= period)
+
+    def checked(self, settings: params.Params, period: str, log: Path | None = None) -> SimpleNamespace:
+        """In place of `drift.check.run`."""
+        return checked(settings, period, self.data(period, settings))
 
     def replaced(self) -> list:
         return [
-            *((module, "periods", self.periods) for module in (tables, check, judgement, agenda)),
-            *((module, "into", self.into) for module in (fetch, drift, batch, agenda)),
-            (check, "run", checked), (check, "data", data), (check, "draw", lambda *_: None), (batch, "run", scored),
+            *((module, "periods", self.periods) for module in (tables, check, judgement, agenda, batch)),
+            *((module, "into", self.into) for module in (fetch, drift, scorer, agenda)),
+            (check, "run", self.checked), (check, "data", self.data), (check, "draw", lambda *_: None),
+            (validate, "inspect", lambda *_: None), (scorer, "score", scored), (scorer, "inputs", inputs),
             (retrain, "body", lambda period: f"Period {period}.\n"),
         ]  # fmt: skip
 
@@ -51,8 +70,8 @@ def data_file(until: str) -> str:
     return yaml.safe_dump({"outs": [{"md5": f"{dvc.digest(until.encode())}.dir", "path": "data"}]})
 
 
-def checked(settings: params.Params, period: str, log: Path | None = None) -> SimpleNamespace:
-    """In place of `drift.check.run`."""
+def checked(settings: params.Params, period: str, data: str) -> SimpleNamespace:
+    """What a check finds, and writes."""
     champion, since, history = files.digest(workspace.MODEL)[:12], settings.fetch.until, decisions.read()
     if period <= since:
         raise AssertionError(f"{period} is not new to a model of {since}")
@@ -72,24 +91,26 @@ def checked(settings: params.Params, period: str, log: Path | None = None) -> Si
     files.write(workspace.DRIFT_PAGE, f"{verdict}: {why}\n")
     return SimpleNamespace(
         period=period, verdict=verdict, why=why, champion=champion, champion_trained_on=(since,), rows=100, seconds=1.0,
-        windows=(), data=data(period, settings), **follows,
+        windows=(), data=data, **follows,
     )  # fmt: skip
 
 
-def data(period: str, settings: params.Params) -> str:
-    """In place of `drift.check.data`: nothing is corrected."""
-    return period
+def inputs(period: str, data: Path, engine: str = "memory") -> str:
+    """In place of `scorer.inputs`."""
+    return files.digest(data / period)
 
 
-def scored(period: str, which: str, engine: str = "memory") -> batch.Scored:
-    """In place of `batch.run`: the version that serves scores a hundred rows."""
-    version = batch.serving(which)
+def scored(period: str, version: Version, data: Path, engine: str = "memory") -> Record:
+    """In place of `scorer.score`: a hundred rows."""
     folder = registry.download(version, workspace.CACHE / "versions" / version.number)
     model = (folder / "model.skops").read_text()
-    files.write(workspace.BATCH / period / "predictions.parquet", f"{model} {period}")
-    made = batch.Scored(
-        month=period, version=version.number, model=version.digest, commit=version.commit, data=period, rows=100, mean=0.2,
-        scored=provenance.now(), by=provenance.executor(),
+    about = Scored(
+        month=period, version=version.number, model=version.digest, commit=version.commit, data=files.digest(data), rows=100,
+        mean=0.2, scored=provenance.now(), by=provenance.executor(), inputs=inputs(period, data),
     )  # fmt: skip
-    files.write(workspace.BATCH / period / "about.json", json.dumps({"month": period, "version": version.number}))
-    return made
+    to = workspace.BATCH / period / version.number
+    with files.replacing(to) as scratch:
+        scratch.mkdir()
+        (scratch / "predictions.parquet").write_text(f"{model} {(data / period).read_text()}")
+        (scratch / "about.json").write_bytes(msgspec.json.encode(about))
+    return Record(to, about)

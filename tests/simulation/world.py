@@ -169,6 +169,11 @@ class World:
         self.standins.source.arrived += int(action.value)
         self._clock("drift.yml")
 
+    def _correct(self, action: Action) -> None:
+        """The source corrects rows of a period."""
+        known = self.standins.source.periods()
+        self.standins.source.corrected[known[int(action.value) % len(known)]] += 1
+
     def _batch(self, action: Action) -> None:
         self._clock("batch.yml")
 

@@ -30,7 +30,7 @@ MEMORY, ROOM = Path("/dev/shm"), 1 << 30
 SHARES = {
     "change": 8, "code": 2, "note": 2, "stale": 1, "revert": 2, "deploy": 7, "older": 2, "rollback": 4, "return": 1,
     "promote": 1, "again": 3, "drill": 1, "merge": 2, "close": 0.3, "propose": 4, "more": 2, "redo": 1, "land": 5,
-    "abandon": 0.5, **contributions.DRAWN,
+    "abandon": 0.5, "correct": 2, **contributions.DRAWN,
 }  # fmt: skip
 BY_NUMBER = {"older": "deploy", "return": "rollback"}
 FAULTS = ("killed", "killed", "cancelled", "overtaken", "overtaken", "api", "hiccup")
@@ -73,7 +73,7 @@ def _action(chance: random.Random) -> Action:
         return made._replace(environment=environment)
     if what in BY_NUMBER:
         return made._replace(what=BY_NUMBER[what], value=number, environment=environment)
-    return made._replace(value=number) if what in ("revert", "again", "abandon") else made
+    return made._replace(value=number) if what in ("revert", "again", "abandon", "correct") else made
 
 
 @functools.cache
@@ -153,8 +153,9 @@ def _performed(actions: list[Action], folder: Path) -> History:
     world.steps.between = lambda: next_one(aside=True) if pending else None
     with world.open():
         router.watch = Watch(
-            world.steps, world.repo, world.proposals, lambda environment: asked(world, ["status", environment])[0] != 0
-        )
+            world.steps, world.repo, world.proposals, lambda environment: asked(world, ["status", environment])[0] != 0,
+            world.standins.source,
+        )  # fmt: skip
         try:
             world.do(Action("change", value="1000000"))
             while pending:
@@ -188,6 +189,12 @@ def still_delivers(world: World, watch: Watch) -> None:
         raise Violation("the records are in order at the end", printed[-1500:])
     for environment in ENVIRONMENTS:
         watch.deployments(environment)
+    while left := watch.unscored():
+        world.do(Action("batch", "clock"))
+        if watch.unscored() == left:
+            break
+    if left:
+        raise Violation("each period is scored", f"{', '.join(left)} is not, however often the clock starts it")
 
 
 def asked(world: World, *verbs: list[str]) -> tuple[int, str]:

@@ -22,7 +22,7 @@ ROOT = HERE.parents[1]
 RULES = sorted((path.name for path in HERE.glob("test_rules_*.py")), key=lambda name: "linters" in name)
 # The scenarios that need each file and the one it calls, cheapest first.
 SCENARIOS = {
-    "batch.yml": ["test_operations.py::test_batch_scores_with_what_serves_and_keeps_it"],
+    "batch.yml": ["test_operations.py::test_batch_scores_what_serves_has_not_scored_and_keeps_it"],
     "bump.yml": ["test_operations.py::test_newer_dependencies_are_one_pull_request_whose_results_are_made_again"],
     "ci.yml": ["test_pull_request.py::test_a_change_of_documentation_costs_one_job_and_one_line",
                "test_pull_request.py::test_a_merge_queue_gets_the_required_checks_of_the_commit_that_it_would_merge",

@@ -198,14 +198,46 @@ def test_wrong_inputs_are_refused_before_or_without_harm(settled):
     assert serving(settled, "production") == []
 
 
-def test_batch_scores_with_what_serves_and_keeps_it(settled):
+def records(world: World) -> dict[tuple[str, str], str]:
+    """What the store holds of each period and version: the folder's tree."""
+    listed = git(world.repo.path, "ls-tree", "-r", "-d", "store", "batch").splitlines()
+    found = [line.split()[2:] for line in listed]
+    return {tuple(path.split("/")[1:3]): tree for tree, path in found if path.count("/") == 3}
+
+
+def test_batch_scores_what_serves_has_not_scored_and_keeps_it(settled):
+    """Each period once: the same month was scored every time, over the record of the last."""
     settled.router.schedule(settled.repo, "batch.yml")
     assert run(settled, "batch").conclusion == "success"
-    about = json.loads(settled.repo.file("store", "batch/2013-03/about.json"))
+    before = records(settled)
+    assert before.keys() == {("2013-03", "1"), ("2013-04", "1")}
+    (path,) = [name for name in settled.stored() if name.startswith("batch/2013-03/1/") and name.endswith("about.json")]
+    about = json.loads(settled.repo.file("store", path))
     assert (about["version"], about["month"]) == ("1", "2013-03")
     assert about["rows"] > 1000
-    assert "batch/2013-03/predictions.parquet" in settled.stored()
+    assert path.replace("about.json", "predictions.parquet") in settled.stored()
     assert "2013-03 scored with version 1" in run(settled, "batch").summary
+    assert "2013-04 scored with version 1" in run(settled, "batch").summary
+    settled.router.schedule(settled.repo, "batch.yml")
+    assert run(settled, "batch").conclusion == "success"
+    line = "There is nothing to score: version 1 has scored what the source has after 2013-02, until 2013-04."
+    assert line in run(settled, "batch").summary
+    assert records(settled) == before
+
+
+def test_after_a_rollback_the_version_that_serves_again_scores_what_it_has_not(two_versions):
+    there = two_versions
+    there.router.dispatch(there.repo, "batch.yml", period="2013-03", model="1")
+    there.router.schedule(there.repo, "batch.yml")
+    kept = records(there)
+    assert kept.keys() == {("2013-03", "1"), ("2013-03", "2"), ("2013-04", "2")}
+    there.router.dispatch(there.repo, "rollback.yml", environment="staging")
+    assert serving(there, "staging") == [(1,)]
+    there.router.schedule(there.repo, "batch.yml")
+    assert run(there, "batch").conclusion == "success"
+    assert "2013-04 scored with version 1" in run(there, "batch").summary
+    assert records(there).keys() == kept.keys() | {("2013-04", "1")}
+    assert records(there).items() > kept.items()
 
 
 def test_batch_scores_nothing_on_broken_data(settled):
@@ -230,12 +262,8 @@ def test_a_rerun_finds_everything_as_it_left_it(settled):
             each for each in settled.router.runs if each.workflow != "comment"
         ]  # which is skipped: no pull request
         assert {each.conclusion for each in others} == {"success"}
-        about = json.loads(repo.file("store", "batch/2013-03/about.json"))
-        predictions = git(repo.path, "rev-parse", "store:batch/2013-03/predictions.parquet")
         doctor = run(settled, "doctor").summary
-        seen.append(
-            (settled.aliases(), settled.versions(), sorted(settled.stored()), predictions, about["model"], doctor)
-        )
+        seen.append((settled.aliases(), settled.versions(), sorted(settled.stored()), records(settled), doctor))
     assert seen[0] == seen[1]
 
 

@@ -105,6 +105,13 @@ class Drift(Struct, frozen=True, forbid_unknown_fields=True):
     period."""
 
 
+class Batch(Struct, frozen=True, forbid_unknown_fields=True):
+    max_periods: Count = 6
+    """Largest number of periods that one run scores, oldest first; the next run goes on with the rest."""
+    reopen_days: Annotated[int, Meta(ge=0)] = 60
+    """Number of days in which corrected rows of a period are scored again, from the first time that the version scored it."""
+
+
 class Span(Struct, frozen=True, forbid_unknown_fields=True):
     """Numbers from `low` to `high`: whole ones where both are whole, evenly spread by size or by order of magnitude."""
 
@@ -281,6 +288,7 @@ class Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     compare: Compare = Compare()
     gate: Gate
     drift: Drift = Drift()
+    batch: Batch = Batch()
     search: Search = Search()
     reproduce: Reproduce = Reproduce()
     promote: Promote = Promote()

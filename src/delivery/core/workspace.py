@@ -73,6 +73,7 @@ REGISTRY_DATABASE = STORE / "mlflow" / "mlflow.db"
 REGISTRY_ARTIFACTS = STORE / "mlflow" / "artifacts"
 WINDOWS_KEPT = STORE / "drift" / "windows"
 PLOTS_KEPT = STORE / "plots"  # of comments and pull requests, one folder for each commit or period
+BATCH_KEPT = STORE / "batch"
 DRIFT_LOG = STORE / "drift" / "log.jsonl"
 
 # Files that other programs read or install.

@@ -108,7 +108,7 @@ def trained_periods(seen: pd.DataFrame, period: str) -> tuple[str, ...]:
 
 def realised_batch(examples: pd.DataFrame) -> Realised | None:
     """Return the loss of the batch predictions in the store, or None if there are none."""
-    scored = served.batch_predictions(workspace.STORE / "batch")
+    scored = served.batch_predictions(workspace.BATCH_KEPT)
     return served.realised_loss(*served.join_examples(scored, examples, KEY)) if len(scored) else None
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from msgspec import inspect
 
-from delivery.adapters import dvc
+from delivery.adapters import batch_records, dvc
 from delivery.core import files, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Compare, Params
@@ -86,8 +86,9 @@ def read_log(folder: Path) -> tuple[Rows, int]:
 
 
 def batch_predictions(folder: Path) -> Rows:
-    """Return KEY and prediction of every period that `batch` has scored and kept under `folder`."""
-    parts = [pd.read_parquet(path, columns=[*KEY, PREDICTION]) for path in sorted(folder.glob("*/predictions.parquet"))]
+    """Return KEY and prediction of what `batch` has scored and kept under `folder`, in the order in which it was scored."""
+    paths = [record.folder / batch_records.PREDICTIONS for record in batch_records.read(folder)]
+    parts = [pd.read_parquet(path, columns=[*KEY, PREDICTION]) for path in paths]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*KEY, PREDICTION])
 
 

@@ -1,32 +1,22 @@
-"""Verb `batch`: score a period with the model that serves, and keep the predictions with their origin."""
+"""Verb `batch`: score the periods that the serving version has not scored, and keep the predictions with their origin."""
 
 import argparse
-import json
-from collections.abc import Iterable
-from contextlib import ExitStack
-from functools import partial
-from pathlib import Path
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
-import msgspec
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-from msgspec import Struct
-
-from delivery.adapters import github, large_files, provenance, store
-from delivery.compute import processes
+from delivery.adapters import batch_records, github, large_files, store
+from delivery.adapters.batch_records import Record, Scored
 from delivery.core import files, params, workspace
 from delivery.core.errors import Failure
-from delivery.data import tables, windows
-from delivery.data.fetch import into
-from delivery.data.windows import Window
-from delivery.model import skopsfile
+from delivery.core.params import Params
 from delivery.pipeline import validate
 from delivery.registry import registry
 from delivery.registry.version import Version
-from delivery.stats import task
-from delivery.stats.predictions import PREDICTION, predictions, values
-from problem import FEATURES, PERIOD, predict
+from delivery.scoring import scorer
+from problem import periods
+
+Keep = Callable[[Record], None]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,104 +26,109 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--month",
         default="",
         metavar="PERIOD",
-        help="period to score; default: the one after fetch.until in params.yaml (--month is an old name)",
+        help="period to score; default: each one after the version's training data that it has not scored, oldest first, and "
+        "those whose rows were corrected (--month is an old name)",
     )
     parser.add_argument(
         "--model",
         default="",
         help="version or alias; default: the version that serves in production, or in staging if there is none",
     )
-    parser.add_argument("--push", action="store_true", help="push the predictions to the store")
-
-
-class Scored(Struct, frozen=True):
-    """What a batch has scored, with what, as about.json holds it."""
-
-    month: str
-    """Period that was scored."""
-    version: str
-    model: str
-    """Digest of the exported model."""
-    commit: str
-    data: str
-    """Digest of the raw data."""
-    rows: int
-    mean: float
-    """Mean prediction."""
-    scored: str
-    """When it was scored, in UTC."""
-    by: str
+    parser.add_argument("--push", action="store_true", help="push the predictions to the store, period by period")
 
 
 def main(options: argparse.Namespace) -> None:
-    """Score the period, push the predictions if asked to, and print how many rows there were."""
-    period = options.period or tables.following(params.load().fetch.until)
-    scored = run(period, options.model, params.load().engine)
+    """Score what is due, or the period that is asked for, and print a line for each."""
+    settings = params.load()
     if options.push:
-        keep(workspace.BATCH / period)
-    sentence = f"{scored.rows:,} rows of {period} scored with version {scored.version}; mean {scored.mean:.4f}."
+        print(store.pull())
+    version = serving(options.model)
+    keep = push if options.push else lambda _: None
+    if options.period:
+        tell(asked(options.period, version, settings.engine, keep))
+    else:
+        tell(work_off(version, settings, keep, pushing=options.push))
+
+
+def tell(sentence: str) -> None:
+    """Print a sentence, and add it to the summary of the workflow run."""
     github.summary(sentence)
-    print(f"batch: {sentence}")
+    print(f"batch: {sentence}", flush=True)
 
 
-def run(period: str, which: str, engine: str = "memory") -> Scored:
-    """Validate and score a period, and write its predictions and about.json, both or neither.
-
-    Raise `Failure` if the data are invalid or have no rows of the period, or if no version serves.
-    """
-    version = serving(which)
-    data = workspace.CACHE / "drift" / period
-    if not data.is_dir():
-        into(data, period)
+def asked(period: str, version: Version, engine: str, keep: Keep) -> str:
+    """Score a period whatever was scored before, and return a sentence. Raise `Failure` if the source has no rows of it."""
+    data = scorer.fetched(period)
     validate.inspect(period, engine, data)
-    folder = registry.download(version, workspace.CACHE / "versions" / version.number)
-    cut = [window for window in windows.cut(period, engine, data) if window.periods[-1] == period]
-    parts = processes.each(partial(scores, period=period, model=folder / "model.skops"), cut, engine)
-    with files.replacing(workspace.BATCH / period) as scratch:
-        scratch.mkdir()
-        rows, mean = write(parts, scratch / "predictions.parquet")
-        if not rows:
-            raise Failure(f"the source has no rows of {period}")
-        scored = Scored(
-            month=period,
-            version=version.number,
-            model=version.digest,
-            commit=version.commit,
-            data=files.digest(data),
-            rows=rows,
-            mean=mean,
-            scored=provenance.now(),
-            by=provenance.executor(),
-        )
-        about = files.rounded(msgspec.to_builtins(scored))
-        (scratch / "about.json").write_text(json.dumps(about, indent=1) + "\n")
-    return scored
+    made = scorer.score(period, version, data, engine)
+    keep(made)
+    return described(made.about)
 
 
-def scores(window: Window, period: str, model: Path) -> pd.DataFrame | None:
-    """Return the predictions for the window's rows of this period, or None if it has none.
+def work_off(version: Version, settings: Params, keep: Keep, *, pushing: bool) -> str:
+    """Score the periods that are due, oldest first, and say so after each; return a sentence about what is left.
 
-    The features do not leave the process that computes them.
+    Each period is kept before the next one begins, so that a run that is killed has lost at most one. Raise `Failure` for data
+    that break their schema. Without `pushing` what is in reports/batch counts as scored, too.
     """
-    examples = windows.features(window)
-    rows = examples[examples[PERIOD] == period]
-    return predictions(rows, predict(skopsfile.load(model), rows[list(FEATURES)])) if len(rows) else None
+    since = version.data_until or settings.fetch.until
+    later = [period for period in periods() if period > since]
+    records = batch_records.read() + ([] if pushing else batch_records.read(workspace.BATCH))
+    own = batch_records.of_version(records, version.number)
+    made = 0
+    for at, period in enumerate(later):
+        known = own.get(period, [])
+        if known and not reopens(known, settings.batch.reopen_days):
+            continue
+        if made == settings.batch.max_periods:
+            return waiting([each for each in later[at:] if each not in own], settings.batch.max_periods)
+        if record := due(period, version, known, settings.engine):
+            keep(record)
+            made += 1
+            tell(described(record.about, again=bool(known)))
+    if not later:
+        return f"Nothing to score: the source has no period after {since}, until which version {version.number} was trained."
+    rest = "nothing else" if made else "nothing"
+    return f"There is {rest} to score: version {version.number} has scored what the source has after {since}, until {later[-1]}."
 
 
-def write(parts: Iterable[pd.DataFrame | None], path: Path) -> tuple[int, float]:
-    """Write one part after the other; return the number of rows and the mean prediction."""
-    rows, total = 0, 0.0
-    with ExitStack() as stack:
-        for part in parts:
-            if part is None:
-                continue
-            table = pa.Table.from_pandas(part, preserve_index=False)
-            if not rows:
-                writer = stack.enter_context(pq.ParquetWriter(path, table.schema))
-            writer.write_table(table)
-            rows += len(part)
-            total += float(task.plain(values(part[PREDICTION])).sum())
-    return rows, total / max(rows, 1)
+def due(period: str, version: Version, known: list[Scored], engine: str) -> Record | None:
+    """Score a period unless its rows are those of a record in `known`, or there are none yet."""
+    data = scorer.fetched(period)
+    if known and files.digest(data) in {about.data for about in known}:
+        return None
+    validate.inspect(period, engine, data)
+    if known and scorer.inputs(period, data, engine) in {about.inputs for about in known}:
+        return None  # labels have arrived, or another period was corrected
+    try:
+        return scorer.score(period, version, data, engine)
+    except scorer.NoRows:
+        tell(f"{period} has no rows yet.")
+        return None
+
+
+def reopens(known: list[Scored], days: int) -> bool:
+    """Return whether corrected rows of a period are scored again: for so many days since it was scored first.
+
+    Records of earlier versions of this template do not know their rows.
+    """
+    first = datetime.fromisoformat(known[0].scored)
+    return all(about.inputs for about in known) and datetime.now(UTC) - first <= timedelta(days=days)
+
+
+def waiting(left: list[str], most: int) -> str:
+    """Return a sentence about the periods that the next run goes on with."""
+    if not left:
+        return (
+            f"{most} periods are as many as one run scores (batch.max_periods); the next run looks for corrected ones."
+        )
+    return f"{len(left)} more wait for the next run, from {left[0]} on (batch.max_periods is {most})."
+
+
+def described(about: Scored, *, again: bool = False) -> str:
+    """Return a sentence about a period that was scored."""
+    why = " again, because its rows were corrected" if again else ""
+    return f"{about.rows:,} rows of {about.month} scored with version {about.version}{why}; mean {about.mean:.4f}."
 
 
 def serving(which: str) -> Version:
@@ -145,17 +140,17 @@ def serving(which: str) -> Version:
     raise Failure("no version serves yet; promote one first, or name one with --model")
 
 
-def keep(folder: Path) -> None:
-    """Push the predictions to the store, one folder per period; a later run of the same period replaces it.
-
-    Raise `Failure` if a file is too large for the store.
-    """
-    import shutil
-
+def push(record: Record) -> None:
+    """Push a record to the store, unless one of the same rows and version is there. Raise `Failure` if it is too large."""
+    folder = record.folder
     large_files.refuse(folder.rglob("*"), f"run `delivery batch` without --push and copy {folder} to a bucket")
+    to = workspace.BATCH_KEPT / batch_records.place(record.about)
 
     def copy() -> None:
-        shutil.copytree(folder, workspace.STORE / "batch" / folder.name, dirs_exist_ok=True)
+        if not to.is_dir():
+            with files.replacing(to) as scratch:
+                shutil.copytree(folder, scratch)
 
+    store.ready()
     copy()
-    store.push(f"Predictions of {folder.name}", redo=copy)
+    store.push(f"Predictions of {record.about.month} by version {record.about.version}", redo=copy)

@@ -9,6 +9,7 @@ import made
 import pytest
 
 from delivery.adapters import dvc, large_files, store
+from delivery.adapters.batch_records import Record, Scored
 from delivery.ci import reproduce, results
 from delivery.core import workspace
 from delivery.core.errors import Failure
@@ -110,9 +111,11 @@ def test_results_with_a_file_that_is_too_large_are_refused_before_one_is_taken(t
 
 
 def test_predictions_that_are_too_large_are_not_left_out_in_silence() -> None:
-    put(workspace.BATCH / "2026-01", 1001)
-    with pytest.raises(Failure, match="without --push and copy reports/batch/2026-01 to a bucket"):
-        batch.keep(workspace.BATCH / "2026-01")
+    put(workspace.BATCH / "2026-01" / "3", 1001)
+    about = Scored("2026-01", "3", "", "", "", 1, 0.5, "", "")
+    with pytest.raises(Failure, match="without --push and copy reports/batch/2026-01/3 to a bucket"):
+        batch.push(Record(workspace.BATCH / "2026-01" / "3", about))
+    assert not workspace.BATCH_KEPT.exists()
 
 
 @pytest.mark.parametrize("work", [reproduce.pipeline, partial(retrain.build, "2026-01", "retrain/2026-01")])

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from delivery.adapters import dvc
+from delivery.adapters.batch_records import Scored
 from delivery.core.errors import Failure
 from delivery.core.params import Params
 from delivery.drift import page, served
@@ -149,11 +150,20 @@ def test_a_folder_without_a_log_says_how_to_get_one(folder: Path) -> None:
 
 def test_batch_predictions_get_their_labels(folder: Path, some_rows: pd.DataFrame) -> None:
     assert served.batch_predictions(folder).empty
-    (folder / "2013-03").mkdir()
-    scored = predictions.predictions(some_rows.assign(**{LABEL: np.nan}), np.full(len(some_rows), 0.25))
-    scored.to_parquet(folder / "2013-03" / "predictions.parquet")
+    newest = folder / "2013-03" / "1" / "a digest"
+    for place, score, moment in (
+        (folder / "2013-03", 0.5, "2026-01-01"),  # the layout of earlier versions
+        (newest, 0.25, "2026-03-01"),
+        (folder / "2013-03" / "2" / "a digest", 0.75, "2026-02-01"),
+    ):
+        place.mkdir(parents=True)
+        scored = predictions.predictions(some_rows.assign(**{LABEL: np.nan}), np.full(len(some_rows), score))
+        scored.to_parquet(place / "predictions.parquet")
+        about = Scored("2013-03", "1", "", "", "", len(scored), score, moment, "me")
+        (place / "about.json").write_bytes(msgspec.json.encode(about))
     joined, counts = served.join_examples(served.batch_predictions(folder), some_rows, KEY)
     assert counts.joined == len(some_rows)
+    assert set(joined[PREDICTION]) == {0.25}, "of several the one that was scored last"
     assert (served.realised_loss(joined, counts).loss or 0) > 0
 
 
