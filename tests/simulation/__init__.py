@@ -28,10 +28,11 @@ Known, and not a rule yet:
 
 People propose changes, push more, start again from main, bring branches up to date and merge them three ways (`people`); they
 give a pull request another base, revert a merged one, reopen a closed one, set labels and write `/results`, as do some who
-may not (`contributions`). ci, comment, command and refresh run for them. The suites of tests and `make check` do nothing there.
+may not (`contributions`). A stranger proposes from a fork, whose runs wait for an approval, takes results and deletes the fork;
+Dependabot raises an action (`outsiders`). The repository is of one of GitHub's plans, and production has reviewers (`owners`).
+ci, comment, command and refresh run for them. The suites of tests and `make check` do nothing there.
 
-Not simulated yet: other plans and reviewers, Dependabot, strangers, a store that is
-deleted, full disks, clients, the limit of the store's size.
+Not simulated yet: GitHub Enterprise Server, a store that is deleted, full disks, clients, the limit of the store's size.
 """
 
 import sys

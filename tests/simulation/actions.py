@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.gitserver import git
 from harness.hub import Event, Json, Repo
+from harness.plans import NO_ATTESTATIONS
 
 from delivery.__main__ import main
 from simulation.clones import checkout, fetch
@@ -87,12 +88,14 @@ def scanner(given: Json, steps: Steps, repo: Repo, event: Event, folder: Path) -
     _output(cmd="grype")
 
 
-def attest(given: Json, steps: Steps, repo: Repo, event: Event, folder: Path) -> None:
+def attest(given: Json, steps: Steps, repo: Repo, event: Event, folder: Path) -> int:
     for scope in ("id-token", "attestations"):
         steps.refuse(repo, scope, "write")
     if not repo.plan.attestations:
-        raise RuntimeError("error: this plan has no attestations")
+        print(f"error: {NO_ATTESTATIONS.format(owner=repo.name.partition('/')[0])}")
+        return 1
     steps.attested.add(f"{given['subject-name']}@{given['subject-digest']}")
+    return 0
 
 
 def _output(**values: str) -> None:

@@ -8,21 +8,38 @@ import re
 from typing import TYPE_CHECKING
 
 from harness.gitserver import git, refs
-from harness.hub import Json, Token
+from harness.hub import Json, Token, of_own
 
-from simulation import people
+from simulation import outsiders, owners, people
 from simulation.violation import Violation
 
 if TYPE_CHECKING:
     from simulation.world import Action, World
 
-DRAWN = {"retarget": 1.0, "undo": 0.7, "reopen": 0.7, "ask": 1.5, "label": 1.0}  # and how often
+DRAWN = {
+    "retarget": 1.0,
+    "undo": 0.7,
+    "reopen": 0.7,
+    "ask": 1.5,
+    "label": 1.0,
+    "approve": 3.0,
+    **outsiders.DRAWN,
+}  # and how often
 OTHER = "develop"
 LABELS = ("compatibility: breaking", "question")
-STRANGER = "mallory"
+STRANGER = outsiders.STRANGER
 SPEAKERS = ("ada", "bob", "eve", STRANGER, people.READER)
 RUN = re.compile(r"/actions/runs/(\d+)\)")
-CHECKED = ("propose", "more", "redo", "retarget", "undo", "reopen")  # after which a pull request has to be checked
+CHECKED = (
+    "propose",
+    "more",
+    "redo",
+    "retarget",
+    "undo",
+    "reopen",
+    "admit",
+    "depend",
+)  # after which a pull request has to be checked
 
 
 def drawn(action: Action, chance: random.Random) -> Action:
@@ -30,12 +47,14 @@ def drawn(action: Action, chance: random.Random) -> Action:
     made = action._replace(value=str(chance.randint(1, 9)))
     if action.what == "ask":
         return made._replace(who=chance.choice(SPEAKERS))
+    if action.what == "fork":
+        return made._replace(value=str(chance.randint(1, 10**6)), environment=chance.choice(people.KINDS))
     return made._replace(environment=chance.choice(LABELS)) if action.what == "label" else made
 
 
 def retarget(world: World, action: Action) -> Json | None:
     """Give a pull request another base, or its first one again."""
-    pull = people.chosen(world, action)
+    pull = people.chosen(world, action, everybody=True)
     if pull is None:
         return None
     other = OTHER if pull["base"]["ref"] == "main" else "main"
@@ -76,7 +95,7 @@ def reopen(world: World, action: Action) -> Json | None:
     closed = [
         pull
         for pull in world.repo.pulls.values()
-        if pull["state"] == "closed" and not pull["merged"] and pull["head"]["ref"].startswith(people.BRANCH)
+        if pull["state"] == "closed" and not pull["merged"] and people.own(world.repo, pull)
     ]
     if not closed:
         return None
@@ -89,7 +108,8 @@ def reopen(world: World, action: Action) -> Json | None:
 
 def ask(world: World, action: Action) -> Json | None:
     """Write `/results`, as somebody who may push, who may only read, or a stranger."""
-    if pull := people.chosen(world, action):
+    pull = people.chosen(world, action, everybody=True)
+    if pull and not (world.repo.private and action.who == STRANGER):
         token = Token(action.who, "" if action.who == STRANGER else world.repo.name, "person")
         world.hub.say(world.repo, pull["number"], "/results", token)
     return pull
@@ -97,7 +117,7 @@ def ask(world: World, action: Action) -> Json | None:
 
 def label(world: World, action: Action) -> Json | None:
     """Set a label, or remove it."""
-    if pull := people.chosen(world, action):
+    if pull := people.chosen(world, action, everybody=True):
         there = any(each["name"] == action.environment for each in pull["labels"])
         how, person = "unlabeled" if there else "labeled", people.person(world, action)
         people.told(world, lambda: world.hub.label(world.repo, pull["number"], action.environment, person, how))
@@ -106,7 +126,7 @@ def label(world: World, action: Action) -> Json | None:
 
 def merges(world: World, pull: Json) -> bool:
     """Whether an open pull request merges without a conflict; GitHub runs nothing for another one."""
-    pull["head"]["sha"] = world.repo.sha(pull["head"]["ref"])
+    people.tip(world, pull)
     return pull["state"] == "open" and world.hub.merged(world.repo, pull) is not None
 
 
@@ -115,6 +135,7 @@ class Before:
 
     def __init__(self, world: World) -> None:
         self.world, self.fired = world, len(world.steps.fired)
+        self.runs = set(world.repo.runs)
         self.refs, self.said, self.written = refs(world.repo.path), self.answers(), self.edits()
 
     def answers(self) -> int:
@@ -125,10 +146,16 @@ class Before:
 
     def judge(self, action: Action, pull: Json | None) -> None:
         """Raise `Violation` if an action that no fault has struck did not have its effect, or had one that it may not have."""
-        if pull is None or len(self.world.steps.fired) > self.fired:
+        if len(self.world.steps.fired) > self.fired:
+            return
+        if action.what == "rollback" and action.environment == owners.REVIEWED:
+            owners.unblocked(self.world, action)
+        if pull is None:
             return
         if action.what == "ask":
             self.asked(action, pull)
+        if pull["head"]["ref"].startswith(people.OUTSIDE):
+            outsiders.judge(self.world, action, pull, self.refs, self.runs)
         if action.what == "label" and action.environment == LABELS[1] and self.edits() > self.written:
             raise Violation("a label without a meaning starts nothing", f"#{pull['number']} has another comment")
         if action.what in CHECKED and merges(self.world, pull):
@@ -141,7 +168,7 @@ class Before:
             return
         if self.answers() == self.said:
             raise Violation("/results is answered", f"#{pull['number']} has no answer")
-        if merges(self.world, pull):
+        if of_own(pull, self.world.repo) and merges(self.world, pull):
             people.own_model(self.world, pull["head"]["sha"])
 
     def checked(self, pull: Json) -> None:
@@ -160,6 +187,7 @@ class Before:
 
 ACTS = {
     "propose": people.propose, "more": people.push_more, "redo": people.redo, "land": people.merge, "abandon": people.abandon,
-    "retarget": retarget, "undo": undo, "reopen": reopen, "ask": ask, "label": label,
+    "retarget": retarget, "undo": undo, "reopen": reopen, "ask": ask, "label": label, **outsiders.ACTS,
+    **owners.ACTS,
 }  # fmt: skip
 DRAW = dict.fromkeys(people.DRAWN, people.drawn) | dict.fromkeys(DRAWN, drawn)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.gitserver import git, refs
-from harness.hub import Hub, Json, Token
+from harness.hub import Event, Hub, Json, Repo, Token, of_own
 
 from delivery.adapters import dvc
 from delivery.ci import results
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 BRANCH = "change/"
 REQUIRED = "ci / required"  # of .github/rulesets/main.json, whose policy is strict: a branch has to be up to date
 KINDS = ("results", "stale", "other", "other", "other stale", "code", "note")
+OUTSIDE = ("patch/", "dependabot/")  # branches of strangers, and of Dependabot
 DRAWN = ("propose", "more", "redo", "land")
 REPORT = 'CML watermark report"'  # in each report's comment
 READER = "rita"  # a collaborator who may only read
@@ -30,12 +32,22 @@ JUDGED = (str(workspace.PARAMS), str(workspace.DVC_LOCK), str(workspace.DATA_FIL
 
 
 class Remembering(Hub):
-    """A hub whose events keep what a pull request was like: a run that is started again has the event that it had."""
+    """A hub whose events keep what a pull request was like: a run that is started again has the event that it had.
+
+    What a stranger does in a pull request from a fork waits for somebody who approves its runs
+    (docs.github.com/en/actions/how-tos/manage-workflow-runs/approve-runs-from-forks).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.unapproved: list[Event] = []
 
     def _pull_event(self, base, pull: Json, action: str, token: Token, **more) -> None:
         super()._pull_event(base, pull, action, token, **more)
-        payload = self.events[-1].payload
-        payload["pull_request"] = copy.deepcopy(payload["pull_request"])
+        event = self.events[-1]
+        event.payload["pull_request"] = copy.deepcopy(event.payload["pull_request"])
+        if not event.held and not of_own(pull, base) and token.login not in base.people:
+            self.unapproved.append(self.events.pop())
 
     def say(self, base, number: int, text: str, token: Token) -> None:
         """A reader's association is the one of a person who may push."""
@@ -53,16 +65,31 @@ def drawn(action: Action, chance: random.Random) -> Action:
     return action._replace(value=str(chance.randint(1, 10**6)), environment=chance.choice(KINDS))
 
 
-def opened(world: World) -> list[Json]:
-    """The open pull requests of people, oldest first."""
-    pulls = world.repo.pulls.values()
-    return [pull for pull in pulls if pull["state"] == "open" and pull["head"]["ref"].startswith(BRANCH)]
+def own(repo: Repo, pull: Json) -> bool:
+    """Whether a person who may push has proposed it, on a branch of the repository."""
+    return pull["head"]["ref"].startswith(BRANCH) and of_own(pull, repo)
 
 
-def chosen(world: World, action: Action) -> Json | None:
+def opened(world: World, *, everybody: bool = False) -> list[Json]:
+    """The open pull requests of people, or also those of strangers and Dependabot, oldest first."""
+    pulls = [pull for pull in world.repo.pulls.values() if pull["state"] == "open"]
+    prefixes = (BRANCH, *OUTSIDE) if everybody else BRANCH
+    return [pull for pull in pulls if pull["head"]["ref"].startswith(prefixes) and (everybody or own(world.repo, pull))]
+
+
+def chosen(world: World, action: Action, *, everybody: bool = False) -> Json | None:
     """The pull request that an action is about."""
-    found = opened(world)
+    found = opened(world, everybody=everybody)
     return found[int(action.value) % len(found)] if found else None
+
+
+def tip(world: World, pull: Json) -> str:
+    """The commit of a pull request."""
+    ref = f"refs/pull/{pull['number']}/head"
+    if of_own(pull, world.repo) and f"refs/heads/{pull['head']['ref']}" in refs(world.repo.path):
+        ref = f"refs/heads/{pull['head']['ref']}"
+    pull["head"]["sha"] = world.repo.sha(ref)
+    return pull["head"]["sha"]
 
 
 def propose(world: World, action: Action) -> Json:
@@ -105,16 +132,18 @@ def abandon(world: World, action: Action) -> None:
 
 def merge(world: World, action: Action) -> None:
     """Press the button: "Update branch" if it is behind, else the one that merges, which a red check keeps grey."""
-    pull = chosen(world, action)
+    pull = chosen(world, action, everybody=True)
     if pull is None:
         return
     base = pull["base"]["ref"]
     main = world.repo.sha(base)
-    head = pull["head"]["sha"] = world.repo.sha(pull["head"]["ref"])
+    head, mine = tip(world, pull), of_own(pull, world.repo)
     tree = world.hub.merged(world.repo, pull)
     if tree is None:
         return
     if git(world.repo.path, "merge-base", main, head) != main:
+        if not mine:
+            return  # its author brings it up to date
         parents, before = ["-p", head, "-p", main], refs(world.repo.path)
         commit = git(world.repo.path, "commit-tree", tree, *parents, "-m", f"Merge branch '{base}'")
         git(world.repo.path, "update-ref", f"refs/heads/{pull['head']['ref']}", commit)
@@ -124,7 +153,8 @@ def merge(world: World, action: Action) -> None:
         commit = combined(world, action.environment, main, head, tree)
         git(world.repo.path, "update-ref", f"refs/pull/{pull['number']}/merge", commit)
         told(world, lambda: world.hub.merge(world.repo, pull["number"], action.who))
-        git(world.repo.path, "update-ref", "-d", f"refs/heads/{pull['head']['ref']}")
+        if mine:
+            git(world.repo.path, "update-ref", "-d", f"refs/heads/{pull['head']['ref']}")
         pull["merged_onto"] = main
         if base == "main":
             git(world.work, "pull", "--quiet", "--ff-only", "origin", "main")
@@ -184,7 +214,7 @@ def one_comment(repo) -> None:
 def own_results(repo) -> None:
     """Raise `Violation` if a branch ends with results that were made of another commit than the one below them."""
     for pull in repo.pulls.values():
-        if pull["state"] == "open" and pull["head"]["ref"].startswith(BRANCH):
+        if pull["state"] == "open" and own(repo, pull):
             form = f"--format=%P%n%(trailers:key={results.MARK},valueonly)"
             parents, *made_of = git(repo.path, "log", "-1", form, pull["head"]["ref"]).splitlines()
             parent = parents.split()[0]  # of a merge the branch's own

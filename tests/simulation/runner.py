@@ -13,7 +13,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from harness import callers, expressions, gitserver, rules
-from harness.hub import Event, Json, Repo
+from harness.hub import Event, Json, Repo, of_own
 from harness.runner import Run
 
 from delivery.__main__ import main
@@ -57,7 +57,7 @@ class Runner:
         """Each job with its result and outputs, those of a called workflow as `caller / job`."""
         results: dict[str, Json] = {}
         shown: dict[str, Json] = {}
-        fork = event.name == "pull_request" and event.payload["pull_request"]["head"]["repo"]["full_name"] != repo.name
+        fork = event.name == "pull_request" and not of_own(event.payload["pull_request"], repo)
         for name in ordered(document["jobs"]):
             job = document["jobs"][name]
             before = [results[need]["result"] for need in needs(job)]

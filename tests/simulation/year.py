@@ -17,7 +17,7 @@ from harness.router import Router
 from harness.runner import Run
 
 from delivery.__main__ import main
-from simulation import ROOT, contributions
+from simulation import ROOT, contributions, owners
 from simulation.clones import checkout
 from simulation.invariants import ENVIRONMENTS, Watch, concerns
 from simulation.steps import Steps
@@ -42,7 +42,7 @@ LONGEST = dict.fromkeys(
 def plan(seed: int, weeks: int) -> list[Action]:
     """What happens in these weeks: three to five actions in each, every fourth with a fault."""
     chance = random.Random(seed)
-    made = []
+    made = [owners.drawn(Action("plan", "owner"), chance)]
     for week in range(weeks):
         arrives = str(int(chance.random() < 0.9))
         made.append(Action("monday", "clock", arrives, fault=_fault(chance, 40)))
@@ -119,7 +119,9 @@ class Watched(Router):
         fault = "; ".join(self.steps.fired[struck:])
         jobs = " ".join(f"{name}={state}" for name, state in run.jobs.items() if state != "skipped")
         self.lines.append(f"    {run.workflow} by {entry.event.actor}: {jobs}" + (f" [{fault}]" if fault else ""))
+        before = self.watch.last.get(owners.REVIEWED, "")
         self.watch.after(entry, run, fault)
+        owners.refuse(self.watch.repo, entry, before, self.watch.last.get(owners.REVIEWED, ""))
         serving = " ".join(f"{name}={number}" for name, number in self.watch.last.items())
         self.lines[-1] += f" -> {serving}"
         return run
@@ -157,6 +159,8 @@ def _performed(actions: list[Action], folder: Path) -> History:
             world.standins.source,
         )  # fmt: skip
         try:
+            while pending and pending[0].what == "plan":
+                next_one()
             world.do(Action("change", value="1000000"))
             while pending:
                 next_one()
@@ -170,15 +174,20 @@ def _performed(actions: list[Action], folder: Path) -> History:
 def stuck(world: World) -> None:
     """Raise `Violation` if a run waits although none is at work."""
     for each in world.router.queues.values():
-        if each.running or each.ready or any(each.waiting.values()):
+        if owners.waits(each):
             raise Violation("nothing is stuck", f"{sorted(each.running)} are held")
 
 
 def still_delivers(world: World, watch: Watch) -> None:
     """A good change, without a fault, gets to staging and to production, and every verb that reads finds all in order."""
     world.router.lines.append("at the end a good change")
-    world.do(Action("change", value=GOOD))
-    world.do(Action("deploy", value="staging", environment="production"))
+    for action in (
+        Action("approve"),  # whatever still waits
+        Action("change", value=GOOD),
+        Action("deploy", value="staging", environment="production"),
+        Action("approve"),
+    ):
+        world.do(action)
     ran = [run for run in world.router.runs if run.workflow in ("promote", "deploy")][-2:]
     ends = [(run.workflow, run.conclusion) for run in ran]
     if ends != [("promote", "success"), ("deploy", "success")]:

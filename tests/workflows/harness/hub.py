@@ -101,6 +101,11 @@ class Repo:
         return git(self.path, "ls-tree", "-r", "--name-only", ref).splitlines()
 
 
+def of_own(pull: Json, repo: Repo) -> bool:
+    """Whether a pull request is from a branch of the repository itself."""
+    return bool((pull["head"]["repo"] or {}).get("full_name") == repo.name)
+
+
 class Hub:
     """Everything that exists; the HTTP side is in server.py, the event rules are in router.py."""
 
@@ -217,7 +222,8 @@ class Hub:
         for base in self.repos.values():
             for pull in base.pulls.values():
                 head = pull["head"]
-                if pull["state"] == "open" and head["repo"]["full_name"] == repo.name and head["ref"] == branch:
+                source = (head["repo"] or {}).get("full_name")  # none if the fork was deleted
+                if pull["state"] == "open" and source == repo.name and head["ref"] == branch:
                     self._pull_event(base, pull, "synchronize", token)
 
     def label(self, base: Repo, number: int, name: str, token: Token, action: str = "labeled") -> None:
@@ -256,8 +262,10 @@ class Hub:
         self._pull_event(base, pull, "edited", token, changes={"title": {"from": old}})
 
     def _pull_event(self, base: Repo, pull: Json, action: str, token: Token, **more: Any) -> None:
-        number, head = pull["number"], self.repos[pull["head"]["repo"]["full_name"]]
-        git(base.path, "fetch", "--quiet", head.path, f"+refs/heads/{pull['head']['ref']}:refs/pull/{number}/head")
+        number = pull["number"]
+        if pull["head"]["repo"]:  # of a fork that was deleted the commits stay
+            head = self.repos[pull["head"]["repo"]["full_name"]]
+            git(base.path, "fetch", "--quiet", head.path, f"+refs/heads/{pull['head']['ref']}:refs/pull/{number}/head")
         pull["head"]["sha"] = base.sha(f"refs/pull/{number}/head")
         pull["base"]["sha"] = base.sha(pull["base"]["ref"])
         tree = self.merged(base, pull)

@@ -208,17 +208,18 @@ class Router:
         self.hub.events.append(replace(done, depth=event.depth + 1))
 
     def _record(self, repo: Repo, file: str, event: Event, run_id: int) -> Json:
-        head, branch, source = event.sha, event.ref.removeprefix("refs/heads/"), repo
+        head, branch = event.sha, event.ref.removeprefix("refs/heads/")
+        source: Repo | None = repo
         pulls: list[Json] = []
         if event.name == "pull_request":
             pull = event.payload["pull_request"]
             head, branch = pull["head"]["sha"], pull["head"]["ref"]
-            source = self.hub.repos[pull["head"]["repo"]["full_name"]]
+            source = self.hub.repos[pull["head"]["repo"]["full_name"]] if pull["head"]["repo"] else None
             # GitHub leaves this empty for forks: the reason why the artifact has to carry the number.
             pulls = [{"number": pull["number"]}] if source is repo else []
         return {
             "id": run_id, "name": file, "path": f".github/workflows/{file}", "event": event.name,
-            "head_sha": head, "head_branch": branch, "head_repository": self.hub.about(source), "pull_requests": pulls,
+            "head_sha": head, "head_branch": branch, "head_repository": source and self.hub.about(source), "pull_requests": pulls,
             "status": "queued", "conclusion": None, "html_url": f"{self.hub.url}/{repo.name}/actions/runs/{run_id}",
             "actor": {"login": event.actor},
         }  # fmt: skip

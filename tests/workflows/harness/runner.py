@@ -12,7 +12,7 @@ import sample
 
 from harness import callers, rules
 from harness.gitserver import environment, git
-from harness.hub import Event, Hub, Json, Repo
+from harness.hub import Event, Hub, Json, Repo, of_own
 
 HERE = Path(__file__).parent
 ACTIONS = HERE / "actions"  # stand-ins: actions/<owner>/<name>/action.yml
@@ -68,7 +68,7 @@ def run(hub: Hub, repo: Repo, file: str, event: Event, machine: Machine, run_id:
             text = callers.own(file_.read_text(), one).replace("      deployment: false", "      #")
             file_.write_text(text.replace("github.token", "env.HUB_TOKEN") if file_.name == "action.yml" else text)
     document = rules.load(path.read_text())
-    fork = event.name == "pull_request" and event.payload["pull_request"]["head"]["repo"]["full_name"] != repo.name
+    fork = event.name == "pull_request" and not of_own(event.payload["pull_request"], repo)
     called = callers.called(document, [here, *shared])
     granted = _granted(document, called, fork=fork)
     tokens = {job: hub.token("github-actions[bot]", repo.name, "job", may) for job, may in granted.items()}
