@@ -97,6 +97,9 @@ class Drift(Struct, frozen=True, forbid_unknown_fields=True):
     """Largest number of retrainings proposed within a year of data."""
     periods_per_year: Count = 12
     """Number of periods in a year of data: 12 for months, 52 for weeks."""
+    label_days: Annotated[int, Meta(ge=0)] = 0
+    """Number of days after the end of a period until its labels have usually arrived. `adopt` and `doctor` choose the day of
+    the drift check by it."""
     minutes_per_month: Annotated[float, Meta(ge=0)] = 60.0
     """Compute budget of the checks in a calendar month, in minutes. Once it is spent, periods wait for the next month; 0: no
     challenger is ever trained."""

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 from delivery.adapters import dvc, git
-from delivery.core import ownership, programs, workspace
+from delivery.core import ownership, params, programs, workspace
 from delivery.core.errors import Failure
 from delivery.core.files import replacing
+from delivery.fork import cadence
 
 PROBLEM, TESTS = Path("src/problem"), Path("tests/problem")
 FILES = (*ownership.PROBLEM_MODULES, ownership.PARAMS)
@@ -55,7 +56,8 @@ def run(folder: Path) -> str:
         fetch(folder, fetched)
         place(folder)
     dvc.run("add", "--quiet", str(workspace.DATA))
-    return f"adopt: {folder} is in place; {NEXT}"
+    paces = "".join(f"adopt: {line}\n" for line in cadence.settle(params.load()))
+    return f"{paces}adopt: {folder} is in place; {NEXT}"
 
 
 def fetch(folder: Path, to: Path) -> None:

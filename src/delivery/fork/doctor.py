@@ -14,6 +14,7 @@ from delivery.adapters import git, github, store
 from delivery.core import params, workspace
 from delivery.core.errors import Failure
 from delivery.deploy.targets import rehearsal
+from delivery.fork import cadence
 from delivery.fork.rulesets import protection, store_protection, version_records
 from delivery.fork.settings import Finding, default_branch, environments, plan, pulls, schedules
 from delivery.pull_requests import issues
@@ -172,6 +173,6 @@ def tools() -> Finding:
 
 
 EXAMINATIONS: tuple[Callable[[], Finding], ...] = (
-    pipeline, model_card, store_branch, champion, remote, plan, default_branch, schedules, pulls, environments, protection,
+    pipeline, model_card, store_branch, champion, remote, plan, default_branch, schedules, cadence.examine, pulls, environments, protection,
     store_protection, version_records, app, target, deliveries, tools,
 )  # fmt: skip

@@ -36,6 +36,7 @@ class Proposal:
     gap: float  # largest calibration gap
     a_period: int  # median number of labelled rows in a period
     per_day: int  # rows of a made-up day; 0 if the file has times
+    label_days: int  # whole days by which the newest label is older than the newest row
 
 
 def propose(found: Found, segments: list[str]) -> Proposal:
@@ -60,6 +61,7 @@ def propose(found: Found, segments: list[str]) -> Proposal:
         unit, periods, until, test_periods, int(trained.sum()), int(tested.sum()), block, blocks,
         _calendar(known["when"][trained]) if time else (), segments or _segments(found, int(tested.sum())),
         floors, guess, gap, int(sizes.median()), per_day,
+        int((when.max() - known["when"].max()) / pd.Timedelta(days=1)),
     )  # fmt: skip
 
 

@@ -101,7 +101,7 @@ def params(found: Found, plan: Proposal, file: str) -> str:
         "limits": _unwritten(f"what it must not be used for. It was made from {len(found.frame):,} rows of {file}."),
         "licence": _unwritten(f"of the code, and of {file}."),
         "min_rows": max(1, plan.a_period // 2), "min_days": min(14, blocks),
-        "periods_per_year": UNITS[plan.unit][1],
+        "periods_per_year": UNITS[plan.unit][1], "label_days": plan.label_days,
     }  # fmt: skip
     return merged(Template(_template("params.yaml")).substitute(values), read())
 

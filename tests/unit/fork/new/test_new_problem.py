@@ -58,6 +58,7 @@ def test_params_hold_what_was_chosen_and_what_a_team_had_decided(file: Path) -> 
     assert tree["deploy"] == {"environments": {"staging": {"target": "docker"}}}
     assert (tree["loadtest"], tree["engine"]) == ({"users": 3}, "stream")
     assert tree["drift"]["min_rows"] != 7
+    assert (tree["drift"]["periods_per_year"], tree["drift"]["label_days"]) == (12, 0)
     assert "promote" not in tree, "it says what the default is"
     assert "deploy:  # ours\n" in text
     assert "# about the next" not in text

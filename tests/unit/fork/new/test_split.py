@@ -40,6 +40,13 @@ def test_periods_are_as_long_as_the_rows_allow(freq: str, unit: str, block: str)
     assert found.periods == sorted(found.periods)
 
 
+def test_labels_that_come_later_than_rows_are_noticed() -> None:
+    frame = timed("3h")
+    assert plan(frame).label_days == 0
+    frame.loc[frame.index[-30:], "target"] = np.nan  # three days and 18 hours
+    assert plan(frame).label_days == 3
+
+
 def test_without_times_the_order_of_the_file_counts() -> None:
     found = plan(timed("D").drop(columns="at"))
     assert found.per_day == 400 // split.A_DAY
