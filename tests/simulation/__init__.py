@@ -32,7 +32,9 @@ may not (`contributions`). A stranger proposes from a fork, whose runs wait for 
 Dependabot raises an action (`outsiders`). The repository is of one of GitHub's plans, and production has reviewers (`owners`).
 ci, comment, command and refresh run for them. The suites of tests and `make check` do nothing there.
 
-Not simulated yet: GitHub Enterprise Server, a store that is deleted, full disks, clients, the limit of the store's size.
+Somebody deletes the branch `store`, and it is restored as the documentation says; artifacts expire (`losses`).
+
+Not simulated yet: GitHub Enterprise Server, full disks, clients, the limit of the store's size.
 """
 
 import sys

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.gitserver import git, refs
 from harness.hub import Json, Token, of_own
 
-from simulation import outsiders, owners, people
+from simulation import losses, outsiders, owners, people
 from simulation.violation import Violation
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Before:
 
     def judge(self, action: Action, pull: Json | None) -> None:
         """Raise `Violation` if an action that no fault has struck did not have its effect, or had one that it may not have."""
-        if len(self.world.steps.fired) > self.fired:
+        if len(self.world.steps.fired) > self.fired or self.world.steps.lost:
             return
         if action.what == "rollback" and action.environment == owners.REVIEWED:
             owners.unblocked(self.world, action)
@@ -188,6 +188,6 @@ class Before:
 ACTS = {
     "propose": people.propose, "more": people.push_more, "redo": people.redo, "land": people.merge, "abandon": people.abandon,
     "retarget": retarget, "undo": undo, "reopen": reopen, "ask": ask, "label": label, **outsiders.ACTS,
-    **owners.ACTS,
+    **owners.ACTS, **losses.ACTS,
 }  # fmt: skip
 DRAW = dict.fromkeys(people.DRAWN, people.drawn) | dict.fromkeys(DRAWN, drawn)

@@ -50,6 +50,8 @@ def unblocked(world: World, action: Action) -> None:
 def waits(queues: Queues) -> bool:
     """Whether a run waits for something that will not come: not for reviewers, or for a run that does."""
     held = {name for entry in queues.held_back for name in entry.held}
+    while behind := {one for name in held for entry in queues.waiting.get(name, []) for one in entry.held} - held:
+        held |= behind  # of a run that waits for one that does
     busy = queues.running.keys() | {name for name, entries in queues.waiting.items() if entries}
     return bool(queues.ready or busy - held)
 

@@ -52,6 +52,7 @@ class Steps:
         self.dead = self.interrupted = False
         self.count = 0
         self.fault: tuple[str, int] | None = None
+        self.lost = ""  # the last commit of the branch `store`, while that is deleted
         self.fired: list[str] = []
         self.answers: dict[tuple[str, ...], programs.Completed] = {}  # of git, to questions whose answer never changes
         self.cancelled: Callable[[], bool] = lambda: False  # whether the run at work is

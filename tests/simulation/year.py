@@ -17,7 +17,7 @@ from harness.router import Router
 from harness.runner import Run
 
 from delivery.__main__ import main
-from simulation import ROOT, contributions, owners
+from simulation import ROOT, contributions, losses, owners
 from simulation.clones import checkout
 from simulation.invariants import ENVIRONMENTS, Watch, concerns
 from simulation.steps import Steps
@@ -119,6 +119,10 @@ class Watched(Router):
         fault = "; ".join(self.steps.fired[struck:])
         jobs = " ".join(f"{name}={state}" for name, state in run.jobs.items() if state != "skipped")
         self.lines.append(f"    {run.workflow} by {entry.event.actor}: {jobs}" + (f" [{fault}]" if fault else ""))
+        if self.steps.lost and not losses.replaced(self.watch.repo, self.steps.lost):
+            self.watch.told(run, fault)
+            return run
+        self.steps.lost = ""
         before = self.watch.last.get(owners.REVIEWED, "")
         self.watch.after(entry, run, fault)
         owners.refuse(self.watch.repo, entry, before, self.watch.last.get(owners.REVIEWED, ""))
@@ -182,6 +186,7 @@ def still_delivers(world: World, watch: Watch) -> None:
     """A good change, without a fault, gets to staging and to production, and every verb that reads finds all in order."""
     world.router.lines.append("at the end a good change")
     for action in (
+        Action("restore"),
         Action("approve"),  # whatever still waits
         Action("change", value=GOOD),
         Action("deploy", value="staging", environment="production"),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from delivery.adapters import github, large_files
+from delivery.adapters import github, large_files, lost_store
 from delivery.adapters.git import git, reason, remote, run, suffix
 from delivery.core import retries, workspace
 from delivery.core.errors import Failure
@@ -57,13 +57,18 @@ def branch() -> str:
 
 
 def pull() -> str:
-    """Update .store/ to the remote's branch, or create an empty store if there is none. Return a line about it."""
+    """Update .store/ to the remote's branch, or create an empty store if there is none. Return a line about it.
+
+    Raise `Failure` in a workflow if the branch was deleted.
+    """
     _unlock()
     url = remote()
     listing = run("ls-remote", "origin", f"refs/heads/{branch()}") if url else None
     if listing and listing.returncode:
         return _without_remote(reason(listing))
     published = bool(listing and listing.stdout)
+    if url and not published:
+        lost_store.refuse(branch())
     if not (workspace.STORE / ".git").exists():
         return _create(url or "", published)
     if not published:
@@ -181,11 +186,17 @@ def push(message: str, redo: Callable[[], object] | None = None) -> str:
     _shed(message)
 
     def attempt() -> None:
-        if not (refusal := _push()):
+        refusal = _push()
+        if lost_store.REFUSAL in refusal and not github.inside():
+            _cut(message)
+            refusal = _push()
+        if not refusal:
             return
         text = f"the store could not be pushed: {refusal}; it is kept in {workspace.STORE}, push again later"
         if "exceeds" in refusal:
             text += f" with {large_files.VARIABLE} set to this limit, which leaves such files out"
+        if lost_store.REFUSAL in refusal:
+            text = f"the branch {branch()} is gone, and what this command has recorded is not kept; {lost_store.ADVICE}"
         if not any(word in refusal for word in LOST_RACE):
             raise Failure(text)
         git("fetch", "--quiet", "origin", branch(), cwd=workspace.STORE)
@@ -197,6 +208,12 @@ def push(message: str, redo: Callable[[], object] | None = None) -> str:
     retries.call(attempt, attempts=TRIES, worth=lambda error: isinstance(error, LostRace), jitter=0.2)
     _mark()
     return "store: pushed"
+
+
+def _cut(message: str) -> None:
+    """Make one commit of all files, without the older ones, which this clone does not have."""
+    alone = git(*IDENTITY, "commit-tree", "HEAD^{tree}", "-m", message, cwd=workspace.STORE)
+    git("reset", "--quiet", "--soft", alone, cwd=workspace.STORE)
 
 
 def _shed(message: str) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from delivery.adapters import git, git_tags
+from delivery.adapters import git, git_tags, lost_store
 from delivery.core.errors import Failure
 from delivery.registry import client, stored
 from delivery.registry.version import Version
@@ -40,7 +40,7 @@ class Finding(Struct, frozen=True):
 
 def prefix() -> str:
     """Return what the names of this model's tags start with."""
-    return f"model{git.suffix()}-"
+    return lost_store.tag_prefix()
 
 
 def tag_name(number: str, release: str) -> str:

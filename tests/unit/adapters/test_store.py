@@ -253,6 +253,52 @@ def test_a_workflow_without_a_store_fails(remote: Path, person, monkeypatch: pyt
     assert not workspace.STORE.exists()
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_workflow_replaces_no_store_that_was_deleted(
+    remote: Path, person, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """An empty one would begin with version 1 again, and hide every record of the one that can be restored."""
+    person("a")
+    store.push("One")
+    made.git("tag", "-m", "{}", "model-7-0123abcd")
+    made.git("push", "--quiet", "origin", "model-7-0123abcd", ":refs/heads/store")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    if not there:
+        person("b")
+    with pytest.raises(Failure, match="the branch store is gone, though the tag model-7-0123abcd .*Restore the store"):
+        store.pull()
+
+
+def test_the_first_run_of_a_workflow_begins_a_store(remote: Path, person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    person("a")
+    made.git("tag", "-m", "{}", "model-digits-7-0123abcd")  # of another model's store
+    made.git("push", "--quiet", "origin", "model-digits-7-0123abcd")
+    assert store.pull() == "store: created"
+
+
+def test_a_clone_without_the_older_commits_restores_a_branch_that_was_deleted(
+    remote: Path, person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person("a")
+    for name in ("one", "two"):
+        put(f"dvc/{name}")
+        store.push(name)
+    person("b")
+    made.git("remote", "set-url", "origin", f"file://{remote}")  # by the protocol, as from GitHub
+    assert store.pull() == "store: cloned"
+    made.git("push", "--quiet", "origin", ":refs/heads/store")
+    put("dvc/three")
+    with monkeypatch.context() as patched:
+        patched.setenv("GITHUB_ACTIONS", "true")
+        with pytest.raises(Failure, match="the branch store is gone, and what this command has recorded is not kept"):
+            store.push("three")
+    assert store.push("Restored") == "store: pushed"
+    assert {"dvc/one", "dvc/two", "dvc/three"} < pushed(remote)
+    put("dvc/four")
+    assert store.push("four") == "store: pushed"
+
+
 def test_files_written_before_the_store_was_created_are_kept(remote: Path, person) -> None:
     person("a")
     store.pull()
