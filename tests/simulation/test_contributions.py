@@ -12,6 +12,7 @@ from simulation import year
 from simulation.world import Action
 from simulation.year import perform
 
+PUBLIC = Action("plan", "owner", "public")  # strangers see it
 PROPOSE = Action("propose", value="77", environment="results")
 STALE = Action("more", "bob", "0", "stale")
 RETARGET = Action("retarget", "bob", "0")
@@ -37,6 +38,7 @@ def without(kind: str) -> Callable[[Json], object]:
 def test_a_pull_request_may_get_another_base_be_reverted_and_live_twice() -> None:
     history = perform(
         [
+            PUBLIC,
             PROPOSE,
             RETARGET,
             Action("label", "bob", "0", "question"),
@@ -77,7 +79,7 @@ def test_obedience_to_strangers_would_be_found(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(command, "may_write", lambda _: True)
     assert broken(PROPOSE, ASK._replace(who="rita")) == "only who may push is obeyed"
     plant(monkeypatch, "command.yml", lambda document: document["jobs"]["command"].pop("if"))
-    assert broken(PROPOSE, ASK._replace(who="mallory")) == "only who may push is obeyed"
+    assert broken(PUBLIC, PROPOSE, ASK._replace(who="mallory")) == "only who may push is obeyed"
 
 
 def test_a_command_without_an_answer_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from delivery.ci import command, refresh, reproduce
 from simulation.world import Action
 from simulation.year import perform
 
+PUBLIC = Action("plan", "owner", "public")  # nobody else sees a private repository
 FORK = Action("fork", "mallory", "77", "stale")
 ADMIT = Action("admit", value="0")
 ASK = Action("ask", "bob", "0")
@@ -18,7 +19,7 @@ def broken(*actions: Action) -> str:
 
 
 def test_a_stranger_gets_results_and_takes_them_before_the_fork_is_deleted() -> None:
-    actions = [FORK, ADMIT, ASK, Action("take", "mallory", "0"), ADMIT, Action("gone", "mallory"), ASK]
+    actions = [PUBLIC, FORK, ADMIT, ASK, Action("take", "mallory", "0"), ADMIT, Action("gone", "mallory"), ASK]
     history = perform([*actions, Action("land", value="0", environment="squash"), DEPEND, ASK])
     assert history.violation is None, history.violation
     strangers = [line for line in history.lines if "ci by mallory" in line]
@@ -33,9 +34,9 @@ def test_a_run_that_obeys_an_outsider_would_be_found(monkeypatch: pytest.MonkeyP
 
 def test_a_branch_that_a_stranger_moves_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refresh, "branch_of_results", lambda _: "main-results")
-    assert broken(FORK, ASK) == "a stranger's pull request moves no branch"
+    assert broken(PUBLIC, FORK, ASK) == "a stranger's pull request moves no branch"
 
 
 def test_results_of_another_commit_for_a_stranger_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reproduce, "changed", list)
-    assert broken(FORK, ASK) == "a branch has the results of its commit"
+    assert broken(PUBLIC, FORK, ASK) == "a branch has the results of its commit"
