@@ -52,7 +52,10 @@ def main(options: argparse.Namespace) -> int:
     with step("staging", seconds):
         facts |= staging(settings, version)
     with step("drift", seconds):
-        result = agenda.take(settings, fresh=False).result or check.nothing(settings.fetch.until)
+        taken = agenda.take(settings, fresh=False)
+        if taken.result:
+            check.conclude(taken.result, taken.withdrawal)
+        result = taken.result or check.nothing(settings.fetch.until)
         facts["drift"] = f"{result.period}: {'retrain' if result.retrain else 'no retraining'}; {result.why}"
     summary(facts, seconds)
     return 0

@@ -5,6 +5,7 @@ The verdict on a period follows from its name and the champion; cool-down, budge
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from delivery.core import files, params, workspace
 from delivery.data import fetch, tables
 from delivery.drift import agenda, check, decisions, drift, judgement, policy, retrain
 from delivery.drift.result import Decision, Verdict, as_document
+from delivery.drift.verdicts import LogEntry
 from delivery.pipeline import validate
 from delivery.registry import registry
 from delivery.registry.version import Version
@@ -51,15 +53,15 @@ class Source:
         """In place of `drift.check.data`."""
         return " ".join(self.rows(name) for name in self.periods() if settings.fetch.until < name <= period)
 
-    def checked(self, settings: params.Params, period: str, log: Path | None = None) -> SimpleNamespace:
+    def checked(self, settings: params.Params, period: str, log: Path | None = None, history=None) -> SimpleNamespace:
         """In place of `drift.check.run`."""
-        return checked(settings, period, self.data(period, settings))
+        return checked(settings, period, self.data(period, settings), decisions.read() if history is None else history)
 
     def replaced(self) -> list:
         return [
             *((module, "periods", self.periods) for module in (tables, check, judgement, agenda, batch)),
             *((module, "into", self.into) for module in (fetch, drift, scorer, agenda)),
-            (check, "run", self.checked), (check, "data", self.data), (check, "draw", lambda *_: None),
+            (check, "run", self.checked), (check, "data", self.data), (check, "draw", lambda *_: None), (check, "conclude", concluded),
             (validate, "inspect", lambda *_: None), (scorer, "score", scored), (scorer, "inputs", inputs),
             (retrain, "body", lambda period: f"Period {period}.\n"),
         ]  # fmt: skip
@@ -70,9 +72,9 @@ def data_file(until: str) -> str:
     return yaml.safe_dump({"outs": [{"md5": f"{dvc.digest(until.encode())}.dir", "path": "data"}]})
 
 
-def checked(settings: params.Params, period: str, data: str) -> SimpleNamespace:
+def checked(settings: params.Params, period: str, data: str, history: Sequence[LogEntry]) -> SimpleNamespace:
     """What a check finds, and writes."""
-    champion, since, history = files.digest(workspace.MODEL)[:12], settings.fetch.until, decisions.read()
+    champion, since = files.digest(workspace.MODEL)[:12], settings.fetch.until
     if period <= since:
         raise AssertionError(f"{period} is not new to a model of {since}")
     number = int.from_bytes(hashlib.sha256(f"{champion} {period}".encode()).digest()[:2], "big")
@@ -87,12 +89,20 @@ def checked(settings: params.Params, period: str, data: str) -> SimpleNamespace:
     elif judged:
         confirmed = policy.confirm(judged, period, champion, history, settings.drift)
     follows = {"retrain": confirmed.retrain, "withdraw": confirmed.withdraw}
-    files.write_json(workspace.DRIFT, as_document(Decision(period, verdict, why=why, **follows)))
-    files.write(workspace.DRIFT_PAGE, f"{verdict}: {why}\n")
-    return SimpleNamespace(
+    result = SimpleNamespace(
         period=period, verdict=verdict, why=why, champion=champion, champion_trained_on=(since,), rows=100, seconds=1.0,
         windows=(), data=data, **follows,
     )  # fmt: skip
+    concluded(result)
+    return result
+
+
+def concluded(result: SimpleNamespace, withdrawal: str = "") -> None:
+    """In place of `drift.check.conclude`."""
+    withdraw, why = result.withdraw or bool(withdrawal), f"{result.why} {withdrawal}".strip()
+    decision = Decision(result.period, result.verdict, retrain=result.retrain, withdraw=withdraw, why=why)
+    files.write_json(workspace.DRIFT, as_document(decision))
+    files.write(workspace.DRIFT_PAGE, f"{result.verdict}: {why}\n")
 
 
 def inputs(period: str, data: Path, engine: str = "memory") -> str:

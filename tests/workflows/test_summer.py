@@ -9,13 +9,9 @@ SMALL_FILES = {"params.yaml", "data.dvc", "dvc.lock", "reports/metrics.json", "r
 def test_from_june_to_july_and_through_the_merge_to_staging(tmp_path, summer_origin, machine, certificate):
     with world(tmp_path / "hub", summer_origin, machine, certificate) as there:
         there.router.disabled = ("doctor.yml", "refresh.yml")
-        there.router.schedule(there.repo, "drift.yml")  # June is the oldest that nobody has judged
-        assert there.decisions() == [("2013-06", "hold")]
-        assert there.repo.pulls == {}
-        assert "no pull request for 2013-06: a challenger gains" in run(there, "drift").summary
-
-        there.router.schedule(there.repo, "drift.yml")
-        assert there.decisions()[1:] == [("2013-07", "retrain")]
+        there.router.schedule(there.repo, "drift.yml")  # June is the oldest that nobody has judged; July ends the run
+        assert there.decisions() == [("2013-06", "hold"), ("2013-07", "retrain")]
+        assert "2013-06: hold: a challenger gains" in run(there, "drift").summary
         (pull,) = there.repo.pulls.values()
         assert (pull["head"]["ref"], pull["title"]) == ("retrain/2013-07", "Retrain with 2013-07")
         assert [label["name"] for label in pull["labels"]] == ["retraining"]

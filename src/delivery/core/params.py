@@ -100,6 +100,9 @@ class Drift(Struct, frozen=True, forbid_unknown_fields=True):
     label_days: Annotated[int, Meta(ge=0)] = 0
     """Number of days after the end of a period until its labels have usually arrived. `adopt` and `doctor` choose the day of
     the drift check by it."""
+    max_judged: Count = 4
+    """Largest number of periods that one run of the check judges, oldest first, so that a backlog shrinks; one that asks for a
+    retraining ends the run."""
     minutes_per_month: Annotated[float, Meta(ge=0)] = 60.0
     """Compute budget of the checks in a calendar month, in minutes. Once it is spent, periods wait for the next month; 0: no
     challenger is ever trained."""

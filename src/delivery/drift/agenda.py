@@ -26,40 +26,59 @@ FINAL = (*DECIDED, "superseded")
 
 
 class Taken(NamedTuple):
-    """What became of the periods that were looked at: the entries of the log, and the last check, if there was one."""
+    """What became of the periods that were looked at: the entries of the log, and the check that decides what follows, if any."""
 
     entries: list[LogEntry]
     result: DriftResult | None
+    windows: tuple[str, ...] = ()  # keys of `challenger.windows` of all checks
+
+    @property
+    def withdrawal(self) -> str:
+        """Why an open proposal is withdrawn although the last check alone would not do so; empty if it is not."""
+        if self.result is None or self.result.retrain or self.result.withdraw:
+            return ""
+        earlier = [entry for entry in self.entries if entry.withdraw and entry.period < self.result.period]
+        return f"{earlier[-1].period}: {earlier[-1].why}" if earlier else ""
 
 
 def take(settings: Params, log: Path | None = None, *, fresh: bool = True) -> Taken:
-    """Check the open periods, oldest first, until one is judged; without one, the newest decision if it is open again.
+    """Check the open periods, oldest first, until `drift.max_judged` are judged or one asks for a retraining.
 
-    `log`: prediction log of the service; `fresh`: whether to fetch what was fetched before. Raise `Failure` for data that break
-    their schema.
+    If none can be judged, check the newest decision if it is open again. `log`: prediction log of the service; `fresh`: whether
+    to fetch what was fetched before. Raise `Failure` for data that break their schema.
     """
     history = decisions.read()
     later = [period for period in periods() if period > expected(settings.fetch.until)[-1]]
     entries, result = list[LogEntry](), None
+    judged: list[DriftResult] = []
     for period in undecided(history, later):
         if fresh:
             into(arrival.folder_of(period), period)
-        result = check.run(settings, period, log)
+        result = check.run(settings, period, log, [*history, *entries])
         entry = decisions.entry(result)
         if entry.verdict in DECIDED:
             entries = [each if each.verdict in FINAL else superseded(each, period) for each in entries]
         entries.append(entry)
+        judged += [result] if entry.verdict in policy.JUDGED else []
         # Once the month's compute is spent, the later ones would wait for the same.
-        if entry.verdict in policy.JUDGED or policy.spent([*history, *entries], entry.date[:10], settings.drift):
-            return Taken(entries, result)
+        spent = policy.spent([*history, *entries], entry.date[:10], settings.drift)
+        if entry.retrain or len(judged) == settings.drift.max_judged or spent:
+            return Taken(entries, judged[-1] if judged else result, windows_of(judged))
+    if judged:
+        return Taken(entries, judged[-1], windows_of(judged))
     newest = decision([*history, *entries], later)
     if newest and newest not in entries:
         if fresh:
             into(arrival.folder_of(newest.period), newest.period)
         if newest.retrain or corrected(newest, history, settings):
-            result = check.run(settings, newest.period, log)
+            result = check.run(settings, newest.period, log, [*history, *entries])
             entries.append(decisions.entry(result))
-    return Taken(entries, result)
+    return Taken(entries, result, windows_of([result] if result else []))
+
+
+def windows_of(results: Sequence[DriftResult]) -> tuple[str, ...]:
+    """Return the keys of what the challengers of these checks gained, each once."""
+    return tuple(dict.fromkeys(key for result in results for key in result.windows))
 
 
 def undecided(history: Sequence[LogEntry], later: Sequence[str]) -> list[str]:

@@ -2,12 +2,13 @@
 
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from delivery.core import files, workspace
 from delivery.core.errors import Failure
@@ -17,6 +18,7 @@ from delivery.drift import arrival, decisions, evidence, judgement, page, plots,
 from delivery.drift.findings import Realised
 from delivery.drift.judgement import Outcome, Question
 from delivery.drift.result import Decision, DriftResult, as_document
+from delivery.drift.verdicts import LogEntry
 from delivery.model import skopsfile
 from delivery.pipeline import validate
 from delivery.stats.predictions import predictions
@@ -33,8 +35,10 @@ def nothing(until: str) -> Decision:
     return decision
 
 
-def run(settings: Params, period: str, log: Path | None = None) -> DriftResult:
-    """Judge the champion on the period and write drift.json and drift.md.
+def run(
+    settings: Params, period: str, log: Path | None = None, history: Sequence[LogEntry] | None = None
+) -> DriftResult:
+    """Judge the champion on the period, after the checks in `history` (default: the log's), and write drift.json and drift.md.
 
     Fetch until `period` into a folder outside data/ unless it exists. Raise `Failure` and write nothing for data that
     break their schema or that the champion was trained on.
@@ -49,7 +53,7 @@ def run(settings: Params, period: str, log: Path | None = None) -> DriftResult:
     age = evidence.data_age(seen, now, period, periods())
     batch = realised_batch(examples)
     requests = served.served_facts(log, examples, unserved(champion, examples, test), settings) if log else None
-    history = decisions.read()
+    history = decisions.read() if history is None else history
     question = Question(period, champion, files.digest(workspace.MODEL)[:12], trained[-1], examples, folder)
     if why := judgement.waiting(question, age.days, settings.drift):
         outcome = Outcome("wait", why)
@@ -116,6 +120,16 @@ def unserved(champion: Any, examples: pd.DataFrame, test: pd.DataFrame) -> pd.Da
     """Return predictions for the champion's test periods, including rows without a label; nobody acted upon these predictions."""
     rows = examples[examples[PERIOD].isin(test[PERIOD].unique())]
     return predictions(rows, predict(champion, rows[list(FEATURES)]))
+
+
+def conclude(result: DriftResult, withdrawal: str = "") -> None:
+    """Write drift.json and drift.md of the check that decides what follows from a run; others may have been made after it.
+
+    `withdrawal`: why an earlier period of the run withdraws an open proposal.
+    """
+    if withdrawal:
+        result = replace(result, withdraw=True, why=f"{result.why}; {withdrawal}")
+    write(result, page.markdown(result))
 
 
 def draw(result: DriftResult, settings: Params) -> None:

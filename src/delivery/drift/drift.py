@@ -14,6 +14,7 @@ from delivery.core.params import Params
 from delivery.data.fetch import into
 from delivery.drift import agenda, arrival, check, decisions, served
 from delivery.drift.result import as_text
+from delivery.render.markdown import escaped
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--period",
         "--month",
         metavar="PERIOD",
-        help="period to judge (default: the oldest one that is not decided and can be)",
+        help="period to judge (default: those that are not decided and can be, oldest first, at most drift.max_judged)",
     )
     parser.add_argument(
         "--served",
@@ -38,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Check the period that is due, or the one that is asked for, and print the page or the JSON.
+    """Check the periods that are due, or the one that is asked for, and print the page or the JSON of the last one judged.
 
     Return 1 if no challenger could be trained for a period that is still open, also if another period was decided again.
     """
@@ -46,18 +47,23 @@ def main(options: argparse.Namespace) -> int:
     if options.push:
         print(store.pull())
     log = served.local_log(options.served) if options.served else None
-    entries, result = one(options.period, settings, log) if options.period else agenda.take(settings, log)
+    taken = one(options.period, settings, log) if options.period else agenda.take(settings, log)
+    entries, result, windows = taken
     if result is None:
         print(check.nothing(settings.fetch.until).why)
         github.summary(workspace.DRIFT_PAGE.read_text())
         return 0
+    check.conclude(result, taken.withdrawal)
     check.draw(result, settings)
-    for entry in entries[:-1]:
-        print(f"drift: {entry.period}: {entry.verdict}: {entry.why}", file=sys.stderr)
+    for entry in entries:
+        if entry.period != result.period:
+            line = f"{entry.period}: {entry.verdict}: {entry.why}"
+            print(f"drift: {line}", file=sys.stderr)
+            github.summary(escaped(line))
     github.summary(workspace.DRIFT_PAGE.read_text())
     print(as_text(result) if options.json else workspace.DRIFT_PAGE.read_text())
     if options.push:
-        print(decisions.record(entries, result.windows))
+        print(decisions.record(entries, windows))
     return int(any(entry.verdict == "failed" for entry in entries))
 
 
@@ -65,4 +71,4 @@ def one(period: str, settings: Params, log: Path | None) -> agenda.Taken:
     """Check a period that is asked for, whatever was decided on it before."""
     into(arrival.folder_of(period), period)  # what was fetched for an earlier check may be old
     result = check.run(settings, period, log)
-    return agenda.Taken([decisions.entry(result)], result)
+    return agenda.Taken([decisions.entry(result)], result, result.windows)

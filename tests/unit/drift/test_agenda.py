@@ -1,6 +1,6 @@
 """Each period ends, in order, whatever arrives late: the check itself is played, the log is the real one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from delivery.core.params import Fetch, Gate, Params
+from delivery.core.params import Drift, Fetch, Gate, Params
 from delivery.drift import agenda, check, decisions, policy
 from delivery.drift.verdicts import LogEntry
 
@@ -29,7 +29,8 @@ class World:
         self.finds: dict[str, str] = {}
         self.rows: dict[str, int] = {}
         self.looked: list[str] = []
-        self.settings = Params(fetch=Fetch(until=WEEKS[2]), gate=Gate(floors={}))
+        self.withdraws = False
+        self.settings = Params(fetch=Fetch(until=WEEKS[2]), gate=Gate(floors={}), drift=Drift(max_judged=1))
 
     def periods(self) -> list[str]:
         return WEEKS[: self.arrived]
@@ -40,16 +41,16 @@ class World:
     def data(self, period: str, _: Params) -> str:
         return str([self.rows.get(name, 0) for name in WEEKS[3 : WEEKS.index(period) + 1]])
 
-    def run(self, chosen: Params, period: str, log: Path | None = None) -> Any:
+    def run(self, chosen: Params, period: str, log: Path | None = None, history: Sequence[LogEntry] = ()) -> Any:
         self.looked.append(period)
         ready = self.ready.get(period, 0) <= self.day
         verdict, why = (self.finds.get(period, "no"), "found") if ready else ("wait", "there are no labels")
-        if ready and (text := policy.hindrance(self.log, period, self.periods(), chosen.fetch.until, chosen.drift)):
+        if ready and (text := policy.hindrance(history, period, self.periods(), chosen.fetch.until, chosen.drift)):
             verdict, why = "skip", text
-        retrain = verdict == "retrain"
+        retrain, withdraw = verdict == "retrain", verdict == "no" and self.withdraws
         return SimpleNamespace(
-            period=period, verdict=verdict, why=why, retrain=retrain, withdraw=False, rows=10, seconds=1.0, champion="a",
-            champion_trained_on=(WEEKS[0], WEEKS[2]), windows=(), data=self.data(period, chosen),
+            period=period, verdict=verdict, why=why, retrain=retrain, withdraw=withdraw, rows=10, seconds=1.0, champion="a",
+            champion_trained_on=(WEEKS[0], WEEKS[2]), windows=(f"window of {period}",), data=self.data(period, chosen),
         )  # fmt: skip
 
     def check(self) -> agenda.Taken:
@@ -136,6 +137,57 @@ def test_where_the_month_s_compute_is_spent_the_period_waits_for_the_next(world:
     assert world.words()[-1] == ("W04", "no"), "not superseded by one that waited, too"
 
 
+def test_a_backlog_of_several_periods_is_judged_in_one_run_oldest_first(world: World) -> None:
+    """With weekly data and a run a week, a backlog stayed as long as it was."""
+    world.settings = made.changed(world.settings, drift__max_judged=3)
+    world.arrived = 8
+    taken = world.check()
+    assert world.words() == [("W04", "no"), ("W05", "no"), ("W06", "no")]
+    assert taken.result is not None
+    assert taken.result.period == WEEKS[5]
+    assert taken.windows == tuple(f"window of {week}" for week in WEEKS[3:6]), "none is trained again"
+    world.check()
+    assert world.words()[3:] == [("W07", "no"), ("W08", "no")]
+    assert world.check().result is None
+
+
+def test_a_retraining_ends_the_run(world: World) -> None:
+    world.settings = made.changed(world.settings, drift__max_judged=9)
+    world.arrived, world.finds = 8, {WEEKS[4]: "retrain"}
+    taken = world.check()
+    assert world.words() == [("W04", "no"), ("W05", "retrain")]
+    assert taken.result is not None
+    assert taken.result.retrain
+    assert taken.withdrawal == ""
+
+
+def test_a_later_period_that_cannot_be_judged_does_not_hide_the_decision(world: World) -> None:
+    world.settings = made.changed(world.settings, drift__max_judged=9)
+    world.arrived, world.ready = 5, {WEEKS[4]: 99}
+    taken = world.check()
+    assert world.words() == [("W04", "no"), ("W05", "wait")]
+    assert taken.result is not None
+    assert taken.result.period == WEEKS[3]
+    assert taken.windows == (f"window of {WEEKS[3]}",)
+
+
+def test_a_withdrawal_is_not_forgotten_because_a_later_period_is_judged_in_the_same_run(world: World) -> None:
+    world.settings = made.changed(world.settings, drift__max_judged=9)
+    world.withdraws, world.arrived, world.finds = True, 5, {WEEKS[4]: "hold"}
+    assert world.check().withdrawal == f"{WEEKS[3]}: found"
+    world.arrived, world.finds = 7, {WEEKS[6]: "retrain"}
+    assert world.check().withdrawal == "", "a proposal that is brought up to date is not withdrawn"
+    world.arrived = 8
+    assert world.check().withdrawal == "", "the last one does so itself"
+
+
+def test_the_compute_of_the_month_ends_the_run(world: World) -> None:
+    world.settings = made.changed(world.settings, drift__max_judged=9, drift__minutes_per_month=2 / 60)
+    world.arrived = 8
+    world.check()
+    assert world.words() == [("W04", "no"), ("W05", "no")]
+
+
 def test_late_labels_and_corrected_rows_reopen_the_newest_decision_for_a_while(world: World) -> None:
     world.arrived = 5
     for _ in range(3):
@@ -196,13 +248,19 @@ weeks = st.lists(
 
 
 @examples(max_examples=200, deadline=None)
-@given(weeks, st.integers(0, 3), st.integers(0, 3))
-def test_each_period_ends_in_order(story: list[tuple[int, int, str, bool]], cooldown: int, runs: int) -> None:
+@given(weeks, st.integers(0, 3), st.integers(0, 3), st.integers(1, 4))
+def test_each_period_ends_in_order(
+    story: list[tuple[int, int, str, bool]], cooldown: int, runs: int, most: int
+) -> None:
     """Whatever arrives and is found: once a later period can be judged, every one before it has one final entry."""
     with pytest.MonkeyPatch.context() as patch:
         world = played(World(), patch.setattr)
         world.settings = made.changed(
-            world.settings, drift__cooldown=cooldown, drift__runs_per_year=runs, drift__reopen_days=20
+            world.settings,
+            drift__cooldown=cooldown,
+            drift__runs_per_year=runs,
+            drift__reopen_days=20,
+            drift__max_judged=most,
         )
         for arrivals, late, finds, corrected in story:
             for name in WEEKS[world.arrived : world.arrived + arrivals]:

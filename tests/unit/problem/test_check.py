@@ -314,9 +314,10 @@ def test_the_digest_of_the_rows_changes_with_them_alone(arrived: Path, lenient: 
 def test_a_failure_stays_red_though_an_earlier_decision_is_made_again(
     project: Path, settings: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found: Any = SimpleNamespace(verdict="retrain", windows=())
+    found: Any = SimpleNamespace(period="2013-03", verdict="retrain", retrain=True, windows=())
     entries = [LogEntry(period="2013-04", verdict="failed"), LogEntry(period="2013-03", verdict="retrain")]
     monkeypatch.setattr(drift.agenda, "take", lambda *_: drift.agenda.Taken(entries, found))
     monkeypatch.setattr(check, "draw", lambda *_: None)
+    monkeypatch.setattr(check, "conclude", lambda *_: None)
     files.write(workspace.DRIFT_PAGE, "**Retrain for 2013-03.**")
     assert main(["drift"]) == 1
