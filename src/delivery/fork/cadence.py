@@ -66,11 +66,28 @@ def examine() -> Finding:
     except Failure as failure:
         return Finding("pace of the schedules", "unknown", str(failure), "five fields: minute hour day month weekday")
     if not found:
-        return Finding("pace of the schedules", "ready", "as often as periods come")
+        return limits(schedules(settings), settings)
     names = ", ".join(one.file.name for one in found)
     text = f"slower than the {settings.drift.periods_per_year} periods of a year come: {names}"
     fix = "; ".join(f'`- cron: "{one.fitting}"` in {WORKFLOWS / one.file.name}' for one in found)
     return Finding("pace of the schedules", "optional", text, f"{fix}; or correct drift.periods_per_year")
+
+
+def limits(known: list[Schedule], settings: Params) -> Finding:
+    """Look whether a run takes as many periods as come until the next one, as for hours with one run a day."""
+    most = {"batch.yml": ("batch.max_periods", settings.batch.max_periods),
+            "drift.yml": ("drift.max_judged", settings.drift.max_judged)}  # fmt: skip
+    few = {}
+    for one in known:
+        name, number = most[one.file.name]
+        wanted = -(-settings.drift.periods_per_year // one.starts)
+        if number < wanted:
+            few[name] = (number, wanted)
+    if not few:
+        return Finding("pace of the schedules", "ready", "as often as periods come")
+    text = "; ".join(f"more periods come between two runs than {name} {number}" for name, (number, _) in few.items())
+    fix = ", ".join(f"`{name}: {wanted}`" for name, (_, wanted) in few.items())
+    return Finding("pace of the schedules", "optional", text, f"{fix} in params.yaml")
 
 
 def settle(settings: Params) -> list[str]:

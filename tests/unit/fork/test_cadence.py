@@ -123,6 +123,20 @@ def test_schedules_are_settled_once_and_the_rest_of_the_file_stays(
     assert cadence.examine().state == "ready"
 
 
+def test_a_run_takes_as_many_periods_as_come_until_the_next(
+    workflows: Path, settings: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of hours there are 24 in a day, and one run."""
+    cadence.settle(having(settings, monkeypatch, periods_per_year=8760))
+    finding = cadence.examine()
+    assert finding.state == "optional"
+    assert finding.found.endswith("more periods come between two runs than drift.max_judged 4")
+    assert finding.fix == "`batch.max_periods: 24`, `drift.max_judged: 24` in params.yaml"
+    enough = made.changed(params.load(), batch__max_periods=24, drift__max_judged=24)
+    monkeypatch.setattr(params, "load", lambda: enough)
+    assert cadence.examine().state == "ready"
+
+
 def test_a_model_below_the_root_and_a_repository_without_these_workflows(
     workflows: Path, settings: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
