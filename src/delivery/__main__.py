@@ -187,7 +187,7 @@ def refuse(line: str, options: argparse.Namespace) -> int:
 
 
 def parser(argv: list[str] | None = None) -> argparse.ArgumentParser:
-    """Build the parser of all verbs; only the module of the verb in `argv` is imported."""
+    """Build the parser of the verb in `argv`, whose module alone is imported; without a verb, that of all."""
     root = Parser(
         prog="delivery",
         usage="delivery [--traceback] VERB ...",
@@ -200,8 +200,9 @@ def parser(argv: list[str] | None = None) -> argparse.ArgumentParser:
     if asked is not None and asked not in MODULES:
         root.exit(2, f"error: {unknown(asked)}\n")
     verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB", help=argparse.SUPPRESS)
-    for verb, text in ((verb, text) for room in ROOMS for verb, text in room.verbs.items()):
-        sentence = f"{text[0].upper()}{text[1:]}."
+    texts = {verb: text for room in ROOMS for verb, text in room.verbs.items()}
+    for verb in texts if asked is None else [asked]:
+        sentence = f"{texts[verb][0].upper()}{texts[verb][1:]}."
         added = verbs.add_parser(verb, description=sentence, prog=f"delivery {verb}")
         if verb in STAGES:
             added.set_defaults(main=stage)

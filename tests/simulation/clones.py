@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pygit2
 from harness import gitserver
 from harness.hub import Repo
+from pygit2.enums import CheckoutStrategy
 
 CONFIG = """[core]
     repositoryformatversion = 0
@@ -21,7 +23,14 @@ def checkout(repo: Repo, folder: Path, sha: str, branch: str = "") -> None:
     (folder / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
     (folder / ".git" / "config").write_text(CONFIG.format(repo.path))
     (folder / ".git" / "objects" / "info" / "alternates").write_text(f"{repo.path / 'objects'}\n")
-    gitserver.git(folder, "checkout", "--quiet", *(["-B", branch] if branch else ["--detach"]), sha)
+    repository = pygit2.Repository(str(folder))
+    commit = repository[sha]
+    repository.checkout_tree(commit, strategy=CheckoutStrategy.FORCE)
+    if branch:
+        repository.references.create(f"refs/heads/{branch}", commit.id)
+        repository.set_head(f"refs/heads/{branch}")
+    else:
+        repository.set_head(commit.id)
 
 
 def fetch(repo: Repo, folder: Path) -> None:

@@ -23,11 +23,13 @@ from harness.gitserver import refs
 from harness.hub import Hub, Json, Repo
 
 from delivery.core import programs
+from simulation import reading
 from simulation.hosts import Hosts
 
 START = datetime.datetime(2026, 1, 5, 8, 0, tzinfo=datetime.UTC)
 REMOTE = ("push", "fetch", "clone", "ls-remote")
-FIXED = (["git", "config", "--get"], ["git", "rev-parse", "--show-prefix"], ["git", "rev-parse", "--show-toplevel"])
+FIXED = (["config", "--get"], ["rev-parse", "--show-prefix"], ["rev-parse", "--show-toplevel"])
+PLAIN = ["-c", "core.quotePath=false"]  # what the verbs set in each command
 # Git starts no second process to clean up, and does not wait for disks.
 CONFIG = "[gc]\nauto = 0\n[maintenance]\nauto = false\n[core]\nfsync = none\n[advice]\ndetachedHead = false\n"
 run_program = programs.run
@@ -126,25 +128,34 @@ class Steps:
             return subprocess.CompletedProcess(words, int(not known), "", "" if known else "no attestation found")
         if words[0] == "grype":  # the simulation knows no vulnerabilities
             return subprocess.CompletedProcess(words, 0, '{"matches": []}', "")
-        if words[:3] in FIXED and options.get("cwd") is None:
+        question = words[3:] if words[:3] == ["git", *PLAIN] else words[1:]
+        if question[:2] in FIXED and options.get("cwd") is None:
             key = (os.getcwd(), *words)
             if key not in self.answers:
                 self.answers[key] = run_program(command, **options)
             return self.answers[key]
         asked = next((word for word in words[1:] if word in REMOTE), "") if words[0] == "git" else ""
         if not asked or not self.secret:
-            return run_program(command, **options)
+            return self._run(command, question, options)
         token = self.hub.tokens.get(os.environ.get("GITHUB_TOKEN", ""))
         repo = next(iter(self.hub.repos.values()))
         level = "write" if asked == "push" else "read"
         if not (token and token.may(repo.name, "contents", level)) and (level == "write" or repo.private):
             return subprocess.CompletedProcess(words, 128, "", f"fatal: Permission to {repo.name}.git denied")
         before = refs(repo.path) if asked == "push" else {}
-        done = run_program(command, **options)
+        done = self._run(command, question, options)
         if asked == "push":
             assert token
             self.hub.pushed(repo, before, token)
         return done
+
+    def _run(self, command, question: list[str], options: dict) -> programs.Completed:
+        """Run a program, or answer what git would."""
+        if command[0] == "git":
+            found = reading.answer(question, Path(options.get("cwd") or os.getcwd()))
+            if found is not None:
+                return subprocess.CompletedProcess(command, found[0], found[1], "")
+        return run_program(command, **options)
 
     def urlopen(self, request: urllib.request.Request, timeout: float = 0) -> "Reply":
         """In place of `urllib.request.urlopen`: the hub's API, with the rights of the token."""
