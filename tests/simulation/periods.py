@@ -16,7 +16,8 @@ from delivery.adapters import dvc, provenance
 from delivery.adapters.batch_records import Record, Scored
 from delivery.core import files, params, workspace
 from delivery.data import fetch, tables
-from delivery.drift import agenda, check, decisions, drift, judgement, policy, retrain
+from delivery.drift import agenda, champion, check, decisions, drift, judgement, policy, retrain
+from delivery.drift.champion import Champion
 from delivery.drift.result import Decision, Verdict, as_document
 from delivery.drift.verdicts import LogEntry
 from delivery.pipeline import validate
@@ -49,13 +50,22 @@ class Source:
     def rows(self, period: str) -> str:
         return f"{period} {self.corrected[period]}"
 
-    def data(self, period: str, settings: params.Params) -> str:
+    def data(self, period: str, settings: params.Params, who: Champion | None = None) -> str:
         """In place of `drift.check.data`."""
         return " ".join(self.rows(name) for name in self.periods() if settings.fetch.until < name <= period)
 
-    def checked(self, settings: params.Params, period: str, log: Path | None = None, history=None) -> SimpleNamespace:
+    def checked(
+        self,
+        settings: params.Params,
+        period: str,
+        log: Path | None = None,
+        history=None,
+        *,
+        who: Champion | None = None,
+    ) -> SimpleNamespace:
         """In place of `drift.check.run`."""
-        return checked(settings, period, self.data(period, settings), decisions.read() if history is None else history)
+        history = decisions.read() if history is None else history
+        return checked(settings, period, self.data(period, settings), history, who or champion.find(settings))
 
     def replaced(self) -> list:
         return [
@@ -72,12 +82,14 @@ def data_file(until: str) -> str:
     return yaml.safe_dump({"outs": [{"md5": f"{dvc.digest(until.encode())}.dir", "path": "data"}]})
 
 
-def checked(settings: params.Params, period: str, data: str, history: Sequence[LogEntry]) -> SimpleNamespace:
+def checked(
+    settings: params.Params, period: str, data: str, history: Sequence[LogEntry], who: Champion
+) -> SimpleNamespace:
     """What a check finds, and writes."""
-    champion, since = files.digest(workspace.MODEL)[:12], settings.fetch.until
+    since = max(settings.fetch.until, who.until)
     if period <= since:
         raise AssertionError(f"{period} is not new to a model of {since}")
-    number = int.from_bytes(hashlib.sha256(f"{champion} {period}".encode()).digest()[:2], "big")
+    number = int.from_bytes(hashlib.sha256(f"{who.digest} {period}".encode()).digest()[:2], "big")
     verdict, why = VERDICTS[number % len(VERDICTS)], "so it is here"
     judged = verdict if verdict in ("retrain", "hold", "no") else None
     confirmed = judgement.NOTHING_FOLLOWS
@@ -87,10 +99,11 @@ def checked(settings: params.Params, period: str, data: str, history: Sequence[L
     elif verdict != "wait" and (spent := policy.spent(history, today, settings.drift)):
         verdict, why = "wait", spent
     elif judged:
-        confirmed = policy.confirm(judged, period, champion, history, settings.drift)
+        confirmed = policy.confirm(judged, period, who.digest, history, settings.drift)
     follows = {"retrain": confirmed.retrain, "withdraw": confirmed.withdraw}
     result = SimpleNamespace(
-        period=period, verdict=verdict, why=why, champion=champion, champion_trained_on=(since,), rows=100, seconds=1.0,
+        period=period, verdict=verdict, why=why, champion=who.digest, serving=who.serving, champion_trained_on=(since,),
+        rows=100, seconds=1.0,
         windows=(), data=data, **follows,
     )  # fmt: skip
     concluded(result)
@@ -105,7 +118,7 @@ def concluded(result: SimpleNamespace, withdrawal: str = "") -> None:
     files.write(workspace.DRIFT_PAGE, f"{result.verdict}: {why}\n")
 
 
-def inputs(period: str, data: Path, engine: str = "memory") -> str:
+def inputs(period: str, data: Path, engine: str = "memory", version: Version | None = None) -> str:
     """In place of `scorer.inputs`."""
     return files.digest(data / period)
 

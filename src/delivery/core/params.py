@@ -73,6 +73,8 @@ class Gate(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Drift(Struct, frozen=True, forbid_unknown_fields=True):
+    environment: str = ""
+    """Environment whose version is judged. Empty: production, else staging; main's model is judged as long as nothing serves."""
     psi_alarm: Positive = 0.25
     """Population stability index of a column above which it is marked. Evidence only; seasonal columns never are."""
     calibration_gap: Positive = 0.05

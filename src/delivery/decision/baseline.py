@@ -9,15 +9,19 @@ import msgspec
 import pandas as pd
 
 from delivery.adapters import dvc, git
-from delivery.core import ownership, programs, workspace
+from delivery.core import ownership, params, programs, workspace
 from delivery.core.errors import Failure
 from delivery.core.files import digest, replacing
 from delivery.core.progress import progress
 from delivery.model import skopsfile
-from delivery.registry import registry, release
+from delivery.registry import own_code, registry, release
 from delivery.stats.evaluation import Problem
 from delivery.stats.predictions import PREDICTION, describe, predictions
 from problem import FEATURES, KEY, LABEL, PERIOD, predict
+
+
+class Incomparable(Failure):
+    """A baseline that cannot predict the new rows."""
 
 
 class Described(msgspec.Struct, frozen=True):
@@ -34,6 +38,7 @@ class Baseline:
     commit: str | None
     predictions: pd.DataFrame
     model: Path
+    code: Path | None = None  # its own package `problem`, if that differs from the one that is checked out
 
 
 def choose(base: str | None) -> tuple[Baseline | None, str]:
@@ -85,7 +90,11 @@ def of_version(which: str) -> Baseline:
     folder = registry.download(version, workspace.CACHE / "versions" / version.number)
     name = f"version {version.number}"
     return Baseline(
-        name, version.commit or None, pd.read_parquet(folder / "predictions.parquet"), folder / "model.skops"
+        name,
+        version.commit or None,
+        pd.read_parquet(folder / "predictions.parquet"),
+        folder / "model.skops",
+        own_code.of_version(version, folder),
     )
 
 
@@ -112,7 +121,11 @@ def of_commit(revision: str) -> Baseline | None:
                 with progress(f"making the model of {commit[:8]} again: it is neither in the cache nor in the store"):
                     _reproduce(commit, scratch)
     return Baseline(
-        f"commit {commit[:8]}", commit, pd.read_parquet(folder / workspace.PREDICTIONS), folder / workspace.MODEL
+        f"commit {commit[:8]}",
+        commit,
+        pd.read_parquet(folder / workspace.PREDICTIONS),
+        folder / workspace.MODEL,
+        own_code.of_commit(commit, folder.parent / f"{commit}.code"),
     )
 
 
@@ -175,8 +188,9 @@ def _share(folder: Path, copy: Path) -> None:
 def on(baseline: Baseline, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the baseline's predictions on these prepared rows.
 
-    Its own predictions are used if they cover the rows, else its model predicts. Raise Failure if the model has seen
-    the rows in training or does not know their columns.
+    Its own predictions are used if they cover the rows, else its model predicts: from features that its own code computes,
+    where that is another one; rows that this code leaves out are left out. Raise `Failure` if the model has seen the rows in
+    training, and `Incomparable` if it cannot predict them.
     """
     keys = rows[list(KEY)]
     mine = keys.merge(baseline.predictions[[*KEY, PREDICTION]], on=list(KEY), how="inner")
@@ -185,11 +199,28 @@ def on(baseline: Baseline, rows: pd.DataFrame) -> pd.DataFrame:
     unseen = baseline.predictions[PERIOD].min()
     if rows[PERIOD].min() < unseen:
         raise Failure(f"{baseline.name} was trained on rows before {unseen}, which are among the new test rows")
+    if baseline.code:
+        return by_own_code(baseline, rows)
     model = skopsfile.load(baseline.model)
     known = set(getattr(model, "feature_names_in_", FEATURES))
     absent = sorted(known - set(rows))
     if absent:
-        raise Failure(
+        raise Incomparable(
             f"{baseline.name} needs {', '.join(absent)}, which the new rows have not: the two cannot be compared"
         )
     return predictions(rows, predict(model, rows[list(FEATURES)]))
+
+
+def by_own_code(baseline: Baseline, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return its predictions on those of the rows that its own code knows. Raise `Incomparable` if that cannot be run on the data."""
+    assert baseline.code is not None
+    settings, wanted = params.load(), sorted(rows[PERIOD].unique())
+    try:
+        found = own_code.predictions(
+            baseline.code, baseline.model, workspace.DATA, settings.fetch.until, settings.engine, only=wanted, who=baseline.name
+        )  # fmt: skip
+    except Failure as failure:
+        raise Incomparable(str(failure)) from None
+    if absent := [name for name in KEY if name not in found]:
+        raise Incomparable(f"{baseline.name} has another problem: its predictions know no {', '.join(absent)}")
+    return rows[list(KEY)].merge(found[[*KEY, PREDICTION]], on=list(KEY), how="inner")

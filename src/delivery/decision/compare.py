@@ -35,11 +35,16 @@ def main(options: argparse.Namespace) -> None:
 def run(settings: Compare, base: str | None = None) -> ComparisonResult:
     """Compare the predictions on disk with those of the baseline, and write compare.json."""
     chosen, reason = baseline.choose(base)
-    if chosen is None:
+    candidate = read(workspace.PREDICTIONS) if chosen else None
+    champion = None
+    if chosen:
+        try:
+            champion = baseline.on(chosen, prepared.read("test"))
+        except baseline.Incomparable as failure:  # would keep every later model from production, too
+            reason = str(failure)
+    if chosen is None or candidate is None or champion is None:
         result = ComparisonResult(against=None, commit=None, reason=reason, comparison=None)
     else:
-        candidate = read(workspace.PREDICTIONS)
-        champion = baseline.on(chosen, prepared.read("test"))
         comparison = compare(champion, candidate, settings)
         result = ComparisonResult(chosen.name, chosen.commit, reason, comparison)
     documents.write(workspace.COMPARISON, result)

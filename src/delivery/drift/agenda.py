@@ -4,6 +4,9 @@ A period has arrived with its first rows. It is complete once a newer one has ar
 labelled once `policy.unready` has no objection. Then it is judged, or skipped because a limit forbids a retraining; either
 is final. One that cannot be judged yet holds up none after it: once a later one is decided, it is superseded, which is final
 too, and its rows count in that decision's pool. Late labels and corrected rows reopen the newest decision for a while.
+
+Every check is about the version that serves then. Where another one serves than the newest decided period was judged for, as
+after a rollback, that period is judged again for it, once; decisions on earlier periods stand.
 """
 
 from collections.abc import Sequence
@@ -16,7 +19,8 @@ from msgspec.structs import replace
 from delivery.core.params import Drift, Params
 from delivery.data.fetch import into
 from delivery.data.tables import expected
-from delivery.drift import arrival, check, decisions, policy
+from delivery.drift import arrival, champion, check, decisions, policy
+from delivery.drift.champion import Champion
 from delivery.drift.result import DriftResult
 from delivery.drift.verdicts import LogEntry
 from problem import periods
@@ -48,13 +52,15 @@ def take(settings: Params, log: Path | None = None, *, fresh: bool = True) -> Ta
     to fetch what was fetched before. Raise `Failure` for data that break their schema.
     """
     history = decisions.read()
-    later = [period for period in periods() if period > expected(settings.fetch.until)[-1]]
+    who = champion.find(settings)
+    known = max(expected(settings.fetch.until)[-1], who.until)  # what main's model or the one that serves has seen
+    later = [period for period in periods() if period > known]
     entries, result = list[LogEntry](), None
     judged: list[DriftResult] = []
     for period in undecided(history, later):
         if fresh:
             into(arrival.folder_of(period), period)
-        result = check.run(settings, period, log, [*history, *entries])
+        result = check.run(settings, period, log, [*history, *entries], who=who)
         entry = decisions.entry(result)
         if entry.verdict in DECIDED:
             entries = [each if each.verdict in FINAL else superseded(each, period) for each in entries]
@@ -66,12 +72,12 @@ def take(settings: Params, log: Path | None = None, *, fresh: bool = True) -> Ta
             return Taken(entries, judged[-1] if judged else result, windows_of(judged))
     if judged:
         return Taken(entries, judged[-1], windows_of(judged))
-    newest = decision([*history, *entries], later)
+    newest = decision([*history, *entries], later, who.digest)
     if newest and newest not in entries:
         if fresh:
             into(arrival.folder_of(newest.period), newest.period)
-        if newest.retrain or corrected(newest, history, settings):
-            result = check.run(settings, newest.period, log, [*history, *entries])
+        if newest.retrain or not about(newest, who.digest) or corrected(newest, history, settings, who):
+            result = check.run(settings, newest.period, log, [*history, *entries], who=who)
             entries.append(decisions.entry(result))
     return Taken(entries, result, windows_of([result] if result else []))
 
@@ -87,13 +93,18 @@ def undecided(history: Sequence[LogEntry], later: Sequence[str]) -> list[str]:
     return [period for period in later if period not in final]
 
 
-def decision(history: Sequence[LogEntry], later: Sequence[str]) -> LogEntry | None:
-    """Return the last decision on the newest period that has one, or None.
+def about(entry: LogEntry, digest: str) -> bool:
+    """Return whether a decision is about the model with this digest; entries of early versions do not say."""
+    return entry.champion in ("", digest)
+
+
+def decision(history: Sequence[LogEntry], later: Sequence[str], digest: str) -> LogEntry | None:
+    """Return the last decision on the newest period that has one, or None; one about the model that serves goes first.
 
     One for a retraining is made again until that is merged: its pull request could not be opened, or has fallen behind.
     """
     decided = [entry for entry in history if entry.verdict in DECIDED and entry.period in later]
-    return max(reversed(decided), key=lambda entry: entry.period, default=None)
+    return max(reversed(decided), key=lambda entry: (entry.period, about(entry, digest)), default=None)
 
 
 def superseded(waiting: LogEntry, by: str) -> LogEntry:
@@ -103,11 +114,11 @@ def superseded(waiting: LogEntry, by: str) -> LogEntry:
     )
 
 
-def corrected(newest: LogEntry, history: Sequence[LogEntry], settings: Params) -> bool:
+def corrected(newest: LogEntry, history: Sequence[LogEntry], settings: Params, who: Champion) -> bool:
     """Return whether the rows that a decision rests on have changed, within `drift.reopen_days` of the first one on the period."""
     return (
         reopens(newest, history, datetime.now(UTC), settings.drift)
-        and check.data(newest.period, settings) != newest.data
+        and check.data(newest.period, settings, who) != newest.data
     )
 
 

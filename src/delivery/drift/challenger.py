@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -53,16 +52,23 @@ def window(rows: pd.DataFrame, champion: np.ndarray, challenger: np.ndarray) -> 
 
 
 def windows(
-    examples: pd.DataFrame, periods: Sequence[str], champion: Any, keys: Sequence[str], settings: Params
+    examples: pd.DataFrame,
+    periods: Sequence[str],
+    champion: Callable[[pd.DataFrame], np.ndarray],
+    keys: Sequence[str],
+    settings: Params,
 ) -> list[Window]:
-    """Score each period by its own challenger; read it from an earlier check if nothing has changed since (`keys`)."""
+    """Score each period by its own challenger; read it from an earlier check if nothing has changed since (`keys`).
+
+    `champion` returns its predictions for rows.
+    """
     scored = []
     for period, key in zip(periods, keys, strict=True):
         known = recall(key)
         if known is None:
             rows = train.labelled(examples, period)
             model = train.fitted(examples, period, settings)
-            known = window(rows, *(predict(each, rows[list(FEATURES)]) for each in (champion, model)))
+            known = window(rows, champion(rows), predict(model, rows[list(FEATURES)]))
             remember(key, known)
         scored.append(known)
     return scored

@@ -4,7 +4,6 @@ import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,16 +12,15 @@ from msgspec.structs import asdict, replace
 from delivery.core import files, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Params
-from delivery.data import prepared
-from delivery.drift import arrival, decisions, evidence, judgement, page, plots, served
+from delivery.drift import arrival, champion, decisions, evidence, judgement, page, plots, served
+from delivery.drift.champion import Champion, Judged
 from delivery.drift.findings import Realised
 from delivery.drift.judgement import Outcome, Question
 from delivery.drift.result import Decision, DriftResult, as_document
 from delivery.drift.verdicts import LogEntry
-from delivery.model import skopsfile
 from delivery.pipeline import validate
 from delivery.stats.predictions import predictions
-from problem import FEATURES, KEY, LABEL, PERIOD, periods, predict
+from problem import FEATURES, KEY, LABEL, PERIOD, periods
 
 PAST = 5  # decisions shown on the page
 
@@ -36,30 +34,40 @@ def nothing(until: str) -> Decision:
 
 
 def run(
-    settings: Params, period: str, log: Path | None = None, history: Sequence[LogEntry] | None = None
+    settings: Params,
+    period: str,
+    log: Path | None = None,
+    history: Sequence[LogEntry] | None = None,
+    *,
+    who: Champion | None = None,
 ) -> DriftResult:
     """Judge the champion on the period, after the checks in `history` (default: the log's), and write drift.json and drift.md.
+
+    `who`: the champion, by default the version that serves now.
 
     Fetch until `period` into a folder outside data/ unless it exists. Raise `Failure` and write nothing for data that
     break their schema or that the champion was trained on.
     """
     start = time.monotonic()
-    champion, seen, test = skopsfile.load(workspace.MODEL), prepared.read("train"), prepared.read("test")
+    who = who or champion.find(settings)
+    refuse_seen(champion.trained_until(who), period)
+    folder, arrived = arrival.checked(period, settings)
+    seen, test, examples, score = judged = champion.rows(who, arrived, folder, period, settings)
     trained = trained_periods(seen, period)
-    folder, examples = arrival.checked(period, settings)
     now = examples[examples[PERIOD] == period].reset_index(drop=True)
-    scores = [predict(champion, rows[list(FEATURES)]) for rows in (seen, test, now)]
+    scores = [score(rows) for rows in (seen, test, now)]
     shifted, findings = evidence.gather(seen, test, now, scores, settings)
     age = evidence.data_age(seen, now, period, periods())
     batch = realised_batch(examples)
-    requests = served.served_facts(log, examples, unserved(champion, examples, test), settings) if log else None
+    requests = served.served_facts(log, examples, unserved(judged), settings) if log else None
     history = decisions.read() if history is None else history
-    question = Question(period, champion, files.digest(workspace.MODEL)[:12], trained[-1], examples, folder)
+    question = Question(period, score, who.digest, who.key, trained[-1], examples, folder)
     if why := judgement.waiting(question, age.days, settings.drift):
         outcome = Outcome("wait", why)
     else:  # until labels are there, features that are made of earlier ones are missing
         validate.refuse_jumps({"features": shifted}, settings.validate.missing_jump)
-        outcome = judgement.decide(question, str(test[PERIOD].max()), history, settings)
+        since = max(str(test[PERIOD].max()), settings.fetch.until)  # main's may be newer than what serves
+        outcome = judgement.decide(question, since, history, settings)
     result = DriftResult(
         period=period,
         rows=int(now[LABEL].notna().sum()),
@@ -77,7 +85,8 @@ def run(
         **asdict(outcome.measured),
         **asdict(outcome.confirmation),
         seconds=time.monotonic() - start,
-        data=digest(examples, trained[-1]),
+        serving=who.serving,
+        data=digest(arrived, trained[-1]),
     )
     write(result, page.markdown(result))
     return result
@@ -89,10 +98,11 @@ def write(result: DriftResult | Decision, text: str) -> None:
     files.write(workspace.DRIFT_PAGE, text)
 
 
-def data(period: str, settings: Params) -> str:
+def data(period: str, settings: Params, who: Champion | None = None) -> str:
     """Return the digest of the rows that a decision on the period rests on. Raise `Failure` as `run` does."""
-    trained = trained_periods(prepared.read("train"), period)
-    return digest(arrival.checked(period, settings)[1], trained[-1])
+    since = champion.trained_until(who or champion.find(settings))
+    refuse_seen(since, period)
+    return digest(arrival.checked(period, settings)[1], since)
 
 
 def digest(examples: pd.DataFrame, since: str) -> str:
@@ -105,9 +115,14 @@ def digest(examples: pd.DataFrame, since: str) -> str:
 def trained_periods(seen: pd.DataFrame, period: str) -> tuple[str, ...]:
     """Return the periods of the champion's training rows. Raise `Failure` if `period` is not after them."""
     trained = tuple(sorted(seen[PERIOD].unique()))
-    if period <= trained[-1]:
-        raise Failure(f"the champion was trained until {trained[-1]}: {period} is not new to it; take a later period")
+    refuse_seen(trained[-1], period)
     return trained
+
+
+def refuse_seen(trained_until: str, period: str) -> None:
+    """Raise `Failure` if the champion has learnt from the period."""
+    if period <= trained_until:
+        raise Failure(f"the champion was trained until {trained_until}: {period} is not new to it; take a later period")
 
 
 def realised_batch(examples: pd.DataFrame) -> Realised | None:
@@ -116,10 +131,10 @@ def realised_batch(examples: pd.DataFrame) -> Realised | None:
     return served.realised_loss(*served.join_examples(scored, examples, KEY)) if len(scored) else None
 
 
-def unserved(champion: Any, examples: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
+def unserved(judged: Judged) -> pd.DataFrame:
     """Return predictions for the champion's test periods, including rows without a label; nobody acted upon these predictions."""
-    rows = examples[examples[PERIOD].isin(test[PERIOD].unique())]
-    return predictions(rows, predict(champion, rows[list(FEATURES)]))
+    rows = judged.examples[judged.examples[PERIOD].isin(judged.test[PERIOD].unique())]
+    return predictions(rows, judged.score(rows))
 
 
 def conclude(result: DriftResult, withdrawal: str = "") -> None:

@@ -51,6 +51,8 @@ def entry(result: DriftResult) -> LogEntry:
         withdraw=result.withdraw,
         why=result.why,
         champion=result.champion,
+        version=result.serving.version,
+        environment=result.serving.environment,
         champion_trained_on=f"{result.champion_trained_on[0]} to {result.champion_trained_on[-1]}",
         rows=result.rows,
         seconds=result.seconds,

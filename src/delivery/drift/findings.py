@@ -5,6 +5,22 @@ from msgspec import Struct, field
 from problem import BLOCK
 
 
+class Serving(Struct, frozen=True, omit_defaults=True):
+    """Which version is judged, and where it serves since when; without a version it is main's model."""
+
+    version: str = ""
+    environment: str = ""
+    since: str = ""
+    differs: bool = False
+    """Whether main's model or code differ from it."""
+    own_code: bool = False
+    """Whether its features were computed by its own code."""
+    main_until: str = ""
+    """Newest period of the data of main's model."""
+    wanted: str = ""
+    """The environment that was asked for, if nothing serves there."""
+
+
 class BlockLoss(Struct, frozen=True, rename={"block": BLOCK}):
     """Mean loss, prediction and label of one block's rows."""
 

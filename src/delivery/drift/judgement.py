@@ -1,10 +1,11 @@
 """Train challengers for a period where the policy allows it, compare them with the champion, and decide."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from msgspec import Struct
 from msgspec.structs import replace
@@ -21,6 +22,7 @@ from delivery.stats.verdicts import Comparison
 from problem import BLOCK, FEATURES, LABEL, PERIOD, periods, predict
 
 SCORE_RESAMPLES = 50
+Score = Callable[[pd.DataFrame], np.ndarray]
 NOTHING_FOLLOWS = Confirmation(streak=0, retrain=False, withdraw=False)
 
 
@@ -28,8 +30,9 @@ class Question(NamedTuple):
     """Whether to replace the champion, now that the rows of `period` are here."""
 
     period: str
-    champion: Any  # the model
-    digest: str  # of the model's file
+    score: Score  # the champion's predictions
+    digest: str  # of the champion's file
+    key: str  # what the champion's predictions depend on
     trained_until: str
     examples: pd.DataFrame  # feature rows of all periods until this one
     folder: Path  # the raw data they are made of
@@ -63,7 +66,7 @@ def waiting(question: Question, labelled_days: int, drift: Drift) -> str:
 def decide(question: Question, since: str, history: Sequence[LogEntry], settings: Params) -> Outcome:
     """Return the decision on a period that can be judged; a challenger is trained only where a retraining would be allowed.
 
-    `since`: newest period of the champion's pipeline.
+    `since`: newest period of the last training's data.
     """
     drift = settings.drift
     if why := policy.hindrance(history, question.period, periods(), since, drift):
@@ -92,15 +95,15 @@ def unfinished(question: Question) -> str:
 
 def measure(question: Question, settings: Params) -> tuple[Measured, Judgement]:
     """Compare on the newest period in full and on those since the training as sums. Raise `Failure` if no model fits."""
-    period, champion, examples = question.period, question.champion, question.examples
+    period, examples = question.period, question.examples
     now = train.labelled(examples, period)
     scored = challenger.scored_periods(examples, question.trained_until, period) or [period]
-    keys = [challenger.window_key(question.folder, name, question.digest, settings) for name in scored]
+    keys = [challenger.window_key(question.folder, name, question.key, settings) for name in scored]
     model = train.fitted(examples, period, settings)
-    old, new = (predict(each, now[list(FEATURES)]) for each in (champion, model))
+    old, new = question.score(now), predict(model, now[list(FEATURES)])
     newest = challenger.window(now, old, new)
     challenger.remember(keys[-1], newest)
-    windows = [*challenger.windows(examples, scored[:-1], champion, keys[:-1], settings), newest]
+    windows = [*challenger.windows(examples, scored[:-1], question.score, keys[:-1], settings), newest]
     # Metrics that are not means take seconds, and the decision does not read them.
     level = policy.decisive(settings.compare, settings.drift)
     quick = replace(level, score_resamples=min(level.score_resamples, SCORE_RESAMPLES))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from delivery.drift.findings import Age, Performance, Realised, Revision, ServedFacts
+from delivery.drift.findings import Age, Performance, Realised, Revision, ServedFacts, Serving
 from delivery.drift.result import DriftResult
 from delivery.drift.verdicts import Judgement, LogEntry, PooledGain
 from delivery.render.markdown import escaped
@@ -30,6 +30,7 @@ def markdown(result: DriftResult) -> str:
     lines += [f"- {sentence}" for sentence in findings.sentences]
     lines += [
         "",
+        *serving_lines(result.serving),
         f"Champion trained on {trained[0]} to {trained[-1]}; challenger on everything before {result.period}.",
         *_age(result.age, result.period),
         *_revised(result.revisions),
@@ -47,6 +48,21 @@ def markdown(result: DriftResult) -> str:
 
 def _headline(result: DriftResult) -> str:
     return "No retraining yet" if result.verdict == "retrain" and not result.retrain else WORDS[result.verdict]
+
+
+def serving_lines(serving: Serving) -> list[str]:
+    """Return which version is judged, where it serves and since when, and whether main's model is another one."""
+    if not serving.version:
+        nowhere = f"Nothing serves in {serving.wanted} yet" if serving.wanted else ""
+        return [f"{nowhere}: the champion is main's model."] if nowhere else []
+    since = f" since {serving.since[:16]}" if serving.since else ""
+    sentence = f"The champion is version {serving.version}, which serves in {serving.environment}{since}"
+    if not serving.differs:
+        return [f"{sentence}. It is main's model."]
+    lines = [f"{sentence}. Main's model, with data until {serving.main_until}, is not the one that serves there."]
+    if serving.own_code:
+        lines.append("Its predictions are made by its own code; the columns below are those of main's.")
+    return lines
 
 
 def _age(age: Age, period: str) -> list[str]:

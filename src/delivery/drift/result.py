@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct, field
 
 from delivery.core import files
-from delivery.drift.findings import Age, Findings, Realised, Revision, ServedFacts
+from delivery.drift.findings import Age, Findings, Realised, Revision, ServedFacts, Serving
 from delivery.drift.verdicts import Judgement, LogEntry, PooledGain
 from delivery.stats.shift import ShiftRow
 from delivery.stats.verdicts import Comparison
@@ -50,6 +50,7 @@ class DriftResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
     retrain: bool
     withdraw: bool
     seconds: float
+    serving: Serving = Serving()
     data: str = ""
     """Digest of the labelled rows that the champion has not learnt from, until the period."""
 

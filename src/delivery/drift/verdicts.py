@@ -54,6 +54,8 @@ class LogEntry(Struct, frozen=True, kw_only=True):
     withdraw: bool = False
     why: str = ""
     champion: str = ""
+    version: str = ""
+    environment: str = ""
     champion_trained_on: str = ""
     rows: int = 0
     seconds: float = 0.0

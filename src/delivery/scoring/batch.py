@@ -98,7 +98,7 @@ def due(period: str, version: Version, known: list[Scored], engine: str) -> Reco
     if known and files.digest(data) in {about.data for about in known}:
         return None
     validate.inspect(period, engine, data)
-    if known and scorer.inputs(period, data, engine) in {about.inputs for about in known}:
+    if known and scorer.inputs(period, data, engine, version) in {about.inputs for about in known}:
         return None  # labels have arrived, or another period was corrected
     try:
         return scorer.score(period, version, data, engine)

@@ -23,7 +23,7 @@ from delivery.data import windows
 from delivery.data.fetch import into
 from delivery.data.windows import Window
 from delivery.model import skopsfile
-from delivery.registry import registry
+from delivery.registry import own_code, registry
 from delivery.registry.version import Version
 from delivery.stats import task
 from delivery.stats.predictions import PREDICTION, predictions, values
@@ -54,11 +54,10 @@ def score(period: str, version: Version, data: Path, engine: str = "memory") -> 
     `data`: folder of valid data until the period. Raise `NoRows`, and write nothing, if it has no rows of the period.
     """
     folder = registry.download(version, workspace.CACHE / "versions" / version.number)
-    work = partial(part, period=period, model=folder / "model.skops")
     to = workspace.BATCH / period / version.number
     with files.replacing(to) as scratch:
         scratch.mkdir()
-        written = write(processes.each(work, cut(period, data, engine), engine), scratch / batch_records.PREDICTIONS)
+        written = write(scored(period, version, folder, data, engine), scratch / batch_records.PREDICTIONS)
         if not written.rows:
             raise NoRows(f"the source has no rows of {period}")
         about = Scored(
@@ -78,8 +77,27 @@ def score(period: str, version: Version, data: Path, engine: str = "memory") -> 
     return Record(to, about)
 
 
-def inputs(period: str, data: Path, engine: str = "memory") -> str:
-    """Return the digest of the keys and features that `score` would score."""
+def scored(period: str, version: Version, folder: Path, data: Path, engine: str) -> Iterable[Part]:
+    """Return the period's rows and predictions; where the version's code is another one, it computes the features."""
+    if code := own_code.of_version(version, folder):
+        return [by_own_code(code, period, version, folder, data, engine)]
+    work = partial(part, period=period, model=folder / workspace.MODEL.name)
+    return processes.each(work, cut(period, data, engine), engine)
+
+
+def by_own_code(code: Path, period: str, version: Version, folder: Path, data: Path, engine: str) -> Part:
+    """Return the period's rows and predictions by the version's own code. Raise `Failure` if it cannot be run on the data."""
+    who = f"version {version.number}"
+    found = own_code.predictions(code, folder / workspace.MODEL.name, data, period, engine, only=[period], who=who)
+    return Part(found.pop("hash").to_numpy(np.uint64), found)
+
+
+def inputs(period: str, data: Path, engine: str = "memory", version: Version | None = None) -> str:
+    """Return the digest of the keys and features that `score` would score with the version (default: with today's code)."""
+    if version:
+        folder = registry.download(version, workspace.CACHE / "versions" / version.number)
+        if code := own_code.of_version(version, folder):
+            return together([by_own_code(code, period, version, folder, data, engine).hashes])
     found = processes.each(partial(part, period=period), cut(period, data, engine), engine)
     return together(each.hashes for each in found)
 
@@ -120,7 +138,7 @@ def write(parts: Iterable[Part], path: Path) -> Written:
     rows, total, hashes = 0, 0.0, list[np.ndarray]()
     with ExitStack() as stack:
         for each in parts:
-            if each.predictions is None:
+            if each.predictions is None or each.predictions.empty:
                 continue
             table = pa.Table.from_pandas(each.predictions, preserve_index=False)
             if not rows:

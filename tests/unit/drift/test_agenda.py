@@ -14,7 +14,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from delivery.core.params import Drift, Fetch, Gate, Params
-from delivery.drift import agenda, check, decisions, policy
+from delivery.drift import agenda, champion, check, decisions, findings, policy
 from delivery.drift.verdicts import LogEntry
 
 WEEKS = [f"2013-W{week:02d}" for week in range(1, 30)]
@@ -29,6 +29,7 @@ class World:
         self.finds: dict[str, str] = {}
         self.rows: dict[str, int] = {}
         self.looked: list[str] = []
+        self.serves = "a"
         self.withdraws = False
         self.settings = Params(fetch=Fetch(until=WEEKS[2]), gate=Gate(floors={}), drift=Drift(max_judged=1))
 
@@ -38,10 +39,12 @@ class World:
     def now(self, zone: object = None) -> datetime:
         return datetime(2013, 2, 1, tzinfo=UTC) + timedelta(days=self.day)
 
-    def data(self, period: str, _: Params) -> str:
+    def data(self, period: str, *_: Any) -> str:
         return str([self.rows.get(name, 0) for name in WEEKS[3 : WEEKS.index(period) + 1]])
 
-    def run(self, chosen: Params, period: str, log: Path | None = None, history: Sequence[LogEntry] = ()) -> Any:
+    def run(
+        self, chosen: Params, period: str, log: Path | None = None, history: Sequence[LogEntry] = (), *, who: Any
+    ) -> Any:
         self.looked.append(period)
         ready = self.ready.get(period, 0) <= self.day
         verdict, why = (self.finds.get(period, "no"), "found") if ready else ("wait", "there are no labels")
@@ -49,7 +52,8 @@ class World:
             verdict, why = "skip", text
         retrain, withdraw = verdict == "retrain", verdict == "no" and self.withdraws
         return SimpleNamespace(
-            period=period, verdict=verdict, why=why, retrain=retrain, withdraw=withdraw, rows=10, seconds=1.0, champion="a",
+            period=period, verdict=verdict, why=why, retrain=retrain, withdraw=withdraw, rows=10, seconds=1.0,
+            champion=who.digest, serving=findings.Serving(version=who.digest),
             champion_trained_on=(WEEKS[0], WEEKS[2]), windows=(f"window of {period}",), data=self.data(period, chosen),
         )  # fmt: skip
 
@@ -75,6 +79,7 @@ def played(world: World, put: Callable[[Any, str, Any], None]) -> World:
     put(agenda, "datetime", clock)
     put(decisions, "datetime", clock)
     put(decisions, "read", lambda: list(world.log))
+    put(champion, "find", lambda _: SimpleNamespace(digest=world.serves, until=WEEKS[2]))
     put(check, "run", world.run)
     put(check, "data", world.data)
     return world
@@ -290,3 +295,36 @@ def ended(world: World) -> None:
     again = [entry for entry in world.log if entry.verdict in agenda.DECIDED]
     for entry, later in pairwise(again):
         assert later.period >= entry.period, "an older decision is not made again"
+
+
+def test_after_a_rollback_the_newest_period_is_judged_once_for_the_version_that_serves_now(world: World) -> None:
+    world.arrived = 6
+    while world.check().entries:
+        pass
+    before = [entry.period for entry in world.log]
+    world.serves = "b"
+    again = world.check()
+    assert [(entry.period, entry.champion) for entry in again.entries] == [(WEEKS[5], "b")], "earlier ones stand"
+    assert world.check().entries == []
+    world.serves = "a"
+    assert world.check().entries == [], "it was judged for this one before"
+    assert [entry.period for entry in world.log] == [*before, WEEKS[5]]
+
+
+def test_a_proposal_about_the_version_that_serves_is_made_again_though_another_was_judged_later(world: World) -> None:
+    world.arrived = 4
+    world.finds[WEEKS[3]] = "retrain"
+    assert [entry.retrain for entry in world.check().entries] == [True]
+    world.serves, world.finds[WEEKS[3]] = "b", "no"
+    assert [entry.verdict for entry in world.check().entries] == ["no"]
+    world.serves, world.finds[WEEKS[3]] = "a", "retrain"
+    assert [(entry.verdict, entry.version) for entry in world.check().entries] == [("retrain", "a")]
+
+
+def test_periods_that_the_serving_version_has_learnt_from_are_not_on_the_list(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Main may have been taken back to fewer data than production was trained with."""
+    world.arrived = 7
+    monkeypatch.setattr(champion, "find", lambda _: SimpleNamespace(digest="a", until=WEEKS[4]))
+    assert [entry.period for entry in world.check().entries] == [WEEKS[5]]

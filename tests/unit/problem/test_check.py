@@ -18,11 +18,10 @@ from delivery.core import files, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Params
 from delivery.data import tables, windows
-from delivery.drift import arrival, challenger, check, decisions, drift, policy
+from delivery.drift import arrival, challenger, champion, check, decisions, drift, policy
 from delivery.drift.findings import Revision
 from delivery.drift.result import as_text
 from delivery.drift.verdicts import LogEntry
-from delivery.model import skopsfile
 from delivery.pipeline import train
 from problem import Train, table
 
@@ -111,12 +110,12 @@ def test_what_was_measured_before_is_not_trained_again(
 ) -> None:
     """Of the months since the champion was trained only the newest needs a model; new raw files make it all new."""
     examples = table(tables.read("2013-03", arrived))
-    champion = skopsfile.load(workspace.MODEL)
+    score = champion.by_model(workspace.MODEL)
     names = ["2013-02", "2013-03"]
 
     def windows() -> list:
         keys = [challenger.window_key(arrived, name, "champion", lenient) for name in names]
-        return challenger.windows(examples, names, champion, keys, lenient)
+        return challenger.windows(examples, names, score, keys, lenient)
 
     first = windows()
     monkeypatch.setattr(train, "fitted", lambda *_: pytest.fail("trained again"))
@@ -129,11 +128,11 @@ def test_what_was_measured_before_is_not_trained_again(
 
 def test_a_broken_window_is_refused_until_it_is_deleted(arrived: Path, lenient: Params) -> None:
     examples = table(tables.read("2013-03", arrived))
-    champion = skopsfile.load(workspace.MODEL)
+    score = champion.by_model(workspace.MODEL)
     key = challenger.window_key(arrived, "2013-03", "champion", lenient)
 
     def window() -> challenger.Window:
-        return challenger.windows(examples, ["2013-03"], champion, [key], lenient)[0]
+        return challenger.windows(examples, ["2013-03"], score, [key], lenient)[0]
 
     first = window()
     path = workspace.WINDOWS_CACHE / f"{key}.json"

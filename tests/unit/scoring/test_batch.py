@@ -98,7 +98,7 @@ class Source:
         if self.broken and self.broken <= until:
             raise Failure(f"{self.broken} breaks its schema")
 
-    def inputs(self, period: str, data: Path, engine: str) -> str:
+    def inputs(self, period: str, data: Path, engine: str, version: Version | None = None) -> str:
         return f"{hash((data / period).read_text().splitlines()[0]):x}"
 
     def score(self, period: str, version: Version, data: Path, engine: str) -> batch_records.Record:
