@@ -29,7 +29,8 @@ def write(path: Path, document: msgspec.Struct) -> None:
 def as_builtins(content: Any) -> Any:
     """Return the content as dicts, lists and rounded numbers; structs may be nested and hold numpy scalars."""
     if isinstance(content, msgspec.Struct):
-        return {name: as_builtins(getattr(content, name)) for name in content.__struct_fields__}
+        values = ((name, getattr(content, name)) for name in content.__struct_fields__)
+        return {name: as_builtins(value) for name, value in values if value is not msgspec.UNSET}
     if isinstance(content, dict):
         return {str(key): as_builtins(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

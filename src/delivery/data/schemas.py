@@ -1,6 +1,7 @@
 """Check raw tables against their schema with pandera and describe what breaks it. A table may be checked in pieces."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -8,8 +9,11 @@ import pandera.pandas as pa
 from msgspec import inspect
 
 from delivery.core.errors import Failure
+from delivery.data import columns
 from problem import TABLES
 
+SCHEMA = "src/problem/schema.py"
+ANNOTATIONS = {"str": "str", "int64": "int", "float64": "float"}  # of a field, by its column's dtype
 SHOWN = 3  # failing values to show per finding
 TWICE = "multiple_fields_uniqueness"  # pandera's name for the rule that keys are unique
 
@@ -24,12 +28,15 @@ class Finding(NamedTuple):
     first: tuple[tuple[Any, Any], ...]  # the first failing values, each with its row
 
 
-def refuse(findings: Iterable[Finding]) -> None:
-    """Raise `Failure` if there are findings, with table, column, rule, count and first values, one finding per line."""
-    lines = [worded(finding) for finding in merged(findings)]
+def refuse(findings: Iterable[Finding], further: Mapping[str, Sequence[str]] | None = None) -> None:
+    """Raise `Failure` if there are findings, with table, column, rule, count and first values, one finding per line.
+
+    `further`: the columns of each table that the schema does not name; one of them may be a column that is missing.
+    """
+    lines = [worded(finding) + proposed(finding, further or {}) for finding in merged(findings)]
     if lines:
         raise Failure(
-            f"the data break their schema in {len(lines)} place(s); fix the source or src/problem/schema.py:\n"
+            f"the data break their schema in {len(lines)} place(s); fix the source or {SCHEMA}:\n"
             + "\n".join(f"  {line}" for line in lines)
         )
 
@@ -55,7 +62,7 @@ def violations(name: str, frame: pd.DataFrame, *, unique: bool = True) -> list[F
 def _finding(table: str, column: str, rule: str, rows: pd.DataFrame) -> Finding:
     if rule == TWICE:
         return Finding(table, "", rule, rows["index"].nunique(), ((None, rows["index"].min()),))
-    first = rows if rule.startswith("column_in_") else rows.head(SHOWN)
+    first = rows if rule == "column_in_dataframe" else rows.head(SHOWN)
     return Finding(table, column, rule, len(rows), tuple(zip(first.failure_case, first["index"], strict=True)))
 
 
@@ -78,8 +85,6 @@ def worded(finding: Finding) -> str:
     values = ", ".join(str(value) for value, _ in first)
     if rule == "empty":
         return f"{table}: the table is empty"
-    if rule == "column_in_schema":
-        return f"{table}: unexpected column {values}"
     if rule == "column_in_dataframe":
         return f"{table}: missing column {values}"
     if rule == TWICE:
@@ -90,35 +95,36 @@ def worded(finding: Finding) -> str:
     return f"{table}.{column}: {rule}: {count} values, {shown}"
 
 
+def proposed(finding: Finding, further: Mapping[str, Sequence[str]]) -> str:
+    """Return the edit of schema.py that takes a changed column for what it is; empty for any other finding."""
+    owner, column = TABLES[finding.table].row.__name__, str(finding.first[0][0]) if finding.first else ""
+    others = [str(name) for name in further.get(finding.table, ())]
+    if finding.rule == "column_in_dataframe":
+        near = get_close_matches(column, others, n=1, cutoff=0.5) or (others if len(others) == 1 else [])
+        if near:
+            return f"; if the source has renamed it to {near[0]}, rename it in class {owner} and wherever src/problem uses it"
+        return f"; if the source has it no longer, remove it from class {owner} and from what src/problem computes"
+    if finding.rule == "not_nullable" and (near := get_close_matches(finding.column, others, n=1, cutoff=0.5)):
+        return (
+            f"; if the source has renamed it to {near[0]}, rename it in class {owner} and wherever src/problem uses it"
+        )
+    if finding.rule.startswith("dtype") and column in ANNOTATIONS:
+        return f"; if the source is right, write `{finding.column}: {ANNOTATIONS[column]}` in class {owner}, with `| None` if it has gaps"
+    return ""
+
+
 def schema(name: str, *, unique: bool = True) -> pa.DataFrameSchema:
     """Return the pandera schema of a table, derived from its msgspec struct."""
     table = TABLES[name]
     info: Any = inspect.type_info(table.row)
-    columns = {field.name: column(field.type) for field in info.fields}
-    return pa.DataFrameSchema(columns, strict=True, unique=list(table.key) if unique else None)
+    own = {field.name: column(field.type) for field in info.fields}
+    return pa.DataFrameSchema(own, strict=True, unique=list(table.key) if unique else None)
 
 
 def column(kind: Any) -> pa.Column:
     """Return the pandera column for a field's type: dtype, range, pattern, categories, nullable."""
-    nullable = isinstance(kind, inspect.UnionType)
-    if nullable:
-        kind = next(part for part in kind.types if not isinstance(part, inspect.NoneType))
-    while isinstance(kind, inspect.Metadata):
-        kind = kind.type
-    return pa.Column(_dtype(kind, nullable), _checks(kind), nullable=nullable)
-
-
-def _dtype(kind: Any, nullable: bool) -> str:
-    match kind:
-        case inspect.IntType():
-            return "float64" if nullable else "int64"  # int64 cannot hold a missing value
-        case inspect.FloatType():
-            return "float64"
-        case inspect.StrType() | inspect.LiteralType():
-            return "str"
-        case inspect.DateTimeType():
-            return "datetime64[us, UTC]" if kind.tz else "datetime64[us]"
-    raise TypeError(f"no column type for {kind}")
+    bare, nullable = columns.plain(kind)
+    return pa.Column(columns.dtype(bare, nullable), _checks(bare), nullable=nullable)
 
 
 def _checks(kind: Any) -> list[pa.Check]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from delivery.core import workspace
 from delivery.core.errors import Failure
+from delivery.data import columns as fields
 from problem import TABLES, periods
 
 ROWS = 400_000  # rows in a piece
@@ -71,7 +72,7 @@ class Piece(NamedTuple):
 
         with readable(self.path), pq.ParquetFile(self.path) as file:
             rows: pd.DataFrame = file.read_row_groups(list(self.groups), columns and list(columns)).to_pandas()
-        return rows.set_axis(pd.RangeIndex(self.first, self.first + self.rows))
+        return fields.fitted(self.name, rows).set_axis(pd.RangeIndex(self.first, self.first + self.rows))
 
 
 def pieces(name: str, until: str, folder: Path = workspace.DATA) -> Iterator[Piece]:
@@ -124,7 +125,7 @@ def days(path: Path, columns: tuple[str, ...]) -> dict[date, int]:
         rows = rows.set_column(0, columns[0], rows[0].cast(pa.date32()))
     counted = rows.group_by(list(columns)).aggregate([([], "count_all")]).to_pydict()
     values = zip(*(counted[column] for column in columns), strict=True)
-    dates = (value[0] if len(value) == 1 else date(*value) for value in values)
+    dates = (value[0] if len(value) == 1 else date(*map(int, value)) for value in values)
     return dict(sorted(zip(dates, counted["count_all"], strict=True)))
 
 
@@ -159,7 +160,29 @@ def whole(path: Path) -> pd.DataFrame:
         rows = pd.read_parquet(path)
     if rows.empty:
         raise empty(path)
-    return rows
+    return fields.fitted(table_of(path), rows)
+
+
+def table_of(path: Path) -> str:
+    """Return the name of the table that a file holds: its folder's if there is a file for each period, else its own."""
+    return path.stem if path.stem in TABLES else path.parent.name
+
+
+def further(until: str, folder: Path = workspace.DATA) -> dict[str, list[str]]:
+    """Return, for each table that has some, the columns of its files that the schema does not name; they are ignored."""
+    import pyarrow.parquet as pq
+
+    out: dict[str, list[str]] = {}
+    for name in TABLES:
+        known, seen = fields.dtypes(name), dict[str, None]()
+        for path in files(name, until, folder):
+            with readable(path):
+                held = pq.read_schema(path)
+            index = (held.pandas_metadata or {}).get("index_columns", [])
+            seen |= dict.fromkeys(column for column in held.names if column not in known and column not in index)
+        if seen:
+            out[name] = list(seen)
+    return out
 
 
 def empty(path: Path) -> Failure:

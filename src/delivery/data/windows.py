@@ -16,6 +16,7 @@ import pandas as pd
 from delivery.core import workspace
 from delivery.core.errors import Failure
 from delivery.data import tables
+from delivery.data.columns import fitted
 from problem import BLOCK, CATEGORIES, FEATURES, KEY, LABEL, PERIOD, SEGMENTS, TABLES, TIME, table
 
 ROWS = 800_000  # raw rows in a window, roughly: less than a GB of memory while its features are computed
@@ -109,7 +110,8 @@ def raw(window: Window) -> dict[str, pd.DataFrame]:
             since = since - further if since > date.min else since
             paths = (window.folder / name / f"{period}.parquet" for period in window.periods)
             columns = tables.day_columns(name)
-            out[name] = tables.together([tables.between(path, columns, since, until) for path in paths])
+            rows = tables.together([tables.between(path, columns, since, until) for path in paths])
+            out[name] = fitted(name, rows)
         else:
             out[name] = tables.whole(window.folder / f"{name}.parquet")
     return out

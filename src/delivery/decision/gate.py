@@ -16,7 +16,7 @@ from delivery.decision import compatibility
 from delivery.pull_requests.acceptance import Acceptance
 from delivery.render.compatibility import sentence
 from delivery.render.markdown import rule_table, signed_interval, terminal_text
-from delivery.stats import task
+from delivery.stats import shift, task
 from delivery.stats.bootstrap import holm
 from delivery.stats.evaluation import Evaluation, Metric
 from delivery.stats.shift import Validation
@@ -89,8 +89,11 @@ def data_is_valid(validation: Validation, settings: Params) -> Rule:
             f"validated until {validation.until}, fetch.until is {settings.fetch.until}; run `dvc repro`",
         )
     moved = [f"{table}.{row.column}" for table, rows in validation.skew.items() for row in rows if row.alarm]
-    if moved:
-        return Rule("data", "warn", f"schema valid; shifted in the newest period: {', '.join(moved)}")
+    said = [f"shifted in the newest period: {', '.join(moved)}"] if moved else []
+    if validation.further:
+        said += [f"ignored, because the schema does not name it: {', '.join(shift.named(validation.further))}"]
+    if said:
+        return Rule("data", "warn", "; ".join(["schema valid", *said]))
     return Rule("data", "pass", f"schema valid, {sum(validation.rows.values()):,} rows")
 
 

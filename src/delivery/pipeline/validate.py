@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from msgspec import UNSET
 
 from delivery.compute import processes
 from delivery.core import documents, workspace
@@ -65,15 +66,15 @@ def run(params: Params) -> None:
     alarm = params.validate.psi_alarm
     skew = {name: tuple(shift.table(*both, SEASONAL, alarm)) if both else () for name, both in evidence.items()}
     refuse_jumps(skew, params.validate.missing_jump)
-    documents.write(workspace.VALIDATION, Validation(until, counts, skew))
+    documents.write(workspace.VALIDATION, Validation(until, counts, skew, tables.further(until) or UNSET))
     print(f"validate: {', '.join(f'{count:,} {name}' for name, count in counts.items())} obey their schemas")
 
 
 def inspect(until: str, engine: str, folder: Path = workspace.DATA) -> tuple[dict[str, int], Evidence]:
     """Return the row count of each table and the counts of its columns. Raise `Failure` if the data break their schema.
 
-    In memory each table is one piece. Otherwise its pieces are read one after the other, in as many processes as there
-    are cores.
+    Print which columns of the source are ignored, because the schema does not name them. In memory each table is one piece.
+    Otherwise its pieces are read one after the other, in as many processes as there are cores.
     """
     in_memory = engine == "memory"
     each: Each = map if in_memory else processes.each
@@ -84,7 +85,10 @@ def inspect(until: str, engine: str, folder: Path = workspace.DATA) -> tuple[dic
     )
     rows = {name: sum(piece.rows for piece in parts) for name, parts in pieces.items()}
     old = {name: rows[name] - tables.newest(name, until, folder) for name, kind in TABLES.items() if kind.periodic}
-    samples = check(pieces, old, each)
+    further = tables.further(until, folder)
+    samples = check(pieces, old, each, further)
+    if further:
+        print(f"validate: ignored, because {schemas.SCHEMA} does not name it: {', '.join(shift.named(further))}")
     bins = {name: column_bins(samples[name]) for name, number in old.items() if number}
     parts = [piece for name in bins for piece in pieces[name]]
     counted = each(partial(count_piece, old=old, bins=bins), parts)
@@ -101,9 +105,12 @@ def whole_tables(raw: Mapping[str, pd.DataFrame]) -> dict[str, list[WholeTable]]
     return {name: [WholeTable(name, frame.set_axis(pd.RangeIndex(len(frame))))] for name, frame in raw.items()}
 
 
-def check(pieces: Pieces, old: Mapping[str, int], each: Each) -> dict[str, pd.DataFrame]:
+def check(
+    pieces: Pieces, old: Mapping[str, int], each: Each, further: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, pd.DataFrame]:
     """Return a sample of the rows of each table that are older than its newest period. `old`: how many there are.
 
+    `further`: the columns of each table that its schema does not name.
     Raise `Failure` if the tables break their schema, with table, column, rule, count and first values, one per line.
     """
     every = list(chain.from_iterable(pieces.values()))
@@ -113,7 +120,7 @@ def check(pieces: Pieces, old: Mapping[str, int], each: Each) -> dict[str, pd.Da
     findings = [finding for parts in summaries.values() for part in parts for finding in part.findings]
     for name, parts in pieces.items():
         findings += duplicates(parts, np.concatenate([part.keys for part in summaries[name]]), each)
-    schemas.refuse(findings)
+    schemas.refuse(findings, further)
     return {name: tables.together([part.sample for part in parts]) for name, parts in summaries.items()}
 
 

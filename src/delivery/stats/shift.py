@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from numpy.typing import NDArray
 
 BINS = 10  # of a column of numbers
@@ -47,6 +47,13 @@ class Validation(Struct, frozen=True):
     until: str
     rows: dict[str, int]
     skew: dict[str, tuple[ShiftRow, ...]]
+    further: dict[str, list[str]] | UnsetType = UNSET
+    """Columns of each table that the schema does not name, which are ignored; unset if there are none."""
+
+
+def named(columns: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return columns of tables as `table.column`."""
+    return [f"{table}.{column}" for table, own in columns.items() for column in own]
 
 
 Counts = Mapping[str, NDArray[np.number]]  # of each column, shape (bins,); the last bin is for missing values

@@ -186,7 +186,10 @@ def test_late_labels_that_change_old_rows_are_said(arrived: Path, lenient: Param
     ("change", "why"),
     [
         (lambda rows: pd.concat([rows, rows.iloc[:3]]), "flights: duplicate key .*: 6 rows"),
-        (lambda rows: rows.rename(columns={"carrier": "airline"}), "unexpected column airline"),
+        (
+            lambda rows: rows.rename(columns={"carrier": "carriers"}),
+            "carrier: .*; if the source has renamed it to carriers, rename it",
+        ),
         (lambda rows: rows.iloc[:0], "is empty"),
     ],
     ids=["duplicates", "a renamed column", "no rows"],
@@ -196,6 +199,16 @@ def test_broken_data_stop_and_leave_no_decision(change: Callable, why: str, arri
     with pytest.raises(Failure, match=why):
         check.run(lenient, "2013-03")
     assert not workspace.DRIFT.exists()
+
+
+def test_a_further_column_changes_no_decision(
+    arrived: Path, lenient: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = check.run(lenient, "2013-03")
+    spoil(arrived, lambda rows: rows.assign(gate="A1", distance=rows["distance"].astype(float)))
+    found = check.run(lenient, "2013-03")
+    assert (found.verdict, found.why, found.comparison) == (usual.verdict, usual.why, usual.comparison)
+    assert "does not name it: flights.gate" in capsys.readouterr().out
 
 
 def test_a_column_that_is_suddenly_missing_stops(arrived: Path, lenient: Params) -> None:
