@@ -5,6 +5,7 @@ Where the simulation is cut. Real are:
   from the YAML and evaluated by the harness of tests/workflows (rules, expressions, queues, router, plans);
 - the verbs, called by the command line of `delivery.__main__` with the words and variables of the step;
 - git: a bare repository, a new clone for every job, the branch `store`, tags, pushes that lose a race;
+  Questions about refs and objects are answered by libgit2 (`reading`); a test compares each answer with git's;
 - MLflow's registry in the store, the API's routes with the rights of the job's token, the state of an environment on a
   host with its two slots, its debts and what a killed command left.
 
@@ -22,6 +23,9 @@ A fault falls on a step of a job: a step is a git command, a request, or somethi
 there, and nothing that the verb does afterwards has an effect; `cancelled` is the interrupt that GitHub sends first;
 `overtaken` lets another run end in between; `api` has GitHub refuse the next requests. So each history is a list of actions
 without hidden state: a part of it can be run again, which is how a failing one is shrunk (shrink.py).
+
+What has to come to its end is in `liveness`: periods are decided in their order, a check that nothing hinders looks at the
+oldest open one, and no record is owed after two deliveries.
 
 Known, and not a rule yet:
 - A batch scores the period after `fetch.until` again until that moves. So nothing asks yet that each period is scored.
