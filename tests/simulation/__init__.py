@@ -21,8 +21,10 @@ Stand-ins, each with the interface of what it replaces:
 
 A fault falls on a step of a job: a step is a git command, a request, or something done to a service. `killed` ends the job
 there, and nothing that the verb does afterwards has an effect; `cancelled` is the interrupt that GitHub sends first;
-`overtaken` lets another run end in between; `api` has GitHub refuse the next requests. So each history is a list of actions
-without hidden state: a part of it can be run again, which is how a failing one is shrunk (shrink.py).
+`overtaken` lets another run end in between; `api` has GitHub refuse the next requests to write, `api down` and `api limit`
+the next requests of any kind, the latter for their rate, `limited` only two; `full` fills the disk of the job's machine. So
+each history is a list of actions without hidden state: a part of it can be run again, which is how a failing one is shrunk
+(shrink.py).
 
 What has to come to its end is in `liveness`: periods are decided in their order, a check that nothing hinders looks at the
 oldest open one, and no record is owed after two deliveries.
@@ -38,7 +40,7 @@ ci, comment, command and refresh run for them. The suites of tests and `make che
 
 Somebody deletes the branch `store`, and it is restored as the documentation says; artifacts expire (`losses`).
 
-Not simulated yet: GitHub Enterprise Server, full disks, clients, the limit of the store's size.
+Not simulated yet: GitHub Enterprise Server, clocks that are wrong, caches, clients, the limit of the store's size.
 """
 
 import sys

@@ -5,6 +5,7 @@ A step is a git command, a request to the API, or something done to a service. E
 
 import contextvars
 import datetime
+import errno
 import io
 import json
 import os
@@ -30,6 +31,11 @@ START = datetime.datetime(2026, 1, 5, 8, 0, tzinfo=datetime.UTC)
 REMOTE = ("push", "fetch", "clone", "ls-remote")
 FIXED = (["config", "--get"], ["rev-parse", "--show-prefix"], ["rev-parse", "--show-toplevel"])
 PLAIN = ["-c", "core.quotePath=false"]  # what the verbs set in each command
+# What git writes to the disk of a runner, and what a deployment writes to the host's.
+WRITES = {"add", "checkout", "clone", "commit", "commit-tree", "fetch", "hash-object", "init", "reset", "write-tree"}
+HOST_WRITES = ("owe", "state.json", "start", "proxy")
+FULL = "No space left on device"
+LIMIT = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
 # Git starts no second process to clean up, and does not wait for disks.
 CONFIG = "[gc]\nauto = 0\n[maintenance]\nauto = false\n[core]\nfsync = none\n[advice]\ndetachedHead = false\n"
 run_program = programs.run
@@ -51,7 +57,7 @@ class Steps:
         self.images: set[str] = set()
         self.attested: set[str] = set()
         self.secret = ""  # of the job at work; empty: a person is
-        self.dead = self.interrupted = False
+        self.dead = self.interrupted = self.full = False
         self.count = 0
         self.fault: tuple[str, int] | None = None
         self.lost = ""  # the last commit of the branch `store`, while that is deleted
@@ -73,6 +79,8 @@ class Steps:
             kind, self.fault = self.fault[0], None
             self.fired.append(f"{kind} at {what}")
             self._strike(kind, what)
+        if self.full and what in HOST_WRITES:
+            raise OSError(errno.ENOSPC, FULL)
 
     def _strike(self, kind: str, what: str) -> None:
         if kind == "killed":
@@ -91,15 +99,23 @@ class Steps:
             self.hub.fail("POST", "", 502, times=6)
         if kind == "hiccup":
             self.hub.fail("POST", "", 502, times=2)
+        if kind == "api down":
+            self.hub.fail("", "", 503, times=6)
+        if kind == "api limit":
+            self.hub.fail("", "", 403, times=6)
+        if kind == "limited":
+            self.hub.fail("", "", 403, times=2, retry_after="20")
+        if kind == "full":
+            self.full = True
 
     @contextmanager
     def of_job(self, secret: str) -> Iterator[None]:
-        before = (self.secret, self.dead, self.interrupted)
-        self.secret, self.dead, self.interrupted = secret, False, False
+        before = (self.secret, self.dead, self.interrupted, self.full)
+        self.secret, self.dead, self.interrupted, self.full = secret, False, False, False
         try:
             yield
         finally:
-            self.secret, self.dead, self.interrupted = before
+            self.secret, self.dead, self.interrupted, self.full = before
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -126,8 +142,10 @@ class Steps:
         if words[0] == "gh":
             known = words[3].removeprefix("oci://") in self.attested
             return subprocess.CompletedProcess(words, int(not known), "", "" if known else "no attestation found")
-        if words[0] == "grype":  # the simulation knows no vulnerabilities
-            return subprocess.CompletedProcess(words, 0, '{"matches": []}', "")
+        full = self.full and words[0] == "git" and WRITES & set(words)
+        if full or words[0] == "grype":  # the simulation knows no vulnerabilities
+            answer = (128, "", f"fatal: write error: {FULL}") if full else (0, '{"matches": []}', "")
+            return subprocess.CompletedProcess(words, *answer)
         question = words[3:] if words[:3] == ["git", *PLAIN] else words[1:]
         if question[:2] in FIXED and options.get("cwd") is None:
             key = (os.getcwd(), *words)
@@ -163,11 +181,14 @@ class Steps:
         path, method = address.path.removeprefix("/api/v3"), request.get_method()
         self.edge(f"{method} {re.sub(r'[0-9]+', 'N', path)}")
         body: Json = json.loads(request.data or b"null") or {}  # type: ignore[arg-type]
-        fault = next((f for f in self.hub.faults if f.times and f.method == method and re.search(f.path, path)), None)
+        fault = next(
+            (f for f in self.hub.faults if f.times and f.method in (method, "") and re.search(f.path, path)), None
+        )
         headers: Json = {}
         if fault:
             fault.times -= 1
-            status, reply = fault.status, {"message": "Bad gateway"}
+            status, headers = fault.status, dict(fault.headers)
+            reply = {"message": LIMIT if status == 403 else "Bad gateway"}
         else:
             token = self.hub.tokens.get(request.get_header("Authorization", "").removeprefix("Bearer "))
             query = dict(parse_qsl(address.query))

@@ -34,7 +34,10 @@ SHARES = {
     "abandon": 0.5, "correct": 2, **contributions.DRAWN,
 }  # fmt: skip
 BY_NUMBER = {"older": "deploy", "return": "rollback"}
-FAULTS = ("killed", "killed", "cancelled", "overtaken", "overtaken", "api", "hiccup")
+FAULTS = (
+    "killed", "killed", "killed", "cancelled", "cancelled", "overtaken", "overtaken", "overtaken", "api", "hiccup", "api down",
+    "api limit", "limited", "full",
+)  # fmt: skip
 LONGEST = dict.fromkeys(
     ("change", "code", "promote", "revert", "merge"), 110
 )  # steps of a promotion; others are shorter

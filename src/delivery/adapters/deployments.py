@@ -12,6 +12,8 @@ from delivery.core.errors import Failure
 OWN = re.compile(r"^(?:(?:rollback to )?version (\d+)|commit [0-9a-f]{8})$")
 """Description of a Deployment by `deploy`, `rollback` or `promote`; others are by people, or by GitHub for a job's environment."""
 
+LOOKED = 3  # Deployments that are looked at for one without an end; each costs a request
+
 
 @contextmanager
 def deployment(environment: str, ref: str, description: str, url: str = "") -> Iterator[None]:
@@ -51,7 +53,7 @@ def correct(environment: str, ref: str, version: str, url: str = "") -> None:
     if not github.inside():
         return
     try:
-        made = _newest(environment)
+        made = next(iter(_newest(environment)), None)
         named = OWN.match(made["description"] or "") if made else None
         if made and named and named[1] == version and _state(made) == "success":
             return
@@ -62,19 +64,23 @@ def correct(environment: str, ref: str, version: str, url: str = "") -> None:
 
 
 def _end_unfinished(environment: str) -> None:
-    """Give the newest Deployment an end, if its run ended without one. Whoever deploys holds the environment, so none is at work."""
-    made = _newest(environment)
-    if made and OWN.match(made["description"] or "") and _state(made) in ("", "in_progress"):
-        github.ask(
-            "POST",
-            f"/deployments/{made['id']}/statuses",
-            {"state": "error", "description": "its run ended before it was final"},
-        )
+    """Give the newest Deployments an end whose runs ended without one. Whoever deploys holds the environment, so none is at work.
+
+    Not only the very newest: GitHub may have refused this to the run that made it.
+    """
+    for made in _newest(environment, LOOKED):
+        if OWN.match(made["description"] or "") and _state(made) in ("", "in_progress"):
+            github.ask(
+                "POST",
+                f"/deployments/{made['id']}/statuses",
+                {"state": "error", "description": "its run ended before it was final"},
+            )
 
 
-def _newest(environment: str) -> Any:
-    """Return the newest Deployment to an environment, or None."""
-    return next(iter(github.ask("GET", f"/deployments?environment={quote(environment, safe='')}&per_page=1")), None)
+def _newest(environment: str, count: int = 1) -> list[Any]:
+    """Return the newest Deployments to an environment, the newest first."""
+    found: list[Any] = github.ask("GET", f"/deployments?environment={quote(environment, safe='')}&per_page={count}")
+    return found
 
 
 def _state(made: Any) -> str:
