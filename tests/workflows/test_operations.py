@@ -436,3 +436,19 @@ def test_a_version_with_a_heading_is_tagged_once_and_a_fork_tags_by_hand(fresh):
     assert run(fresh, "tag").conclusion == "success"
     assert fresh.repo.sha("refs/tags/v0.2.0") == sha  # where it was
     assert [ref for ref in git(fresh.repo.path, "tag").splitlines() if ref.startswith("v")] == ["v0.2.0"]
+
+
+def test_drift_is_about_the_version_that_serves_before_and_after_a_rollback(two_versions):
+    there = two_versions
+    there.router.dispatch(there.repo, "drift.yml", period="2013-03")
+    assert "The champion is version 2, which serves in staging since" in run(there, "drift").summary
+    there.router.dispatch(there.repo, "rollback.yml", environment="staging")
+    there.router.dispatch(there.repo, "drift.yml", period="2013-03")
+    assert run(there, "drift").conclusion == "success"
+    assert "The champion is version 1, which serves in staging since" in run(there, "drift").summary
+    assert "is not the one that serves there" in run(there, "drift").summary
+    lines = map(json.loads, there.repo.file("store", "drift/log.jsonl").splitlines())
+    assert [(line["month"], line["version"], line["environment"]) for line in lines] == [
+        ("2013-03", "2", "staging"),
+        ("2013-03", "1", "staging"),
+    ]

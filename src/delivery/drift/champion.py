@@ -16,7 +16,7 @@ from delivery.data import prepared, tables
 from delivery.drift.findings import Serving
 from delivery.model import skopsfile
 from delivery.pipeline import prepare
-from delivery.registry import own_code, registry
+from delivery.registry import own_code, registry, release
 from delivery.registry.version import Version, aliased, moments
 from delivery.stats.predictions import PREDICTION, values
 from problem import FEATURES, KEY, PERIOD, predict
@@ -44,6 +44,11 @@ class Champion(Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """Return what people call it."""
         return f"version {self.serving.version}" if self.serving.version else "main's model"
+
+    @property
+    def export(self) -> Path:
+        """Return the folder of the exported model, which answers requests."""
+        return self.model.parent / release.EXPORTED if self.serving.version else workspace.EXPORT
 
     @property
     def key(self) -> str:

@@ -59,7 +59,7 @@ def run(
     shifted, findings = evidence.gather(seen, test, now, scores, settings)
     age = evidence.data_age(seen, now, period, periods())
     batch = realised_batch(examples)
-    requests = served.served_facts(log, examples, unserved(judged), settings) if log else None
+    requests = served.served_facts(log, examples, unserved(judged), settings, who=who) if log else None
     history = decisions.read() if history is None else history
     question = Question(period, score, who.digest, who.key, trained[-1], examples, folder)
     if why := judgement.waiting(question, age.days, settings.drift):

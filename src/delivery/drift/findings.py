@@ -139,7 +139,7 @@ class Feedback(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ServedFacts(Struct, frozen=True):
-    """Facts from the service's log; `again`, the error of scoring again, is None without a prediction of this model."""
+    """Facts from the service's log; `again`, the error of scoring again, is None if `why` says why that is impossible."""
 
     counts: JoinCounts
     loss: float | None
@@ -148,3 +148,4 @@ class ServedFacts(Struct, frozen=True):
     skew: tuple[Skew, ...]
     again: float | None
     feedback: Feedback
+    why: str = ""

@@ -101,6 +101,8 @@ def served_lines(served: ServedFacts | None) -> list[str]:
         lines.append(f"Realised {UNIT} of what was served: {served.loss:.4f}.")
     for row in served.skew:
         lines.append(f"**Skew**: `{row.feature}` differs in {row.share:.1%} of the requests: {row.case}.")
+    if served.why:
+        lines.append(f"Served scores were not made again: {escaped(served.why)}.")
     if served.again is not None:
         lines.append(f"The same model gives the same scores offline to within {served.again:.1e}.")
     if loop.warn:

@@ -17,6 +17,7 @@ from delivery.adapters import batch_records, dvc
 from delivery.core import files, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Compare, Params
+from delivery.drift.champion import DIGITS, Champion
 from delivery.drift.findings import Feedback, JoinCounts, Realised, ServedFacts, Skew
 from delivery.model import runtime
 from delivery.service.log import read
@@ -65,7 +66,7 @@ def read_log(folder: Path) -> tuple[Rows, int]:
     Also return how many rows are not requests of today's schema. Raise `Failure` for a folder without a log and
     for a broken line.
     """
-    if not any(folder.glob("predictions-*.jsonl")):
+    if not any(folder.rglob("predictions-*.jsonl")):
         raise Failure(f"{folder} has no prediction log; start the service with `--log {folder}`")
     table, unreadable = [], 0
     lenient: Any = reader(Request, "ignore")  # as the service may have been; it answered
@@ -186,18 +187,39 @@ def realised_loss(joined: Rows, counts: JoinCounts) -> Realised:
     return Realised(counts, float(loss.mean()) if len(known) else None)
 
 
-def served_facts(log: Path, examples: Rows, reference: Rows, settings: Params) -> ServedFacts:
-    """Return counts, loss, skew and feedback of a service's log; `reference` as for `label_feedback`."""
+def not_again(counts: JoinCounts, unreadable: int, versions: Sequence[str], same: int, who: Champion) -> str:
+    """Return why no logged prediction can be made again, or "". `same`: how many joined ones are the champion's."""
+    if not counts.joined:
+        return (
+            f"none of {counts.predictions + unreadable:,} logged predictions could be joined with its example: {counts.unknown:,} are "
+            f"unknown to the data, {counts.ambiguous:,} ambiguous, {unreadable:,} of another schema"
+        )
+    if not same:
+        return f"none that could be joined is by {who.name}; the log has {', '.join(versions)}"
+    if who.code:
+        return f"main computes other features from a request than the code of {who.name}"
+    return ""
+
+
+def served_facts(log: Path, examples: Rows, reference: Rows, settings: Params, *, who: Champion) -> ServedFacts:
+    """Return counts, loss, skew and feedback of a service's log; `reference` as for `label_feedback`.
+
+    A deployment logs the registry's number of its version, a service that was started by hand the model's digest.
+    """
     predicted, unreadable = read_log(log)
     joined, counts = join_examples(predicted, examples)
-    model = runtime.load(workspace.EXPORT)
-    same_model = joined[joined["version"] == model.manifest.sha256[:12]]
+    model = runtime.load(who.export)
+    names = {model.manifest.sha256[:DIGITS], who.serving.version} - {""}
+    same_model = joined[joined["version"].isin(names)]
+    versions = tuple(sorted(predicted["version"].unique()))
+    why = not_again(counts, unreadable, versions, len(same_model), who)
     return ServedFacts(
         counts=counts,
         loss=realised_loss(joined, counts).loss,
         unreadable=unreadable,
-        versions=tuple(sorted(predicted["version"].unique())),
+        versions=versions,
         skew=tuple(feature_skew(joined)),
-        again=rescoring_error(same_model, model.score) if len(same_model) else None,
+        again=None if why else rescoring_error(same_model, model.score),
+        why=why,
         feedback=label_feedback(joined, reference, settings.compare),
     )

@@ -6,7 +6,9 @@ Several processes may write to one folder. Each holds a lock on the file that it
 import fcntl
 import logging
 import os
+import re
 import secrets
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ logger = logging.getLogger(__name__)
 MEGABYTE = 1 << 20
 DAY = 86_400.0  # seconds
 PATTERN = "predictions-*.jsonl"
+HOST_LETTERS = 63  # of a host or pod in a file's name
 
 
 class Event(NamedTuple):
@@ -54,6 +57,11 @@ class Retention(msgspec.Struct, frozen=True):
     file_bytes: int = 64 * MEGABYTE  # of one file, about
     total_bytes: int = 1024 * MEGABYTE
     days: float = 90.0  # since the last line of a file
+
+
+def host() -> str:
+    """Return the name of this host or pod, as it may be part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:HOST_LETTERS] or "host"
 
 
 class Log:
@@ -150,7 +158,7 @@ class Log:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.serial += 1
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        self.path = self.folder / f"predictions-{now}-{self.writer}-{self.serial:06d}.jsonl"
+        self.path = self.folder / f"predictions-{now}-{host()}-{self.writer}-{self.serial:06d}.jsonl"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self.descriptor = os.open(self.path, flags, 0o640)
         self.size = self.lines = 0
@@ -206,9 +214,12 @@ def _delete_closed(path: Path) -> bool:
 
 
 def read(folder: Path) -> Iterator[Line]:
-    """Yield every line of every file, oldest first. Skip a last line that was truncated by a kill."""
+    """Yield every line of every file in the folder and those below it, oldest file first: a host has one folder for each slot.
+
+    Skip a last line that was truncated by a kill.
+    """
     decoder = msgspec.json.Decoder(Line)
-    for path in sorted(folder.glob(PATTERN)):
+    for path in sorted(folder.rglob(PATTERN), key=lambda path: (path.name, path)):
         try:
             file = path.open("rb")
         except FileNotFoundError:  # the service that writes the log deletes old files

@@ -1,6 +1,7 @@
 """Served predictions: from the service's own log to the labels, and what goes wrong between."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,13 +15,15 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 
 from delivery.adapters import dvc
 from delivery.adapters.batch_records import Scored
+from delivery.core import workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Params
-from delivery.drift import page, served
-from delivery.drift.findings import JoinCounts
+from delivery.drift import champion, page, served
+from delivery.drift.findings import JoinCounts, ServedFacts, Serving
 from delivery.service.log import Line
 from delivery.stats import predictions
 from delivery.stats.predictions import PREDICTION
@@ -84,7 +87,8 @@ def test_from_the_log_to_the_labels(
             answered = msgspec.json.decode(answer.read())["predictions"]
     test = examples[examples[PERIOD] == "2013-02"]
     reference = predictions.predictions(test, np.linspace(0, 1, len(test)))
-    facts = served.served_facts(folder, examples, reference, settings)
+    main = champion.of_main(settings)
+    facts = served.served_facts(folder, examples, reference, settings, who=main)
     counts = facts.counts
     assert (counts.predictions, counts.joined, counts.unknown) == (len(some_rows), len(some_rows), 0)
     assert counts.labelled == some_rows[LABEL].notna().sum()
@@ -95,6 +99,37 @@ def test_from_the_log_to_the_labels(
     assert facts.again is not None
     assert facts.again <= settings.export.tolerance
     assert any("predictions logged" in line for line in page.served_lines(facts))
+
+
+def test_scores_of_a_deployment_which_logs_the_registrys_number_are_made_again(
+    project: Path, some_rows: pd.DataFrame, examples: pd.DataFrame, settings: Params
+) -> None:
+    """They were compared with a prefix of the digest, so that nothing ever was. A host has a folder for each slot."""
+    (project / "log" / "slot-a").mkdir(parents=True)
+    (project / "log" / "slot-b").mkdir()
+    half = len(some_rows) // 2
+    serve(project / "log" / "slot-a", requests(some_rows[:half]), [0.5] * half)
+    serve(project / "log" / "slot-b", requests(some_rows[half:]), [0.5] * (len(some_rows) - half))
+    registered = project / "registered"
+    shutil.copytree(workspace.EXPORT, registered / "export")
+    who = replace(champion.of_main(settings), serving=Serving(version="1"), model=registered / "model.skops")
+    test = examples[examples[PERIOD] == "2013-02"]
+    reference = predictions.predictions(test, np.linspace(0, 1, len(test)))
+
+    def facts(who: champion.Champion, rows: pd.DataFrame) -> ServedFacts:
+        return served.served_facts(project / "log", rows, reference, settings, who=who)
+
+    found = facts(who, examples)
+    assert (found.counts.joined, found.versions) == (len(some_rows), ("1",)), "of both folders"
+    assert found.again is not None
+    assert found.again > 0.01, "0.5 is not what the model says"
+    other = facts(replace(who, serving=Serving(version="2")), examples)
+    assert (other.again, other.why) == (None, "none that could be joined is by version 2; the log has 1")
+    none = facts(who, examples[examples[PERIOD] == "2013-01"])
+    assert none.why.startswith(
+        f"none of {len(some_rows)} logged predictions could be joined with its example: {len(some_rows)} are"
+    )
+    assert any("Served scores were not made again: none of" in line for line in page.served_lines(none))
 
 
 def test_a_feature_that_is_made_differently_online_is_found(
