@@ -81,6 +81,38 @@ def outputs(lock: str, stage: str = "") -> dict[str, str]:
     return {out["path"]: out["md5"] for entry in chosen.values() for out in entry.get("outs", [])}
 
 
+def made(stage: str) -> dict[str, str]:
+    """Return the path and digest of every output of a stage on disk, as DVC will write them to dvc.lock.
+
+    Empty if dvc.yaml has no such stage, or if an output is absent.
+    """
+    path = Path("dvc.yaml")
+    entry = stages(path.read_text()).get(stage, {}) if path.exists() else {}
+    # An output with options is a mapping from its path to them.
+    paths = [Path(out if isinstance(out, str) else next(iter(out))) for out in entry.get("outs", [])]
+    return {path.as_posix(): digest_of(path) for path in paths} if all(path.exists() for path in paths) else {}
+
+
+def digest_of(path: Path) -> str:
+    """Return DVC's digest of a file, or of a folder: that of the list of its files, with `.dir` at the end."""
+    if path.is_file():
+        return _digest_of_file(path)
+    listed = sorted(
+        ({"md5": _digest_of_file(file), "relpath": file.relative_to(path).as_posix()} for file in _files(path)),
+        key=lambda entry: entry["relpath"],
+    )
+    return digest(json.dumps(listed, sort_keys=True).encode()) + ".dir"
+
+
+def _files(folder: Path) -> list[Path]:
+    return [file for file in folder.rglob("*") if file.is_file()]
+
+
+def _digest_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def same_outputs(lock: str, other: str) -> bool:
     """Return whether two dvc.locks name the same outputs, byte for byte. A text that is no lock names none."""
     try:

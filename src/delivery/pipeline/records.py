@@ -1,6 +1,10 @@
-"""Record when a stage ran, for how long, who ran it, and with which libraries."""
+"""Record when a stage ran, for how long, who ran it, and with which libraries.
+
+Each run's record is kept under the digests of its outputs, so that a model is never described by the run that made another.
+"""
 
 import importlib.metadata
+import json
 import platform
 import time
 from collections.abc import Iterator, Mapping
@@ -11,6 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from delivery.adapters import dvc
 from delivery.adapters.provenance import executor, now
 from delivery.core import workspace
 from delivery.core.errors import Failure
@@ -32,7 +37,7 @@ class StageRecord(Struct, frozen=True):
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Write the record of a stage once it has succeeded. It holds no digests: DVC writes them to dvc.lock."""
+    """Write the record of a stage once it has succeeded: as the last one, and under the digests of its outputs."""
     started, clock = now(), time.monotonic()
     yield
     record = StageRecord(
@@ -44,6 +49,13 @@ def stage(name: str) -> Iterator[None]:
         libraries={library: importlib.metadata.version(library) for library in LIBRARIES},
     )
     write_json(workspace.RECORDS / f"{name}.json", msgspec.to_builtins(record))
+    if made := dvc.made(name):
+        write_json(_path(name, made), msgspec.to_builtins(record))
+
+
+def _path(name: str, outputs: Mapping[str, str]) -> Path:
+    """Return the file of the record of a stage's run that made these outputs, paths to digests."""
+    return workspace.RECORDS / "made" / f"{name}-{dvc.digest(json.dumps(outputs, sort_keys=True).encode())}.json"
 
 
 def read() -> dict[str, StageRecord]:
@@ -66,15 +78,19 @@ def _read(path: Path) -> StageRecord:
 def whole(lock: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return each stage of a dvc.lock with its parameters, the digests of its inputs and outputs, and its record.
 
-    This is the content of records.json, one of a version's files.
+    The record is of the run on this machine that made these outputs, not of a later one that made others. This is the
+    content of records.json, one of a version's files. Raise `Failure` for a file that is not a record.
     """
-    recorded = {name: msgspec.to_builtins(record) for name, record in read().items()}
+    return {name: _entry(name, stage) for name, stage in lock["stages"].items()}
+
+
+def _entry(name: str, stage: Mapping[str, Any]) -> dict[str, Any]:
+    outputs = {out["path"]: out["md5"] for out in stage.get("outs", [])}
+    path = _path(name, outputs)
+    made = msgspec.to_builtins(_read(path)) if path.exists() else {"stage": name, "from": "DVC's cache"}
     return {
-        name: {
-            "params": stage.get("params", {}),
-            "inputs": {dep["path"]: dep["md5"] for dep in stage.get("deps", [])},
-            "outputs": {out["path"]: out["md5"] for out in stage.get("outs", [])},
-            **recorded.get(name, {"stage": name, "from": "DVC's cache"}),
-        }
-        for name, stage in lock["stages"].items()
+        "params": stage.get("params", {}),
+        "inputs": {dep["path"]: dep["md5"] for dep in stage.get("deps", [])},
+        "outputs": outputs,
+        **made,
     }

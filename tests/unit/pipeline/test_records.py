@@ -3,10 +3,11 @@
 import getpass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from delivery.adapters import provenance
+from delivery.adapters import dvc, provenance
 from delivery.core import files, workspace
 from delivery.core.errors import Failure
 from delivery.pipeline import records
@@ -66,13 +67,43 @@ def test_a_user_without_a_name_is_recorded_by_number(error: type[Exception], mon
     assert provenance.executor().startswith("uid ")
 
 
-def test_each_stage_of_a_lock_has_its_digests_and_its_record(folder: Path) -> None:
+STAGES = "stages: {train: {cmd: x, outs: [b, c: {cache: false}]}, export: {cmd: x}}"
+
+
+def run_of_train(text: str) -> dict[str, Any]:
+    """Run the stage so that it makes this text, and return its entry of dvc.lock."""
+    files.write(Path("dvc.yaml"), STAGES)
     with records.stage("train"):
-        pass
-    train = {"params": {"seed": 7}, "deps": [{"path": "a", "md5": "1"}], "outs": [{"path": "b", "md5": "2"}]}
+        files.write(Path("b/model"), text)
+        files.write(Path("c"), "c")
+    outs = [{"path": name, "md5": dvc.digest_of(Path(name))} for name in ("b", "c")]
+    return {"params": {"seed": 7}, "deps": [{"path": "a", "md5": "1"}], "outs": outs}
+
+
+def test_each_stage_of_a_lock_has_its_digests_and_its_record(folder: Path) -> None:
+    train = run_of_train("model")
     found = records.whole({"stages": {"train": train, "export": {}}})
     assert found["train"]["inputs"] == {"a": "1"}
-    assert found["train"]["outputs"] == {"b": "2"}
+    assert found["train"]["outputs"] == {"b": dvc.digest_of(Path("b")), "c": dvc.digest(b"c")}
     assert found["train"]["params"] == {"seed": 7}
     assert "seconds" in found["train"]
     assert found["export"]["from"] == "DVC's cache"
+
+
+def test_a_record_belongs_to_the_run_that_made_the_outputs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "executor", lambda: "ada@laptop")
+    first = run_of_train("first")
+    monkeypatch.setattr(records, "executor", lambda: "bob@laptop")
+    second = run_of_train("second")
+    other = {**first, "outs": [{"path": "b", "md5": "made elsewhere"}]}
+    assert records.whole({"stages": {"train": first}})["train"]["executor"] == "ada@laptop"
+    assert records.whole({"stages": {"train": second}})["train"]["executor"] == "bob@laptop"
+    assert records.whole({"stages": {"train": other}})["train"]["from"] == "DVC's cache"
+
+
+def test_digests_of_outputs_are_those_of_dvc(folder: Path) -> None:
+    for name in ("tree/b.txt", "tree/a/c.txt", "tree/a.txt"):
+        files.write(Path(name), name)
+    dvc.run("init", "--no-scm", "--quiet")
+    dvc.run("add", "--quiet", "tree")
+    assert dvc.digest_of(Path("tree")) == dvc.data_digest(Path("tree.dvc").read_text())
