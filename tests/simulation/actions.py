@@ -19,6 +19,8 @@ NOTHING = ("docker/setup-buildx-action", "docker/login-action", "$/.github/actio
 
 def carry_out(name: str, given: Json, steps: Steps, repo: Repo, event: Event, folder: Path) -> int:
     """Run an action; return its exit code."""
+    if name == "$/.github/actions/cloud":  # without its variables it asks nobody
+        return 0
     steps.edge(name)
     if name in NOTHING:
         return 0

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from dotgithub import CALLS, FILES, JOBS, SETUP, WORKFLOWS, condition, job, steps
-from harness import callers
+from harness import callers, expressions
 
 # What each job may do: less breaks a scenario, more is refused here.
 RIGHTS = {
@@ -21,7 +21,7 @@ RIGHTS = {
     ("command.yml", "command"): {"contents": "write", "pull-requests": "write", "actions": "write"},
     ("compact.yml", "compact"): {"contents": "write", "pull-requests": "read"},
     ("drill.yml", "drill"): {"contents": "write", "packages": "read", "issues": "write"},
-    ("drift.yml", "drift"): {"contents": "write", "pull-requests": "write", "actions": "write"},
+    ("drift.yml", "drift"): {"contents": "write", "pull-requests": "write", "actions": "write", "id-token": "write"},
     ("pages.yml", "build"): {"contents": "read"},
     ("pages.yml", "publish"): {"pages": "write", "id-token": "write"},
     ("_promote.yml", "apply"): {
@@ -32,14 +32,14 @@ RIGHTS = {
         "deployments": "write",
     },
     ("_promote.yml", "image"): {"contents": "read", "packages": "write", "id-token": "write", "attestations": "write"},
-    ("_promote.yml", "measure"): {"contents": "read", "pull-requests": "read"},
+    ("_promote.yml", "measure"): {"contents": "read", "pull-requests": "read", "id-token": "write"},
     ("refresh.yml", "refresh"): {"contents": "write", "pull-requests": "write", "actions": "write"},
     ("remake.yml", "due"): {"contents": "read"},
-    ("remake.yml", "remake"): {"contents": "read"},
+    ("remake.yml", "remake"): {"contents": "read", "id-token": "write"},
     ("rollback.yml", "unblock"): {"contents": "read", "actions": "write"},
     ("_ci.yml", "runner"): {"contents": "read"},
-    ("_ci.yml", "push"): {"contents": "write", "actions": "write"},
-    ("_ci.yml", "report"): {"contents": "read"},
+    ("_ci.yml", "push"): {"contents": "write", "actions": "write", "id-token": "write"},
+    ("_ci.yml", "report"): {"contents": "read", "id-token": "write"},
     ("_ci.yml", "comment"): {"contents": "read", "actions": "write"},
     ("rollback.yml", "rollback"): {"contents": "write", "packages": "read", "deployments": "write"},
     ("scan.yml", "scan"): {"contents": "read", "packages": "read", "issues": "write"},
@@ -81,6 +81,12 @@ REGISTRY = {
     ("rollback.yml", "rollback"): ["rollback", "status"],
 }
 ADDRESS, TOKEN = "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN"
+# What reads or writes DVC's objects, which may be in a bucket: it may log in to a cloud, and no other job.
+OBJECTS = {
+    ("_ci.yml", "report"), ("_ci.yml", "push"), ("_promote.yml", "measure"), ("drift.yml", "drift"), ("remake.yml", "remake"),
+}  # fmt: skip
+CLOUD = {"uses": "$/.github/actions/cloud", "with": {"variables": "${{ toJSON(vars) }}"}}
+SIGNS = {("_promote.yml", "image"), ("pages.yml", "publish")}
 # Of a pull request: neither from a fork nor by Dependabot.
 OWN = ("pull_request.head.repo.full_name == github.repository", "github.actor != 'dependabot[bot]'")
 
@@ -161,6 +167,35 @@ def test_the_registry_server_and_its_token_reach_the_steps_that_need_them_and_no
                     "it would use the store's registry"
                 )
     assert found == REGISTRY
+
+
+def test_a_job_that_needs_objects_logs_in_right_after_its_set_up_and_no_other_has_an_identity():
+    found = {key: index for key in JOBS for index, step in enumerate(job(*key)["steps"]) if step == CLOUD}
+    assert found == dict.fromkeys(OBJECTS, 1), "the checkout before it would remove the file that a login leaves"
+    assert {key for key in JOBS if "id-token" in job(*key)["permissions"]} == OBJECTS | SIGNS
+    logins = [where for where, step in steps() if "/cloud" in step.get("uses", "")]
+    assert len(logins) == len(OBJECTS), "each as above, without a condition"
+
+
+def test_nothing_happens_in_the_cloud_action_without_its_variables():
+    """An action does not see `vars`; a job that has none may give it an empty object or null."""
+    inside = [step for where, step in steps() if where == "cloud/action.yml"]
+    identity, *logins = inside
+    assert [step["uses"].partition("@")[0] for step in logins] == [
+        "aws-actions/configure-aws-credentials", "google-github-actions/auth", "azure/login",
+    ]  # fmt: skip
+    names = ("AWS_ROLE_ARN", "GCP_WORKLOAD_IDENTITY_PROVIDER", "AZURE_CLIENT_ID")
+    granted = {"identity": {"outputs": {"granted": "true"}}}
+    for known in ({}, None, {"AWS_REGION": "eu-west-1", "APP_CLIENT_ID": "Iv1"}):
+        contexts = {"inputs": {"variables": json.dumps(known)}, "steps": granted}
+        assert not [step for step in inside if expressions.true(step["if"], contexts)]
+    for name, login in zip(names, logins, strict=True):
+        contexts = {"inputs": {"variables": json.dumps({name: "one"})}, "steps": granted}
+        assert [step for step in inside if expressions.true(step["if"], contexts)] == [identity, login]
+        contexts["steps"] = {"identity": {"outputs": {}}}
+        assert [step for step in inside if expressions.true(step["if"], contexts)] == [identity]
+    assert "vars." not in json.dumps(inside)
+    assert "secrets" not in json.dumps(inside)
 
 
 def test_the_only_checkouts_are_those_of_the_actions_and_none_keeps_its_token():

@@ -23,6 +23,7 @@ class Token:
     repo: str
     kind: Literal["person", "app", "job"]
     scopes: dict[str, str] = field(default_factory=dict)
+    subject: str = ""  # of the OIDC token that a job gets
 
     def may(self, repo: str, scope: str, level: str) -> bool:
         if self.repo != repo:
@@ -80,6 +81,7 @@ class Repo:
     variables: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
     environment_secrets: dict[str, dict[str, str]] = field(default_factory=dict)  # by environment
+    environment_variables: dict[str, dict[str, str]] = field(default_factory=dict)  # by environment
     rulesets: list[Json] = field(default_factory=list)
     people: list[str] = field(default_factory=lambda: ["ada", "bob", "eve"])  # who may push
     approvals: dict[int, set[str]] = field(default_factory=dict)  # environments that a run waits for, by the run's id
@@ -139,9 +141,10 @@ class Hub:
                 git(repo.path, "update-ref", "-d", ref)
         return repo
 
-    def token(self, login: str, repo: str, kind: Literal["person", "app", "job"], scopes: Json | None = None) -> str:
+    def token(self, login: str, repo: str, kind: Literal["person", "app", "job"], scopes: Json | None = None,
+              subject: str = "") -> str:  # fmt: skip
         secret = f"{'ghs' if kind == 'job' else 'ghp'}_{secrets.token_hex(12)}"
-        self.tokens[secret] = Token(login, repo, kind, scopes or {})
+        self.tokens[secret] = Token(login, repo, kind, scopes or {}, subject)
         return secret
 
     def fail(self, method: str, path: str, status: int, times: int = 1, **headers: str) -> None:

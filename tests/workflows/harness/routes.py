@@ -35,6 +35,12 @@ def may(call: Call) -> Answer:
     return (200, {}) if granted else (403, {"message": "denied"})
 
 
+@route("GET", "/hub/{owner}/{repo}/oidc", "id-token:write")
+def identity(call: Call) -> Answer:
+    """The subject of a job's OIDC token, which stands for the token that GitHub would sign."""
+    return 200, {"value": call.token.subject}
+
+
 @route("GET", REPO, "metadata")
 def repository(call: Call) -> Answer:
     return 200, call.hub.about(call.repo)

@@ -71,10 +71,17 @@ def run(hub: Hub, repo: Repo, file: str, event: Event, machine: Machine, run_id:
     fork = event.name == "pull_request" and not of_own(event.payload["pull_request"], repo)
     called = callers.called(document, [here, *shared])
     granted = _granted(document, called, fork=fork)
-    tokens = {job: hub.token("github-actions[bot]", repo.name, "job", may) for job, may in granted.items()}
+    subjects = {job: _subject(repo, event, environments.get(job, "")) for job in granted}
+    tokens = {
+        job: hub.token("github-actions[bot]", repo.name, "job", may, subjects[job]) for job, may in granted.items()
+    }
     own = _secrets_of_environments(repo, environments) if not _withheld(event, fork=fork) else {}
+    identities = {
+        job: f"{hub.url}/api/v3/hub/{repo.name}/oidc" for job, may in granted.items() if may.get("id-token") == "write"
+    }
+    variables_of = _variables_of_environments(repo, environments)
     for file_, its in {path: document, **dict(called.values())}.items():
-        file_.write_text(_for_act(file_.read_text(), its["jobs"], own))
+        file_.write_text(_for_act(file_.read_text(), its["jobs"], own, identities, variables_of))
     brought = [replace(here, folder=_light(checkout, place / "own")), *shared]
     (place / "tokens").mkdir()
     for job, token in tokens.items():
@@ -129,6 +136,25 @@ def _secrets_of_environments(repo: Repo, environments: dict[str, str]) -> dict[s
     """
     kept = repo.environment_secrets if repo.plan.environments else {}
     return {job: kept[name] for job, name in environments.items() if name in kept}
+
+
+def _variables_of_environments(repo: Repo, environments: dict[str, str]) -> dict[str, Json]:
+    """By job, the variables that it sees: those of its environment win.
+
+    docs.github.com: actions/reference/workflows-and-actions/variables#configuration-variable-precedence
+    """
+    kept = repo.environment_variables if repo.plan.environments else {}
+    return {job: repo.variables | kept.get(name, {}) for job, name in environments.items()}
+
+
+def _subject(repo: Repo, event: Event, environment: str) -> str:
+    """Whom a cloud may trust: the environment's jobs, or those of a pull request, or of a branch.
+
+    docs.github.com: actions/reference/security/oidc#example-subject-claims
+    """
+    if environment and repo.plan.environments:
+        return f"repo:{repo.name}:environment:{environment}"
+    return f"repo:{repo.name}:{'pull_request' if event.name == 'pull_request' else f'ref:{event.ref}'}"
 
 
 def _values(repo: Repo, document: Json, event: Event, tokens: dict[str, str], own: dict[str, dict[str, str]], *,
@@ -192,10 +218,12 @@ def pins(folder: Path) -> set[tuple[str, str]]:
     return {found for path in (folder / ".github").rglob("*.yml") for found in PIN.findall(path.read_text())}
 
 
-def _for_act(text: str, jobs: Json, own: dict[str, dict[str, str]]) -> str:
+def _for_act(text: str, jobs: Json, own: dict[str, dict[str, str]], identities: dict[str, str],
+             variables: dict[str, Json]) -> str:  # fmt: skip
     """The file as act can run it: `github.token` becomes the job's own secret, since act knows one token for all.
 
-    So do the secrets of a job's environment, of which act knows nothing.
+    So do the secrets and variables of a job's environment, of which act knows nothing. `identities` has, for each job with
+    the right to one, the address of its OIDC token.
     """
     head, *rest = re.split(r"(?m)^(?=  [\w-]+:\s*$)", text.partition("\njobs:\n")[2])
     pieces = []
@@ -208,7 +236,10 @@ def _for_act(text: str, jobs: Json, own: dict[str, dict[str, str]]) -> str:
             told = re.sub(rf"\bsecrets\.{name}\b", f"secrets.{name}_OF_{_upper(job)}", told)
         if "\n    steps:\n" in told:  # an action sees no secrets: it gets the token by the job's environment
             told = told if "\n    env:\n" in told else told.replace("\n    steps:\n", "\n    env:\n    steps:\n")
-            told = told.replace("\n    env:\n", f"\n    env:\n      HUB_TOKEN: ${{{{ {secret} }}}}\n")
+            more = f"      ACTIONS_ID_TOKEN_REQUEST_URL: {identities[job]}\n" if job in identities else ""
+            told = told.replace("\n    env:\n", f"\n    env:\n      HUB_TOKEN: ${{{{ {secret} }}}}\n{more}")
+        if job in variables:
+            told = told.replace("${{ toJSON(vars) }}", f"'{json.dumps(variables[job])}'")
         if re.search(r"(?m)^    uses: ", piece) and "    secrets:" not in piece:
             told = f"{told.rstrip()}\n    secrets: inherit\n\n"  # a called workflow has its own github.token
         pieces.append(told)
