@@ -30,7 +30,7 @@ class Validate(Struct, frozen=True, forbid_unknown_fields=True):
     missing_jump: Share = 0.20
     """Largest rise of a column's missing rate over the earlier periods; a larger one stops the pipeline."""
     psi_alarm: Positive = 0.25
-    """Population stability index of a column above which validation warns. Seasonal columns never do."""
+    """Population stability index of a column above which validation warns, unless chance explains it. Seasonal columns never do."""
 
 
 class Prepare(Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 BINS = 10  # of a column of numbers
 SMALLEST = 1e-4  # share given to an empty bin, so that the logarithm exists
+CHANCE = 0.01  # of an alarm in any column of a table, if the rows before and now come from the same distribution
+FEW = 1  # rows expected now; bins with fewer are pooled (Cochran 1954), because the approximation is poor there
 CUT_ROWS = 20_000  # rows of the reference, evenly spaced, from which deciles are computed
 
 
@@ -120,11 +122,12 @@ def table(before: Counts, now: Counts, seasonal: Sequence[str], alarm: float) ->
     """Return one row per column, the one that moved most first.
 
     Method: the population stability index is the sum of (q - p) * ln(q / p) over bins with shares p before and q now;
-    the Jensen-Shannon distance is scipy's, to base 2. A seasonal column never raises the alarm.
+    the Jensen-Shannon distance is scipy's, to base 2. A column raises the alarm if its index is above `alarm` and chance does
+    not explain it: of few rows every index is large. A seasonal column never raises it.
     """
     from scipy.spatial.distance import jensenshannon
 
-    rows = []
+    rows, level = [], CHANCE / max(1, len(before))
     for name, counts in before.items():
         p, q = (each / each.sum() for each in (counts, now[name]))
         safe_p, safe_q = np.maximum(p, SMALLEST), np.maximum(q, SMALLEST)
@@ -137,7 +140,23 @@ def table(before: Counts, now: Counts, seasonal: Sequence[str], alarm: float) ->
                 missing_before=float(p[-1]),
                 missing_now=float(q[-1]),
                 seasonal=name in seasonal,
-                alarm=psi > alarm and name not in seasonal,
+                alarm=psi > alarm and name not in seasonal and by_chance(counts, now[name]) < level,
             )
         )
     return sorted(rows, key=lambda row: -row.psi)
+
+
+def by_chance(before: NDArray[np.number], now: NDArray[np.number]) -> float:
+    """Return how probable it is that counts of one distribution differ by as much as these, shape (bins,) each.
+
+    Method: Pearson's chi-square test of homogeneity. The bins with fewer than FEW expected rows now are one bin.
+    """
+    from scipy.special import chdtrc
+
+    few = (before + now) * now.sum() < FEW * (before.sum() + now.sum())
+    counts = np.array([np.append(each[~few], each[few].sum()) for each in (before, now)], float)
+    counts = counts[:, counts.sum(axis=0) > 0]
+    expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
+    return (
+        float(chdtrc(counts.shape[1] - 1, ((counts - expected) ** 2 / expected).sum())) if counts.shape[1] > 1 else 1.0
+    )

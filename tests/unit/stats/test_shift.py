@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import chi2_contingency
 
 from delivery.stats import shift
 
@@ -74,3 +75,34 @@ def test_a_column_that_was_always_missing() -> None:
     found = table(before, now)["a"]
     assert found.psi > 1
     assert (found.missing_before, found.missing_now) == (1, 0)
+
+
+NUMBERS = {"ten numbers": (10, 500, 22), "few before": (10, 66, 22), "many numbers": (10, 9000, 3000)}
+WORDS = {"two words": (2, 300, 22), "thirty words": (30, 500, 22), "words that are mostly rare": (200, 2000, 22)}
+
+
+@pytest.mark.parametrize("kind", NUMBERS | WORDS)
+def test_rows_of_one_distribution_seldom_raise_an_alarm(kind: str) -> None:
+    """The index alone is above 0.25 in 87 % of the tables of ten bins and 22 rows; an alarm is meant to come in 1 %."""
+    (bins, before, now), rng, alarms, tables = (NUMBERS | WORDS)[kind], np.random.default_rng(0), 0, 1000
+    shares = np.full(bins, 1 / bins) if kind in NUMBERS else rng.dirichlet(np.ones(bins))
+    for _ in range(tables):
+        counts = ({"a": rng.multinomial(rows, shares)} for rows in (before, now))
+        alarms += shift.table(*counts, (), 0.25)[0].alarm
+    assert alarms <= 0.03 * tables
+
+
+def test_few_rows_that_have_moved_far_raise_the_alarm() -> None:
+    """By a standard deviation and a half: in 22 rows it is found nine times in ten."""
+    rng, found = np.random.default_rng(0), 0
+    for _ in range(200):
+        before, now = (pd.DataFrame({"a": rng.normal(mean, 1, rows)}) for mean, rows in ((0, 500), (1.5, 22)))
+        found += table(before, now)["a"].alarm
+    assert found >= 180
+
+
+def test_the_probability_is_that_of_pearsons_test() -> None:
+    before, now = np.array([120, 90, 60, 30]), np.array([20, 30, 40, 30])
+    assert shift.by_chance(before, now) == pytest.approx(chi2_contingency([before, now], correction=False).pvalue)
+    assert shift.by_chance(np.array([9, 0]), np.array([4, 0])) == 1
+    assert shift.by_chance(np.array([500, 1, 0]), np.array([20, 0, 2])) < 0.001, "rare values together are many"
