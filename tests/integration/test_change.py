@@ -79,7 +79,9 @@ def test_the_committed_model_is_made_again_where_no_cache_has_it(faster, tmp_pat
     done = sample.run(project, "compare", "--json")
     assert json.loads(done.stdout) == comparison(faster.project)
     assert sample.git(project, "worktree", "list").count("\n") == 0
-    assert [path.name for path in (project / ".cache" / "baseline").iterdir()] == [comparison(project)["commit"]]
+    commit = comparison(project)["commit"]
+    kept = {path.name for path in (project / ".cache" / "baseline").iterdir()}
+    assert kept == {commit, f"{commit}.code"}  # the model's files, and the code that its features need
 
 
 def test_a_worse_model_stops_at_the_gate_and_nothing_is_registered(worse) -> None:

@@ -68,6 +68,9 @@ def test_a_swap_touches_few_files_and_no_machinery(project: Path, capsys: pytest
         line.split("\t")
         for line in sample.git(project, "diff", "--numstat", "--no-renames", "template", "swapped").splitlines()
     ]
+    schedules = {".github/workflows/batch.yml", ".github/workflows/drift.yml"}  # fitted to the problem's periods
+    assert all(added == "1" for added, _, path in table if path in schedules)
+    table = [row for row in table if row[2] not in schedules]
     assert all(owned(path) for _, _, path in table)
     written = {path: int(added) for added, _, path in table if added != "0" and path != "data.dvc"}
     with capsys.disabled():

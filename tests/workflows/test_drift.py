@@ -119,7 +119,7 @@ def test_a_broken_schema_is_red_and_opens_nothing(proposed):
     log = proposed.decisions()
     drift = check_again(proposed)
     assert drift.conclusion == "failure"
-    assert "unexpected column airline" in drift.summary
+    assert "flights.carrier: not_nullable" in drift.summary
     assert proposed.decisions() == log
     assert proposed.repo.pulls == {pull["number"]: before}
 

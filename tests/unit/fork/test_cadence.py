@@ -11,7 +11,7 @@ import yaml
 from delivery.core import params
 from delivery.core.errors import Failure
 from delivery.core.params import Params
-from delivery.fork import adopt, cadence
+from delivery.fork import cadence
 
 
 @pytest.mark.parametrize(
@@ -160,11 +160,6 @@ def test_a_schedule_that_cannot_be_read_stops_nothing(workflows: Path) -> None:
 
 def test_adopt_settles_them(workflows: Path, settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     having(settings, monkeypatch, periods_per_year=52)
-    monkeypatch.setattr(adopt, "fetch", lambda folder, to: to.mkdir())
-    monkeypatch.setattr(adopt, "place", lambda folder: None)
-    monkeypatch.setattr(adopt.dvc, "run", lambda *_: None)
-    made.commit("The workflows")
-    example = next(path for path in sorted((made.ROOT / "examples").iterdir()) if path.is_dir())
-    said = adopt.run(example)
-    assert 'adopt: .github/workflows/batch.yml: cron "43 4 * * 1" in place of "43 4 2 * *"\nadopt: ' in said
+    said = cadence.settle(params.load())
+    assert said[0] == '.github/workflows/batch.yml: cron "43 4 * * 1" in place of "43 4 2 * *"'
     assert crons() == ["43 4 * * 1", "17 5 * * 1"]
