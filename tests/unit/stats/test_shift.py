@@ -87,8 +87,8 @@ def test_rows_of_one_distribution_seldom_raise_an_alarm(kind: str) -> None:
     (bins, before, now), rng, alarms, tables = (NUMBERS | WORDS)[kind], np.random.default_rng(0), 0, 1000
     shares = np.full(bins, 1 / bins) if kind in NUMBERS else rng.dirichlet(np.ones(bins))
     for _ in range(tables):
-        counts = ({"a": rng.multinomial(rows, shares)} for rows in (before, now))
-        alarms += shift.table(*counts, (), 0.25)[0].alarm
+        old, new = ({"a": rng.multinomial(rows, shares)} for rows in (before, now))
+        alarms += shift.table(old, new, (), 0.25)[0].alarm
     assert alarms <= 0.03 * tables
 
 
@@ -96,8 +96,8 @@ def test_few_rows_that_have_moved_far_raise_the_alarm() -> None:
     """By a standard deviation and a half: in 22 rows it is found nine times in ten."""
     rng, found = np.random.default_rng(0), 0
     for _ in range(200):
-        before, now = (pd.DataFrame({"a": rng.normal(mean, 1, rows)}) for mean, rows in ((0, 500), (1.5, 22)))
-        found += table(before, now)["a"].alarm
+        old, new = (pd.DataFrame({"a": rng.normal(mean, 1, rows)}) for mean, rows in ((0, 500), (1.5, 22)))
+        found += table(old, new)["a"].alarm
     assert found >= 180
 
 
