@@ -64,7 +64,7 @@ def test_json_is_all_that_is_printed_when_it_is_asked_for(words: list[str], name
 def test_drift_prints_json_when_it_is_asked_for(registered: Path) -> None:
     found = json.loads(sample.run(registered, "drift", "--json").stdout)
     assert {"month", "verdict", "retrain", "why"} <= found.keys()
-    assert found["month"] in ("2013-04", "2013-05"), "the last one that was judged"
+    assert found["month"] == "2013-05", "the last one that was judged"
 
 
 def test_a_model_against_itself_differs_by_nothing(registered: Path, here) -> None:

@@ -120,6 +120,7 @@ def test_a_broken_schema_is_red_and_opens_nothing(proposed):
     drift = check_again(proposed)
     assert drift.conclusion == "failure"
     assert "flights.carrier: not_nullable" in drift.summary
+    assert "if the source has renamed it to airline, rename it in class Flight" in drift.summary
     assert proposed.decisions() == log
     assert proposed.repo.pulls == {pull["number"]: before}
 

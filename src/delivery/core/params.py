@@ -318,6 +318,12 @@ class Served(Struct, frozen=True):
     serve: Serve = Serve()
 
 
+class Judged(Struct, frozen=True):
+    """The part of params.yaml that `adopt` reads, before the problem that it belongs to is imported."""
+
+    drift: Drift = Drift()
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
     parser.add_argument(
@@ -349,6 +355,12 @@ def serving(path: Path = workspace.PARAMS) -> Serve:
     """Return the settings of the service. The other sections are not looked at: a release's bundle does not have them."""
     given = tree(read(path))
     return _converted({"serve": given.get("serve") if isinstance(given, dict) else given}, Served).serve
+
+
+def judging(path: Path = workspace.PARAMS) -> Drift:
+    """Return the settings of the drift check. The other sections are not looked at: `train` may be another problem's."""
+    given = tree(read(path))
+    return _converted({"drift": given.get("drift") if isinstance(given, dict) else given}, Judged).drift
 
 
 def read(path: Path = workspace.PARAMS) -> str:

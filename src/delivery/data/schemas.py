@@ -99,15 +99,14 @@ def proposed(finding: Finding, further: Mapping[str, Sequence[str]]) -> str:
     """Return the edit of schema.py that takes a changed column for what it is; empty for any other finding."""
     owner, column = TABLES[finding.table].row.__name__, str(finding.first[0][0]) if finding.first else ""
     others = [str(name) for name in further.get(finding.table, ())]
-    if finding.rule == "column_in_dataframe":
-        near = get_close_matches(column, others, n=1, cutoff=0.5) or (others if len(others) == 1 else [])
-        if near:
+    absent = finding.rule == "column_in_dataframe"
+    # Absent from the newest periods only, a column has gaps where these are put behind the older ones.
+    if absent or finding.rule == "not_nullable":
+        lost = column if absent else finding.column
+        if near := get_close_matches(lost, others, n=1, cutoff=0.5) or (others if len(others) == 1 else []):
             return f"; if the source has renamed it to {near[0]}, rename it in class {owner} and wherever src/problem uses it"
+    if absent:
         return f"; if the source has it no longer, remove it from class {owner} and from what src/problem computes"
-    if finding.rule == "not_nullable" and (near := get_close_matches(finding.column, others, n=1, cutoff=0.5)):
-        return (
-            f"; if the source has renamed it to {near[0]}, rename it in class {owner} and wherever src/problem uses it"
-        )
     if finding.rule.startswith("dtype") and column in ANNOTATIONS:
         return f"; if the source is right, write `{finding.column}: {ANNOTATIONS[column]}` in class {owner}, with `| None` if it has gaps"
     return ""

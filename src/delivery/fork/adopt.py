@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 from delivery.adapters import dvc, git
-from delivery.core import ownership, programs, workspace
+from delivery.core import ownership, params, programs, workspace
 from delivery.core.errors import Failure
 from delivery.core.files import replacing
+from delivery.fork import cadence
 
 PROBLEM, TESTS = Path("src/problem"), Path("tests/problem")
 FILES = (*ownership.PROBLEM_MODULES, ownership.PARAMS)
@@ -55,7 +56,8 @@ def run(folder: Path) -> str:
         fetch(folder, fetched)
         place(folder)
     dvc.run("add", "--quiet", str(workspace.DATA))
-    return f"{paces()}adopt: {folder} is in place; {NEXT}"
+    paces = "".join(f"adopt: {line}\n" for line in cadence.settle(params.judging()))
+    return f"{paces}adopt: {folder} is in place; {NEXT}"
 
 
 def fetch(folder: Path, to: Path) -> None:
@@ -74,15 +76,6 @@ def fetch(folder: Path, to: Path) -> None:
     if completed.returncode:
         print(completed.stderr, end="", file=sys.stderr)
         raise Failure(f"{folder} gives no data yet, so nothing was changed; fix it and adopt it again")
-
-
-def paces() -> str:
-    """Fit the schedules to the new problem's periods, in a process that imports it; return a line for each that changed."""
-    code = "from delivery.core import params; from delivery.fork import cadence; print(*cadence.settle(params.load()), sep='\\n')"
-    completed = programs.run([sys.executable, "-c", code])
-    if completed.returncode:
-        raise Failure(f"the schedules could not be fitted to the periods: {programs.last_line(completed)}")
-    return "".join(f"adopt: {line}\n" for line in completed.stdout.split("\n") if line)
 
 
 def place(folder: Path) -> None:

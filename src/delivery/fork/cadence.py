@@ -12,7 +12,7 @@ from typing import NamedTuple
 from delivery.adapters import git
 from delivery.core import files, params
 from delivery.core.errors import Failure
-from delivery.core.params import Params
+from delivery.core.params import Drift, Params
 from delivery.fork.settings import Finding
 
 WORKFLOWS = Path(".github/workflows")
@@ -33,23 +33,23 @@ class Schedule(NamedTuple):
     starts: int  # in a year
     fitting: str
 
-    def slow(self, settings: Params) -> bool:
+    def slow(self, drift: Drift) -> bool:
         """Return whether it starts less often than periods come; for those of hours once a day is enough."""
-        return self.starts < min(settings.drift.periods_per_year, DAYS)
+        return self.starts < min(drift.periods_per_year, DAYS)
 
 
-def schedules(settings: Params) -> list[Schedule]:
+def schedules(drift: Drift) -> list[Schedule]:
     """Return the schedules of the workflows that score and judge periods.
 
     A workflow that is not there, or has no schedule, is left out. Raise `Failure` for a schedule that is not cron's.
     """
     found = []
-    for file, late in (("batch.yml", 0), ("drift.yml", settings.drift.label_days)):
+    for file, late in (("batch.yml", 0), ("drift.yml", drift.label_days)):
         path = folder() / file
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         if crons := [match[2] for match in CRON.finditer(text)]:
             starts = sum(map(a_year, crons))
-            found.append(Schedule(path, crons[0], starts, fitting(crons[0], settings.drift.periods_per_year, late)))
+            found.append(Schedule(path, crons[0], starts, fitting(crons[0], drift.periods_per_year, late)))
     return found
 
 
@@ -62,11 +62,11 @@ def examine() -> Finding:
     """Look for schedules that are slower than the periods come."""
     settings = params.load()
     try:
-        found = [one for one in schedules(settings) if one.slow(settings)]
+        found = [one for one in schedules(settings.drift) if one.slow(settings.drift)]
     except Failure as failure:
         return Finding("pace of the schedules", "unknown", str(failure), "five fields: minute hour day month weekday")
     if not found:
-        return limits(schedules(settings), settings)
+        return limits(schedules(settings.drift), settings)
     names = ", ".join(one.file.name for one in found)
     text = f"slower than the {settings.drift.periods_per_year} periods of a year come: {names}"
     fix = "; ".join(f'`- cron: "{one.fitting}"` in {WORKFLOWS / one.file.name}' for one in found)
@@ -90,7 +90,7 @@ def limits(known: list[Schedule], settings: Params) -> Finding:
     return Finding("pace of the schedules", "optional", text, f"{fix} in params.yaml")
 
 
-def settle(settings: Params) -> list[str]:
+def settle(drift: Drift) -> list[str]:
     """Give slow workflows a schedule that fits the periods; return a line for each that was changed.
 
     One a week on another day than labels come on would judge each week a week later. One that is not cron's is left as it is:
@@ -98,13 +98,13 @@ def settle(settings: Params) -> list[str]:
     """
     lines: list[str] = []
     try:
-        known = schedules(settings)
+        known = schedules(drift)
     except Failure:
         return lines
-    weekly = len(MONTHS) < settings.drift.periods_per_year <= WEEKS
+    weekly = len(MONTHS) < drift.periods_per_year <= WEEKS
     for one in known:
         late = weekly and one.starts == WEEKS and one.cron != one.fitting
-        if not (one.slow(settings) or late):
+        if not (one.slow(drift) or late):
             continue
         text = one.file.read_text(encoding="utf-8")
         files.write(one.file, CRON.sub(rf'\g<1>"{one.fitting}"', text, count=1))

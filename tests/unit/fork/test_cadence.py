@@ -11,7 +11,7 @@ import yaml
 from delivery.core import params
 from delivery.core.errors import Failure
 from delivery.core.params import Params
-from delivery.fork import cadence
+from delivery.fork import adopt, cadence
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,7 @@ def workflows(repository: Path, settings: Params, monkeypatch: pytest.MonkeyPatc
 def having(settings: Params, monkeypatch: pytest.MonkeyPatch, **values: Any) -> Params:
     changed = made.changed(settings, **{f"drift__{name}": value for name, value in values.items()})
     monkeypatch.setattr(params, "load", lambda: changed)
+    monkeypatch.setattr(params, "judging", lambda: changed.drift)
     return changed
 
 
@@ -83,7 +84,7 @@ def crons() -> list[str]:
 def test_the_template_s_own_fit_months_and_nothing_is_changed(workflows: Path) -> None:
     before = {path: path.read_bytes() for path in workflows.iterdir()}
     assert cadence.examine().state == "ready"
-    assert cadence.settle(params.load()) == []
+    assert cadence.settle(params.load().drift) == []
     assert {path: path.read_bytes() for path in workflows.iterdir()} == before
 
 
@@ -112,14 +113,14 @@ def test_schedules_are_settled_once_and_the_rest_of_the_file_stays(
 ) -> None:
     chosen = having(settings, monkeypatch, **values)
     before = [(workflows / name).read_text().splitlines() for name in ("batch.yml", "drift.yml")]
-    lines = cadence.settle(chosen)
+    lines = cadence.settle(chosen.drift)
     assert crons() == found
     assert all(" in place of " in line for line in lines)
     for name, old in zip(("batch.yml", "drift.yml"), before, strict=True):
         new = (workflows / name).read_text().splitlines()
         assert len(new) == len(old)
         assert sum(one != other for one, other in zip(new, old, strict=True)) <= 1
-    assert cadence.settle(chosen) == []
+    assert cadence.settle(chosen.drift) == []
     assert cadence.examine().state == "ready"
 
 
@@ -127,7 +128,7 @@ def test_a_run_takes_as_many_periods_as_come_until_the_next(
     workflows: Path, settings: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of hours there are 24 in a day, and one run."""
-    cadence.settle(having(settings, monkeypatch, periods_per_year=8760))
+    cadence.settle(having(settings, monkeypatch, periods_per_year=8760).drift)
     finding = cadence.examine()
     assert finding.state == "optional"
     assert finding.found.endswith("more periods come between two runs than drift.max_judged 4")
@@ -144,9 +145,9 @@ def test_a_model_below_the_root_and_a_repository_without_these_workflows(
     (Path.cwd() / "models" / "one").mkdir(parents=True)
     monkeypatch.chdir("models/one")
     assert cadence.examine().state == "optional"
-    assert len(cadence.settle(chosen)) == 1
+    assert len(cadence.settle(chosen.drift)) == 1
     shutil.rmtree(cadence.folder())
-    assert cadence.settle(chosen) == []
+    assert cadence.settle(chosen.drift) == []
     assert cadence.examine().state == "ready"
 
 
@@ -155,11 +156,16 @@ def test_a_schedule_that_cannot_be_read_stops_nothing(workflows: Path) -> None:
     path.write_text(path.read_text().replace("43 4 2 * *", "sometimes"))
     finding = cadence.examine()
     assert (finding.state, finding.found) == ("unknown", "'sometimes' is no schedule")
-    assert cadence.settle(params.load()) == []
+    assert cadence.settle(params.load().drift) == []
 
 
 def test_adopt_settles_them(workflows: Path, settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     having(settings, monkeypatch, periods_per_year=52)
-    said = cadence.settle(params.load())
-    assert said[0] == '.github/workflows/batch.yml: cron "43 4 * * 1" in place of "43 4 2 * *"'
+    monkeypatch.setattr(adopt, "fetch", lambda folder, to: to.mkdir())
+    monkeypatch.setattr(adopt, "place", lambda folder: None)
+    monkeypatch.setattr(adopt.dvc, "run", lambda *_: None)
+    made.commit("The workflows")
+    example = next(path for path in sorted((made.ROOT / "examples").iterdir()) if path.is_dir())
+    said = adopt.run(example)
+    assert 'adopt: .github/workflows/batch.yml: cron "43 4 * * 1" in place of "43 4 2 * *"\nadopt: ' in said
     assert crons() == ["43 4 * * 1", "17 5 * * 1"]

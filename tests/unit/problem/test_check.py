@@ -187,8 +187,8 @@ def test_late_labels_that_change_old_rows_are_said(arrived: Path, lenient: Param
     [
         (lambda rows: pd.concat([rows, rows.iloc[:3]]), "flights: duplicate key .*: 6 rows"),
         (
-            lambda rows: rows.rename(columns={"carrier": "carriers"}),
-            "carrier: .*; if the source has renamed it to carriers, rename it",
+            lambda rows: rows.rename(columns={"carrier": "airline"}),
+            "carrier: .*; if the source has renamed it to airline, rename it",
         ),
         (lambda rows: rows.iloc[:0], "is empty"),
     ],
