@@ -38,7 +38,8 @@ may not (`contributions`). A stranger proposes from a fork, whose runs wait for 
 Dependabot raises an action (`outsiders`). The repository is of one of GitHub's plans, and production has reviewers (`owners`).
 ci, comment, command and refresh run for them. The suites of tests and `make check` do nothing there.
 
-Somebody deletes the branch `store`, and it is restored as the documentation says; artifacts expire (`losses`).
+Somebody deletes the branch `store`, and it is restored as the documentation says; artifacts expire (`losses`). An operator
+repairs and retires production on its host (`operations`).
 
 Not simulated yet: GitHub Enterprise Server, clocks that are wrong, caches, clients, the limit of the store's size.
 """
