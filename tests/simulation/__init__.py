@@ -15,7 +15,7 @@ Stand-ins, each with the interface of what it replaces:
 - what a check of drift and a batch compute of rows (`periods`); the log, the limits and the proposal are real;
 - the registry's database (`registry`);
 - the comparison and the page of the report; of the gate the absolute minimums are judged;
-- the processes of a service, its proxy and its requests (`hosts`): objects that answer, fail or stay behind;
+- the processes of a service, its proxy, its requests and their counts (`hosts`): objects that answer, fail or stay behind;
 - the sockets of the API and of git, the runner's shell and third-party actions (`runner`), the code in a bundle;
 - the clock, which moves with every step, and every sleep.
 
@@ -39,7 +39,8 @@ Dependabot raises an action (`outsiders`). The repository is of one of GitHub's 
 ci, comment, command and refresh run for them. The suites of tests and `make check` do nothing there.
 
 Somebody deletes the branch `store`, and it is restored as the documentation says; artifacts expire (`losses`). An operator
-repairs and retires production on its host (`operations`).
+deploys with a canary, steers and cancels it, cancels other runs, and repairs and retires production on its host (`operations`);
+clients ask, much or little, and some models fail what they ask (`hosts`). What becomes of canaries and drills is in `deliveries`.
 
 Not simulated yet: GitHub Enterprise Server, clocks that are wrong, caches, clients, the limit of the store's size.
 """

@@ -190,4 +190,8 @@ ACTS = {
     "retarget": retarget, "undo": undo, "reopen": reopen, "ask": ask, "label": label, **outsiders.ACTS,
     **owners.ACTS, **losses.ACTS, **operations.ACTS,
 }  # fmt: skip
-DRAW = dict.fromkeys(people.DRAWN, people.drawn) | dict.fromkeys(DRAWN, drawn)
+DRAW = (
+    dict.fromkeys(people.DRAWN, people.drawn)
+    | dict.fromkeys(DRAWN, drawn)
+    | dict.fromkeys(operations.DRAWN, operations.drawn)
+)

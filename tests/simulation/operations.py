@@ -1,22 +1,64 @@
-"""What an operator does on a host: `repair` and `retire`."""
+"""What an operator does: deploys with a canary and steers it, cancels runs, and on the host `repair` and `retire`."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
+import random
 import shutil
 from typing import TYPE_CHECKING
 
 from delivery.__main__ import main
 from simulation.clones import checkout
+from simulation.hosts import RATE
 from simulation.violation import Violation
 
 if TYPE_CHECKING:
     from simulation.world import Action, World
 
-DRAWN = {"repair": 0.7, "retire": 0.3}
+DRAWN = {"canary": 3.0, "steer": 0.5, "quiet": 0.3, "cancel": 1.5, "repair": 0.7, "retire": 0.3}
 PRODUCTION = "production"
+SHARES = ("10%", "10%", "25%", "99%")
+
+
+def drawn(action: Action, chance: random.Random) -> Action:
+    """The action with its share of traffic, or the run that it is about."""
+    if action.what in ("canary", "steer"):
+        return action._replace(value=chance.choice((*SHARES, "end") if action.what == "steer" else SHARES))
+    return action._replace(value=str(chance.randint(1, 9))) if action.what == "cancel" else action
+
+
+def canary(world: World, action: Action) -> None:
+    """Deploy what staging has to production, a share of the traffic first."""
+    world.press("deploy.yml", action, version="staging", environment=PRODUCTION, canary=action.value)
+
+
+def steer(world: World, action: Action) -> None:
+    """Widen a canary that is held, or end it. Without one the verb says so."""
+    how = ["--end"] if action.value == "end" else ["--share", action.value]
+    code, printed = on_host(world, ["steer", PRODUCTION, *how])
+    if code and "error: " not in printed:
+        raise Violation("a red run names its cause", printed[-1500:])
+
+
+def quiet(world: World, action: Action) -> None:
+    """Clients ask too little for a canary, or as much as before."""
+    world.steps.hosts.still(0.1 if world.steps.hosts.rate > 1 else RATE)
+
+
+def cancel(world: World, action: Action) -> None:
+    """Press "Cancel workflow": of a run at work, which is interrupted at its next step, or of one that waits."""
+    router, queues = world.router, world.router.queues.get(world.repo.name)
+    waiting = [*queues.held_back, *(one for each in queues.waiting.values() for one in each)] if queues else []
+    found = [entry for entry in (*router.at_work, *waiting) if entry.record["status"] != "completed"]
+    if not found:
+        return
+    entry = found[int(action.value) % len(found)]
+    if entry in waiting:
+        queues.cancel(entry)
+    else:
+        router.stopped.append(entry)
 
 
 def repair(world: World, action: Action) -> None:
@@ -58,4 +100,4 @@ def on_host(world: World, words: list[str]) -> tuple[int, str]:
     return code, printed.getvalue()
 
 
-ACTS = {"repair": repair, "retire": retire}
+ACTS = {"canary": canary, "steer": steer, "quiet": quiet, "cancel": cancel, "repair": repair, "retire": retire}

@@ -9,12 +9,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
-import numpy as np
 import yaml
 from harness import gitserver, router, rules
 
@@ -38,8 +37,6 @@ from simulation.runner import Runner
 from simulation.steps import Steps
 
 SERVED = Path("src/problem/features.py")  # stands for all code in a bundle
-NOTHING = np.zeros(0)
-NO_COUNTS = Counts(0, 0, 0.0, NOTHING, NOTHING, NOTHING, NOTHING)
 original_process = gitserver.process
 original_environment = gitserver.environment
 parsed = functools.lru_cache(params.parse)
@@ -103,9 +100,14 @@ class Standins:
         if files.digest(model) in self.steps.hosts.refuses:
             raise Failure("the service failed the load test: 3 % errors; see reports/load.json")
 
-    def counted(self, slot: state.Slot) -> Counts:
-        self.steps.edge("counts")
-        return NO_COUNTS
+    def counted(self) -> Callable[[host.Host, state.Slot], Counts]:
+        """In place of `Host.counted`."""
+
+        def call(target: host.Host, slot: state.Slot) -> Counts:
+            self.steps.edge("counts")
+            return self.steps.hosts.counted(target.folder, slot)
+
+        return call
 
     def environment(self) -> dict[str, str]:
         moment = self.steps.now.isoformat()
@@ -124,6 +126,7 @@ class Standins:
     @contextlib.contextmanager
     def put(self) -> Iterator[None]:
         steps, hosts, seen = self.steps, self.steps.hosts, self.seen
+        clock = SimpleNamespace(monotonic=steps.seconds, sleep=steps.sleep)
         replaced: list = [
             (yaml, "safe_load", lambda text: yaml.load(text, Loader=rules.LOADER)),
             (yaml, "safe_dump", functools.partial(yaml.dump, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper))),
@@ -131,7 +134,7 @@ class Standins:
             *self.source.replaced(),
             (argparse, "_", str),  # it would look for translations of every option of every verb
             (programs, "run", steps.program), (urllib.request, "urlopen", steps.urlopen), (retries, "sleep", steps.sleep),
-            (time, "sleep", steps.sleep), (waiting, "time", SimpleNamespace(monotonic=steps.seconds, sleep=steps.sleep)),
+            (time, "sleep", steps.sleep), (waiting, "time", clock),
             (router, "run", self.runner.run), (gitserver, "environment", self.environment),
             (gitserver, "process", process),
             (dvc, "run", pipeline.run), (dvc, "again", pipeline.again), (compare, "run", compared), (gate, "run", judged),
@@ -140,8 +143,8 @@ class Standins:
             (git_tags, "PATIENCE", 600.0), (git_tags, "PUSHING", 600.0), (git_tags, "AGE", 1e9),  # a busy machine is no fault
             (running, "process", started), (rehearsal, "engine", lambda: False),
             (params, "parse", parsed), (params, "tree", lambda text: copy.deepcopy(tree(text))), (drill, "replay", lambda *_: Replay(1, 1)),
-            (bake, "begin", lambda _: ""), (canary, "judge", lambda *_: lambda *_: ""),
-            (host, "HOME", steps.folder / "hosts"), (host.Host, "counted", self.counted),
+            (bake, "begin", lambda _: ""), (canary, "time", clock), (host, "time", clock),
+            (host, "HOME", steps.folder / "hosts"), (host.Host, "counted", self.counted()),
             (host.Host, "owe", seen("owe", host.Host.owe)), (state, "write", seen("state.json", state.write)),
             (priority, "nice", lambda *_: None), (loopback, "free_port", hosts.free_port), (tokens, "_asks", lambda _: False),
             (slots, "start", seen("start", hosts.start)), (slots, "stop", seen("stop", hosts.stop)),
@@ -150,10 +153,10 @@ class Standins:
             (observed, "slot", hosts.slot), (observed, "answering", hosts.answering),
             (observed, "listening", hosts.listening), (contract, "refuse", seen("contract", hosts.contract)),
         ]  # fmt: skip
-        clock = steps.clock()
+        now = steps.clock()
         for name, module in list(sys.modules.items()):
             if name.startswith("delivery.") and getattr(module, "datetime", None) is datetime.datetime:
-                replaced.append((module, "datetime", clock))
+                replaced.append((module, "datetime", now))
         with contextlib.ExitStack() as stack:
             for owner, name, value in replaced:
                 stack.enter_context(mock.patch.object(owner, name, value))

@@ -53,7 +53,7 @@ class Steps:
         (folder / "config" / "git").mkdir(parents=True)
         (folder / "config" / "git" / "config").write_text(CONFIG)
         self.now = START
-        self.hosts = Hosts()
+        self.hosts = Hosts(self.seconds)
         self.images: set[str] = set()
         self.attested: set[str] = set()
         self.secret = ""  # of the job at work; empty: a person is

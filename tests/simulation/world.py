@@ -99,6 +99,7 @@ class World:
         (self.work / workspace.DATA_FILE).write_text(data_file(settings["fetch"]["until"]))
         settings["deploy"] = {
             "environments": {"production": {"target": "process"}}, "watch_seconds": 0, "bake_minutes": 0,
+            "canary": {"requests": 50, "seconds": 60.0, "hold_seconds": 60.0},
         }  # fmt: skip
         (self.work / workspace.PARAMS).write_text(yaml.safe_dump(settings, sort_keys=False))
         (self.work / "README.md").write_text("0\n")
@@ -156,13 +157,13 @@ class World:
         self._push(action)
 
     def _deploy(self, action: Action) -> None:
-        self._button("deploy.yml", action, version=action.value, environment=action.environment)
+        self.press("deploy.yml", action, version=action.value, environment=action.environment)
 
     def _rollback(self, action: Action) -> None:
-        self._button("rollback.yml", action, environment=action.environment, to=action.value)
+        self.press("rollback.yml", action, environment=action.environment, to=action.value)
 
     def _drill(self, action: Action) -> None:
-        self._button("drill.yml", action)
+        self.press("drill.yml", action)
 
     def _monday(self, action: Action) -> None:
         """A period arrives, or is late; the clock starts the weekly check."""
@@ -208,7 +209,7 @@ class World:
             self.repo.pulls[number]["state"] = "closed"
 
     def _promote(self, action: Action) -> None:
-        self._button("promote.yml", action)
+        self.press("promote.yml", action)
 
     def _again(self, action: Action) -> None:
         """Start an old run again, with the commit that it had."""
@@ -216,7 +217,8 @@ class World:
             old = self.started[int(action.value) % len(self.started)]
             self.hub.events.append(replace(old, actor=action.who))
 
-    def _button(self, file: str, action: Action, **inputs: str) -> None:
+    def press(self, file: str, action: Action, **inputs: str) -> None:
+        """Start a workflow by its button."""
         ref = "refs/heads/main"
         payload = {"inputs": inputs, "ref": ref, "workflow": file, "repository": self.hub.about(self.repo)}
         event = Event("workflow_dispatch", self.repo.name, ref, self.repo.sha(ref), payload, action.who)

@@ -17,8 +17,9 @@ from harness.router import Router
 from harness.runner import Run
 
 from delivery.__main__ import main
-from simulation import ROOT, contributions, losses, owners
+from simulation import ROOT, contributions, losses, operations, owners
 from simulation.clones import checkout
+from simulation.deliveries import Deliveries
 from simulation.invariants import ENVIRONMENTS, Watch, concerns
 from simulation.liveness import Liveness
 from simulation.steps import Steps
@@ -32,6 +33,7 @@ SHARES = {
     "change": 8, "code": 2, "note": 2, "stale": 1, "revert": 2, "deploy": 7, "older": 2, "rollback": 4, "return": 1,
     "promote": 1, "again": 3, "drill": 1, "merge": 2, "close": 0.3, "propose": 4, "more": 2, "redo": 1, "land": 5,
     "abandon": 0.5, "correct": 2, **contributions.DRAWN,
+    **losses.DRAWN, **operations.DRAWN,
 }  # fmt: skip
 BY_NUMBER = {"older": "deploy", "return": "rollback"}
 FAULTS = (
@@ -98,17 +100,19 @@ class Watched(Router):
 
     watch: Watch
     live: Liveness
+    deliveries: Deliveries
     lines: list[str]
     steps: Steps
     at_work: list[Entry]
+    stopped: list[Entry]  # that a person has cancelled at work
 
     def _workflows(self, repo: Repo, ref: str) -> dict[str, Json]:
         """Nobody changes .github here, so it is read once."""
         return documents()
 
     def cancelled_at_work(self) -> bool:
-        """Whether the innermost run was cancelled by a later one of its group."""
-        return self.at_work[-1].record["status"] == "completed"
+        """Whether the innermost run was cancelled, by a later one of its group or by a person."""
+        return self.at_work[-1].record["status"] == "completed" or self.at_work[-1] in self.stopped
 
     def _ended(self, entry: Entry, result: Run) -> Run:
         """A run that was cancelled at work has ended already."""
@@ -132,6 +136,7 @@ class Watched(Router):
         self.watch.after(entry, run, fault)
         owners.refuse(self.watch.repo, entry, before, self.watch.last.get(owners.REVIEWED, ""))
         self.live.after(entry, run, fault)
+        self.deliveries.after(entry, run, fault)
         serving = " ".join(f"{name}={number}" for name, number in self.watch.last.items())
         self.lines[-1] += f" -> {serving}"
         return run
@@ -150,7 +155,7 @@ def perform(actions: list[Action]) -> History:
 def _performed(actions: list[Action], folder: Path) -> History:
     world = World(folder, Watched)
     router, pending, lines = world.router, list(actions), list[str]()
-    router.lines, router.steps, router.at_work = lines, world.steps, []
+    router.lines, router.steps, router.at_work, router.stopped = lines, world.steps, [], []
     world.steps.cancelled = router.cancelled_at_work
 
     def next_one(*, aside: bool = False) -> None:
@@ -168,7 +173,7 @@ def _performed(actions: list[Action], folder: Path) -> History:
             world.steps, world.repo, world.proposals, lambda environment: asked(world, ["status", environment])[0] != 0,
             world.standins.source,
         )  # fmt: skip
-        router.live = Liveness(router.watch)
+        router.live, router.deliveries = Liveness(router.watch), Deliveries(router.watch)
         try:
             while pending and pending[0].what == "plan":
                 next_one()
