@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import answering
+import elsewhere
 import optional
 import pandas as pd
 import pytest
@@ -37,6 +38,11 @@ def suite(item: pytest.Item) -> str:
     return item.path.relative_to(tests).parts[0] if item.path.is_relative_to(tests) else ""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the option of elsewhere.py."""
+    elsewhere.add_option(parser)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Require the coverage that is possible here.
 
@@ -45,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     floor = 0 if REPLACED else optional.coverage_floor()
     if floor is not None and (plugin := config.pluginmanager.getplugin("_cov")):
         plugin.options.cov_fail_under = floor
+    elsewhere.configure(config)
 
 
 @pytest.hookimpl(trylast=True)
@@ -53,11 +60,12 @@ def pytest_runtest_teardown() -> None:
     assert not answering.spinning(), "a server was closed and not shut down: use answering.answering"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip tests whose programs are missing, and the sample problem's scenarios where it was replaced.
 
     Scenarios come first: they are the longest tests, and one that started last would leave the other workers idle.
     """
+    elsewhere.select(config, items)
     items.sort(key=lambda item: suite(item) not in SCENARIOS)
     for item in items:
         for name in getattr(item, "fixturenames", ()):
