@@ -5,7 +5,7 @@ Where the simulation is cut. Real are:
   from the YAML and evaluated by the harness of tests/workflows (rules, expressions, queues, router, plans);
 - the verbs, called by the command line of `delivery.__main__` with the words and variables of the step;
 - git: a bare repository, a new clone for every job, the branch `store`, tags, pushes that lose a race;
-  Questions about refs and objects are answered by libgit2 (`reading`); a test compares each answer with git's;
+  What is asked and done most often libgit2 answers and does (`answers`); tests compare each answer and effect with git's;
 - MLflow's registry in the store, the API's routes with the rights of the job's token, the state of an environment on a
   host with its two slots, its debts and what a killed command left.
 

@@ -1,111 +1,97 @@
-"""Git's answers to questions about refs and objects, read in this process by libgit2: a process of git takes 4 ms.
+"""Git's answers to questions about refs, objects and settings, read in this process by libgit2.
 
-Only forms that the simulation asks often, only of repositories on this machine, and nothing that git refuses: all else is
-git's own. `test_reading` asks git the same questions in a simulation and compares each answer.
+`answers` calls them, and says what holds for all of them.
 """
 
 import fnmatch
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pygit2
+from pygit2.enums import FileMode
 
-SHA = re.compile(r"[0-9a-f]{40}")
-PLAIN = re.compile(r"[\w./-]+")  # names that git does not quote, without characters that mean something in a pattern
-LINE = {"%(refname) %(objectname)": "{0} {1}", "%(objectname) %(refname)": "{1} {0}"}
-GITLINK = pygit2.enums.FileMode.COMMIT
+from simulation import libgit
+from simulation.libgit import Asked, Unknown
 
-
-class Unknown(Exception):
-    """A question that only git answers."""
-
-
-def answer(words: list[str], folder: Path) -> tuple[int, str] | None:
-    """Return the exit code and the output of `git words` in this folder, or None if git itself has to be asked."""
-    question = FORMS.get(words[0]) if words else None
-    if question is None:
-        return None
-    try:
-        found = question(words[1:], folder)
-    except (Unknown, KeyError, ValueError, OSError, pygit2.GitError):
-        return None
-    if isinstance(found, bool):
-        return int(not found), ""
-    return None if "\r" in found else (0, found)  # both readers of git's output translate line ends
+LINE = {
+    "%(refname) %(objectname)": "{0} {1}",
+    "%(objectname) %(refname)": "{1} {0}",
+    "": "{1} {2}\t{0}",
+    "%(objecttype) %(refname:strip=2)%0a%(contents)%00": "{2} {3}\n{4}\0",
+}
 
 
-def _open(folder: Path) -> pygit2.Repository:
-    """The repository whose top folder this is, or that is this folder."""
-    inner = folder / ".git"
-    return pygit2.Repository(str(inner if inner.exists() else folder), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
-
-
-def _revision(words: list[str], folder: Path) -> str:
-    options = [word for word in words if word.startswith("-")]
-    rest = [word for word in words if not word.startswith("-")]
-    if len(rest) != 1 or set(options) - {"--verify", "--quiet"}:
+def revision(asked: Asked) -> str:
+    options, rest = libgit.split(
+        asked.words, {"--verify", "--quiet", "--show-prefix", "--show-toplevel", "--is-shallow-repository"}
+    )
+    repository = libgit.opened(asked.folder)
+    if not rest and options == {"--is-shallow-repository"}:
+        return f"{str(repository.is_shallow).lower()}\n"
+    if not rest and options == {"--show-prefix"}:
+        libgit.top(asked.folder)
+        return "\n"
+    if not rest and options == {"--show-toplevel"}:
+        libgit.top(asked.folder)
+        return f"{asked.folder.resolve()}\n"
+    if len(rest) != 1 or options - {"--verify", "--quiet"}:
         raise Unknown
-    return f"{_object(_open(folder), rest[0]).id}\n"
+    return f"{libgit.named_object(repository, rest[0]).id}\n"
 
 
-def _object(repository: pygit2.Repository, revision: str) -> pygit2.Object | pygit2.Commit:
-    name, peel, _ = revision.partition("^{commit}")
-    if not PLAIN.fullmatch(name) or ".." in name or name.endswith("_HEAD"):
+def refs(asked: Asked) -> str:
+    formats = [word for word in asked.words if word.startswith("-")]
+    form = LINE.get(formats[0].removeprefix("--format=") if formats else "")
+    patterns = [word for word in asked.words if not word.startswith("-")]
+    if form is None or formats[1:] or not patterns or not all(word.startswith("refs/") for word in patterns):
         raise Unknown
-    found = repository.revparse_single(name)
-    if peel:
-        return found.peel(pygit2.Commit)
-    return found
+    libgit.plain(*(word.removesuffix("*") for word in patterns))
+    repository, lines = libgit.opened(asked.folder), []
+    for name, target in libgit.refs(repository, "refs/"):
+        if any(_matches(name, pattern) for pattern in patterns):
+            kind, text = ("", "") if form.count("{") == 2 else _about(repository, target)
+            lines.append(form.format(name, target, kind, name.split("/", 2)[-1], text) + "\n")
+    return "".join(lines)
 
 
-def _refs(words: list[str], folder: Path) -> str:
-    form = LINE.get(words[0].removeprefix("--format="))
-    if form is None or not set(words[1:]) <= {"refs/heads", "refs/tags"}:
+def _about(repository: pygit2.Repository, target: pygit2.Oid) -> tuple[str, str]:
+    """The kind of an object, and the message of a tag or a commit."""
+    found = repository[target]
+    if not isinstance(found, pygit2.Tag | pygit2.Commit):
         raise Unknown
-    found = _listed(_open(folder), tuple(f"{word}/" for word in words[1:]))
-    return "".join(f"{form.format(name, target)}\n" for name, target in found)
+    return found.type_str, found.message.lstrip("\n")
 
 
-def _listed(repository: pygit2.Repository, prefixes: tuple[str, ...]) -> Iterator[tuple[str, pygit2.Oid]]:
-    """Every ref below the prefixes with what it names, in git's order."""
-    names = [name for name in repository.references if name.startswith(prefixes)]
-    for name in sorted(names, key=str.encode):
-        target = repository.references[name].target
-        if isinstance(target, str):
-            raise Unknown  # a symbolic one
-        yield name, target
+def _matches(name: str, pattern: str) -> bool:
+    """As a whole or up to a slash, or as a pattern whose stars match no slash."""
+    if pattern.endswith("*"):
+        return name.startswith(pattern[:-1]) and "/" not in name[len(pattern) - 1 :]
+    return name == pattern or name.startswith(f"{pattern.rstrip('/')}/")
 
 
-def _show(words: list[str], folder: Path) -> str:
-    (name,) = words
+def show(asked: Asked) -> str:
+    (name,) = asked.words
     revision, colon, path = name.partition(":")
     if path.startswith("./"):
-        if not (folder / ".git").exists():
-            raise Unknown  # below the top
+        libgit.top(asked.folder)  # below it, this is another path
         path = path[2:]
     if not colon or not path:
         raise Unknown
-    repository = _open(folder)
-    found = _tree(repository, revision)[path]
+    found = libgit.tree(libgit.opened(asked.folder), revision)[path]
     if not isinstance(found, pygit2.Blob):
         raise Unknown
     return found.data.decode()
 
 
-def _tree(repository: pygit2.Repository, revision: str) -> pygit2.Tree:
-    return _object(repository, revision).peel(pygit2.Tree)
-
-
-def _list_tree(words: list[str], folder: Path) -> str:
-    options = [word for word in words if word.startswith("-") and word != "--"]
-    revision, *paths = [word for word in words if not word.startswith("-")]
+def list_tree(asked: Asked) -> str:
+    options = [word for word in asked.words if word.startswith("-") and word != "--"]
+    revision, *paths = [word for word in asked.words if not word.startswith("-")]
     if set(options) - {"-r", "--name-only"} or len(paths) > 1:
         raise Unknown
-    repository = _open(folder)
-    tree = _tree(repository, revision)
+    tree = libgit.tree(libgit.opened(asked.folder), revision)
     if paths:
         path = paths[0].rstrip("/")
+        libgit.plain(path)
         if path not in tree:
             return ""
         found = tree[path]
@@ -117,7 +103,7 @@ def _list_tree(words: list[str], folder: Path) -> str:
         entries = _walked(tree, "", deep="-r" in options)
     lines = []
     for path, entry in entries:
-        if not PLAIN.fullmatch(path) or entry.filemode == GITLINK:
+        if not libgit.PLAIN.fullmatch(path) or entry.filemode == FileMode.COMMIT:
             raise Unknown
         about = f"{entry.filemode:06o} {entry.type_str} {entry.id}\t"
         lines.append(f"{'' if '--name-only' in options else about}{path}\n")
@@ -132,52 +118,61 @@ def _walked(tree: pygit2.Tree, prefix: str, *, deep: bool) -> Iterator[tuple[str
             yield f"{prefix}{entry.name}", entry
 
 
-def _base(words: list[str], folder: Path) -> str | bool:
-    ancestor = words[0] == "--is-ancestor"
-    one, other = words[1:] if ancestor else words
-    repository = _open(folder)
-    commits = [_object(repository, name).peel(pygit2.Commit).id for name in (one, other)]
-    base = repository.merge_base(*commits)
-    if ancestor:
-        return base == commits[0]
-    return False if base is None else f"{base}\n"
-
-
-def _remote(words: list[str], folder: Path) -> str:
-    name, pattern = words
-    repository = _open(folder)
-    at = Path(repository.remotes[name].url or "")
-    if not at.is_absolute() or not pattern.startswith("refs/") or not PLAIN.fullmatch(pattern.replace("*", "")):
+def remote_refs(asked: Asked) -> str:
+    options, (name, pattern) = libgit.split(asked.words, {"--refs"})
+    at = libgit.local(libgit.opened(asked.folder).remotes[name].url)
+    bare = pattern.replace("*", "").replace("[0-9]", "")
+    if not pattern.startswith("refs/"):
         raise Unknown
-    found = _listed(_open(at), ("refs/",))
-    return "".join(f"{target}\t{ref}\n" for ref, target in found if fnmatch.fnmatchcase(f"/{ref}", f"*/{pattern}"))
+    libgit.plain(bare)
+    remote, lines = libgit.opened(at), []
+    for ref, target in libgit.refs(remote, "refs/"):
+        found = [(ref, target)]
+        if not options and isinstance(tag := remote[target], pygit2.Tag):
+            found.append((f"{ref}^{{}}", tag.peel(None).id))
+        lines += [f"{oid}\t{each}\n" for each, oid in found if fnmatch.fnmatchcase(f"/{each}", f"*/{pattern}")]
+    return "".join(lines)
 
 
-def _point(words: list[str], folder: Path) -> str:
-    """A ref that has no log."""
-    ref, revision = words
-    if not ref.startswith("refs/delivery/"):
+def config(asked: Asked) -> str | bool:
+    """A value of the repository's own settings: in the simulation nobody has others of such a name."""
+    get, name = asked.words
+    if get != "--get" or not name.startswith("remote.origin."):
         raise Unknown
-    repository = _open(folder)
-    repository.references.create(ref, _object(repository, revision).id, force=True)
-    return ""
+    found = list(libgit.top(asked.folder).config.get_multivar(name))
+    return f"{found[-1]}\n" if found else False
 
 
-def _difference(words: list[str], folder: Path) -> bool:
-    """Whether nothing is staged."""
-    if words != ["--cached", "--quiet"]:
+def branch(asked: Asked) -> str:
+    if asked.words != ["--show-current"]:
         raise Unknown
-    repository = _open(folder)
-    return not len(repository.index.diff_to_tree(_tree(repository, "HEAD")))
+    name = (Path(libgit.top(asked.folder).path) / "HEAD").read_text().strip()
+    prefix = "ref: refs/heads/"
+    if name.startswith("ref: ") and not name.startswith(prefix):
+        raise Unknown
+    return f"{name.removeprefix(prefix)}\n" if name.startswith(prefix) else ""
 
 
-FORMS: dict[str, Callable[[list[str], Path], str | bool]] = {
-    "diff": _difference,
-    "rev-parse": _revision,
-    "for-each-ref": _refs,
-    "show": _show,
-    "ls-tree": _list_tree,
-    "merge-base": _base,
-    "ls-remote": _remote,
-    "update-ref": _point,
+def sizes(asked: Asked) -> str:
+    """The kind and size of each object that the standard input names."""
+    if asked.words != ["--batch-check=%(objecttype) %(objectsize)"]:
+        raise Unknown
+    repository, lines = libgit.opened(asked.folder), []
+    for name in asked.text.split():
+        if not libgit.SHA.fullmatch(name):
+            raise Unknown
+        kind, content = repository.read(name)
+        lines.append(f"{kind.name.lower()} {len(content)}\n")
+    return "".join(lines)
+
+
+FORMS: dict[str, Callable[[Asked], str | bool]] = {
+    "rev-parse": revision,
+    "for-each-ref": refs,
+    "show": show,
+    "ls-tree": list_tree,
+    "ls-remote": remote_refs,
+    "config": config,
+    "branch": branch,
+    "cat-file": sizes,
 }

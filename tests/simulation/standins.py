@@ -31,7 +31,7 @@ from delivery.probe import contract
 from delivery.registry import release, running
 from delivery.stats.evaluation import Evaluation
 from delivery.stats.verdicts import ComparisonResult, GateResult
-from simulation import pipeline, reading, registry
+from simulation import answers, pipeline, registry
 from simulation.periods import Source
 from simulation.runner import Runner
 from simulation.steps import Steps
@@ -82,7 +82,7 @@ def bundle(exported: Path, to: Path) -> None:
 
 def process(folder: Path | str, words: list[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """In place of `gitserver.process`."""
-    found = reading.answer(words, Path(folder))
+    found = answers.answer(words, Path(folder), variables)
     if found is not None:
         return subprocess.CompletedProcess(words, found[0], found[1], "")
     return original_process(folder, words, variables)
@@ -158,6 +158,7 @@ class Standins:
             if name.startswith("delivery.") and getattr(module, "datetime", None) is datetime.datetime:
                 replaced.append((module, "datetime", now))
         with contextlib.ExitStack() as stack:
+            stack.enter_context(answers.alone())
             for owner, name, value in replaced:
                 stack.enter_context(mock.patch.object(owner, name, value))
             yield

@@ -24,13 +24,11 @@ from harness.gitserver import refs
 from harness.hub import Hub, Json, Repo
 
 from delivery.core import programs
-from simulation import reading
+from simulation import answers
 from simulation.hosts import Hosts
 
 START = datetime.datetime(2026, 1, 5, 8, 0, tzinfo=datetime.UTC)
 REMOTE = ("push", "fetch", "clone", "ls-remote")
-FIXED = (["config", "--get"], ["rev-parse", "--show-prefix"], ["rev-parse", "--show-toplevel"])
-PLAIN = ["-c", "core.quotePath=false"]  # what the verbs set in each command
 # What git writes to the disk of a runner, and what a deployment writes to the host's.
 WRITES = {"add", "checkout", "clone", "commit", "commit-tree", "fetch", "hash-object", "init", "reset", "write-tree"}
 HOST_WRITES = ("owe", "state.json", "start", "proxy")
@@ -62,7 +60,6 @@ class Steps:
         self.fault: tuple[str, int] | None = None
         self.lost = ""  # the last commit of the branch `store`, while that is deleted
         self.fired: list[str] = []
-        self.answers: dict[tuple[str, ...], programs.Completed] = {}  # of git, to questions whose answer never changes
         self.cancelled: Callable[[], bool] = lambda: False  # whether the run at work is
         self.between: Callable[[], None] = lambda: None  # what comes in between
 
@@ -146,34 +143,31 @@ class Steps:
         if full or words[0] == "grype":  # the simulation knows no vulnerabilities
             answer = (128, "", f"fatal: write error: {FULL}") if full else (0, '{"matches": []}', "")
             return subprocess.CompletedProcess(words, *answer)
-        question = words[3:] if words[:3] == ["git", *PLAIN] else words[1:]
-        if question[:2] in FIXED and options.get("cwd") is None:
-            key = (os.getcwd(), *words)
-            if key not in self.answers:
-                self.answers[key] = run_program(command, **options)
-            return self.answers[key]
         asked = next((word for word in words[1:] if word in REMOTE), "") if words[0] == "git" else ""
         if not asked or not self.secret:
-            return self._run(command, question, options)
+            return self._run(command, options)
         token = self.hub.tokens.get(os.environ.get("GITHUB_TOKEN", ""))
         repo = next(iter(self.hub.repos.values()))
         level = "write" if asked == "push" else "read"
         if not (token and token.may(repo.name, "contents", level)) and (level == "write" or repo.private):
             return subprocess.CompletedProcess(words, 128, "", f"fatal: Permission to {repo.name}.git denied")
         before = refs(repo.path) if asked == "push" else {}
-        done = self._run(command, question, options)
+        done = self._run(command, options)
         if asked == "push":
             assert token
             self.hub.pushed(repo, before, token)
         return done
 
-    def _run(self, command, question: list[str], options: dict) -> programs.Completed:
-        """Run a program, or answer what git would."""
+    def _run(self, command, options: dict) -> programs.Completed:
+        """Run a program, or do what git would."""
         if command[0] == "git":
-            found = reading.answer(question, Path(options.get("cwd") or os.getcwd()))
+            folder = Path(options.get("cwd") or os.getcwd())
+            variables = os.environ | (options.get("env") or {})
+            found = answers.answer([str(word) for word in command[1:]], folder, variables, options.get("text", ""))
             if found is not None:
                 return subprocess.CompletedProcess(command, found[0], found[1], "")
-        return run_program(command, **options)
+        # With a time limit Python looks every few ms whether the program has ended, and each look would move the clock.
+        return run_program(command, **(options | {"seconds": None}))
 
     def urlopen(self, request: urllib.request.Request, timeout: float = 0) -> "Reply":
         """In place of `urllib.request.urlopen`: the hub's API, with the rights of the token."""
