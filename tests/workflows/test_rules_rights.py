@@ -175,6 +175,8 @@ def test_a_job_that_needs_objects_logs_in_right_after_its_set_up_and_no_other_ha
     assert {key for key in JOBS if "id-token" in job(*key)["permissions"]} == OBJECTS | SIGNS
     logins = [where for where, step in steps() if "/cloud" in step.get("uses", "")]
     assert len(logins) == len(OBJECTS), "each as above, without a condition"
+    seen = [step["env"].get("REPOSITORY_VARIABLES") for step in job("doctor.yml", "doctor")["steps"] if "env" in step]
+    assert seen == ["${{ toJSON(vars) }}"], "doctor judges the variables that the login gets"
 
 
 def test_nothing_happens_in_the_cloud_action_without_its_variables():

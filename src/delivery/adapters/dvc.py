@@ -152,16 +152,16 @@ def data_size() -> int:
 
 def in_store() -> bool:
     """Return whether the default remote is the store's folder, and not a bucket."""
-    url = _default_remote()
+    url = default_remote()
     return bool(url) and (workspace.DVC_CONFIG.parent / url).resolve() == workspace.DVC_REMOTE.resolve()
 
 
 def in_bucket() -> bool:
     """Return whether there is a default remote that is not the store's folder."""
-    return bool(_default_remote()) and not in_store()
+    return bool(default_remote()) and not in_store()
 
 
-def _default_remote() -> str:
+def default_remote() -> str:
     """Return the address of the default remote, or an empty string."""
     config = configparser.ConfigParser(interpolation=None)
     config.read([workspace.DVC_CONFIG, workspace.DVC_CONFIG.with_suffix(".local")])

@@ -24,3 +24,12 @@ class GitHubError(Failure):
         """HTTP status, such as 403."""
         self.reason = reason
         """GitHub's own message."""
+
+
+class RegistryError(Failure):
+    """A registry that does not answer, or that refuses to."""
+
+    def __init__(self, message: str, *, refused: bool) -> None:
+        super().__init__(message)
+        self.refused = refused
+        """Whether it wants a token, or another one than it was given."""

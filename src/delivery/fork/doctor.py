@@ -12,9 +12,9 @@ import msgspec
 
 from delivery.adapters import git, github, store
 from delivery.core import params, workspace
-from delivery.core.errors import Failure
+from delivery.core.errors import Failure, RegistryError
 from delivery.deploy.targets import rehearsal
-from delivery.fork import cadence
+from delivery.fork import cadence, cloud
 from delivery.fork.rulesets import protection, store_protection, version_records
 from delivery.fork.settings import Finding, default_branch, environments, plan, pulls, schedules
 from delivery.pull_requests import issues
@@ -109,21 +109,20 @@ def champion() -> Finding:
     try:
         known = registry.versions()
     except Failure as failure:
-        fix = "variable MLFLOW_TRACKING_URI; if the server wants a token, the secret MLFLOW_TRACKING_TOKEN"
-        return Finding("registry", "missing", str(failure), fix if registry.address() else "`delivery store pull`")
+        return Finding("registry", "missing", str(failure), registry_fix(failure))
     serving = [f"`{alias}` is version {version.number}" for version in known for alias in version.aliases]
     address = registry.address() or f"{workspace.STORE}/mlflow"
     return Finding("registry", "ready", f"{address}: {', '.join(serving) or 'no alias yet'}")
 
 
-def remote() -> Finding:
-    """Look for DVC's default remote."""
-    text = Path(".dvc/config").read_text() if Path(".dvc/config").exists() else ""
-    if "../.store/dvc" in text:
-        return Finding("DVC remote", "ready", "the store branch", "outgrown? `dvc remote add --default ...`")
-    return Finding(
-        "DVC remote", "ready" if "remote" in text else "missing", "see .dvc/config", "`dvc remote add --default ...`"
-    )
+def registry_fix(failure: Failure) -> str:
+    """Return what helps against a registry that does not answer."""
+    if not registry.address():
+        return "`delivery store pull`"
+    fix = "secret MLFLOW_TRACKING_TOKEN in the environment `bot` and those that you deploy to"
+    if isinstance(failure, RegistryError) and failure.refused:
+        return f"a token that the server takes: {fix}; docs/how-to/scale.md"
+    return f"start the server, or correct the variable MLFLOW_TRACKING_URI; if it wants a token, the {fix}"
 
 
 def app() -> Finding:
@@ -173,6 +172,6 @@ def tools() -> Finding:
 
 
 EXAMINATIONS: tuple[Callable[[], Finding], ...] = (
-    pipeline, model_card, store_branch, champion, remote, plan, default_branch, schedules, cadence.examine, pulls, environments, protection,
-    store_protection, version_records, app, target, deliveries, tools,
+    pipeline, model_card, store_branch, champion, cloud.remote, cloud.login, plan, default_branch, schedules, cadence.examine, pulls,
+    environments, protection, store_protection, version_records, app, target, deliveries, tools,
 )  # fmt: skip

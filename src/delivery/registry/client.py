@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from delivery.core import retries, workspace
-from delivery.core.errors import Failure
+from delivery.core.errors import Failure, RegistryError
 from delivery.core.files import replacing
 from delivery.registry import stored
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "delivery"  # of the runs of all versions
 MODEL = "model"  # the registered model's name, and the folder of its files among a run's artifacts
+REFUSALS = ("UNAUTHENTICATED", "PERMISSION_DENIED")  # MLflow's words for the statuses 401 and 403
 TRIES = 8  # of a change that clashes with another writer's
 RUNS = 50_000  # the most that MLflow returns at once
 # MLflow passes on what a server's database tells a writer that lost the race as text, without a code.
@@ -98,7 +99,8 @@ def _connect(uri: str = "") -> MlflowClient:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         insist(lambda: _ensure_model(client))
     except (MlflowException, SQLAlchemyError) as error:
-        raise Failure(f"the registry at {uri} does not answer: {str(error).splitlines()[0]}") from None
+        message = f"the registry at {uri} does not answer: {str(error).splitlines()[0]}"
+        raise RegistryError(message, refused=getattr(error, "error_code", "") in REFUSALS) from None
     return client
 
 

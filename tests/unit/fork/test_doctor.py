@@ -1,12 +1,14 @@
 """What is set up and what is not, each with what mends it."""
 
 import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import made
 import pytest
 import yaml
+from answering import answering
 
 from delivery.__main__ import main
 from delivery.adapters import github
@@ -297,3 +299,26 @@ def test_a_registry_server_that_refuses_ends_no_examination(folder: Path, monkey
     )
     assert "secret MLFLOW_TRACKING_TOKEN" in finding.fix
     assert doctor.deliveries().state == "unknown"
+
+
+def test_a_registry_server_that_wants_a_token_is_told_from_one_that_is_not_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(401)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), Refusing)) as address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        assert doctor.champion().fix.startswith(
+            "a token that the server takes: secret MLFLOW_TRACKING_TOKEN in the env"
+        )
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    finding = doctor.champion()
+    assert finding.state == "missing"
+    assert finding.fix.startswith("start the server, or correct the variable MLFLOW_TRACKING_URI")
