@@ -1,5 +1,6 @@
 """What the suites share: the real tables, and throw-away copies of this repository that run on a sample of them."""
 
+import gc
 import os
 
 # As the command line does, and before numpy is imported: two threads fit another model than one.
@@ -23,6 +24,8 @@ from sample import once
 from delivery.data import tables
 from problem import fetch
 
+# What modules and tests are made of stays until the end: nobody needs to look through it for garbage.
+gc.disable()
 # Services are installed by uv in homes that the tests make; what it has downloaded once is enough.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 os.environ.setdefault("UV_CACHE_DIR", str(CACHE / "uv"))
@@ -52,6 +55,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if floor is not None and (plugin := config.pluginmanager.getplugin("_cov")):
         plugin.options.cov_fail_under = floor
     elsewhere.configure(config)
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        gc.enable()  # its workers collect the tests
 
 
 @pytest.hookimpl(trylast=True)
@@ -73,6 +78,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=reason))
         if REPLACED and suite(item) in SCENARIOS:
             item.add_marker(pytest.mark.skip(reason="a scenario of the sample problem, which was replaced"))
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from here on, but not among the modules and the tests."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """With the development set alone every test module can be collected: what needs more is skipped, and is no error."""
 
+import gc
 import os
 import re
 import subprocess
@@ -80,3 +81,9 @@ def test_what_is_hidden_is_hidden(hider: Path, tmp_path: Path, monkeypatch: pyte
 
 def test_scale_brings_what_its_tests_ask_for() -> None:
     assert {"dask", "distributed", "dvc-s3", "moto", "psycopg"} <= locked("scale.txt") - locked("dev.txt")
+
+
+def test_garbage_is_looked_for_while_tests_run_but_not_among_the_tests() -> None:
+    """Without it tests of open files and connections would find nothing."""
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 10_000
