@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -10,16 +9,14 @@ import engines
 import pytest
 import tracking
 
-WANTED = ("distributed", "dvc_s3", "moto", "psycopg")
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    absent = [name for name in WANTED if find_spec(name) is None]
+    absent = engines.absent()
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.xdist_group("scale"))  # the engines start once
             if absent:
-                item.add_marker(pytest.mark.skip(f"the set `scale` is not installed (make scale): no {absent[0]}"))
+                item.add_marker(pytest.mark.skip(absent))
 
 
 @pytest.fixture(scope="session")

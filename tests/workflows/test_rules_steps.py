@@ -103,7 +103,10 @@ SETUPS = {
     ("batch.yml", "batch"): {"ref": "${{ github.event.repository.default_branch }}"},
     ("bump.yml", "bump"): {"ref": "${{ github.event.repository.default_branch }}", "store": "false"},
     ("_ci.yml", "check"): {"fetch-depth": 0, "requirements": "dev", "store": "false"},
-    ("_ci.yml", "test"): {"requirements": "${{ matrix.suite == 'scale' && 'dev scale' || 'dev' }}", "store": "false"},
+    ("_ci.yml", "test"): {
+        "requirements": "${{ (matrix.suite == 'scale' || matrix.suite == 'workflows') && 'dev scale' || 'dev' }}",
+        "store": "false",
+    },
     ("_ci.yml", "report"): {
         "ref": "${{ github.event.pull_request.head.sha || github.sha }}",
         "fetch-depth": 0,

@@ -16,15 +16,30 @@ import yaml
 from delivery.core import programs, workspace
 from delivery.core.errors import Failure
 
+LOGIN = "CLOUD_LOGIN"  # `refused` where the workflows' action `cloud` got no token for the login to a bucket
+
 
 def run(*words: str, check: bool = True, quiet: bool = False) -> programs.Completed:
-    """Run DVC and print its output unless `quiet`. Raise `Failure` with the stage's own error line."""
+    """Run DVC and print its output unless `quiet`. Raise `Failure` with the stage's own error line, or why a bucket is closed."""
     completed = programs.run(command(*words), env=path_first(), merge=True)
     if not quiet:
         print(completed.stdout, end="", flush=True)
     if check and completed.returncode:
-        raise Failure(reason(completed.stdout))
+        raise Failure(closed_bucket(completed.stdout) or reason(completed.stdout))
     return completed
+
+
+def closed_bucket(output: str) -> str:
+    """Return what a maintainer does where DVC failed and the job may not log in to the bucket; empty if that is not the cause."""
+    cause = reason(output)
+    if os.environ.get(LOGIN) != "refused" or not in_bucket() or f"ERROR: {cause}" not in output.splitlines():
+        return ""
+    if cause.startswith("failed to reproduce"):
+        return ""
+    return (
+        f"{default_remote()} cannot be read ({cause.removeprefix('unexpected error - ')}): GitHub lets no fork's pull request log in; "
+        "a maintainer who has read the change can comment `/results` on it"
+    )
 
 
 def again(stage: str, seconds: float | None) -> bool:

@@ -22,6 +22,30 @@ def test_the_cause_is_the_stages_own_line_else_dvcs(output: str, cause: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("login", "url", "output", "said"),
+    [
+        ("refused", "s3://flights/dvc", "ERROR: unexpected error - Unable to locate credentials", True),
+        ("refused", "s3://flights/dvc", "error: 2 columns\nERROR: failed to reproduce 'validate'", False),
+        ("refused", "s3://flights/dvc", "ERROR: failed to reproduce 'train': exited with -9", False),
+        ("refused", "../.store/dvc", "ERROR: unexpected error - No space left on device", False),
+        ("", "s3://flights/dvc", "ERROR: unexpected error - Forbidden", False),
+    ],
+)
+def test_a_bucket_that_a_fork_may_not_read_is_named_and_what_a_maintainer_does(
+    login: str, url: str, output: str, said: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUD_LOGIN", login)
+    files.write(workspace.DVC_CONFIG, f"[core]\n    remote = it\n['remote \"it\"']\n    url = {url}\n")
+    message = dvc.closed_bucket(output)
+    assert bool(message) == said
+    if said:
+        assert message.startswith(
+            "s3://flights/dvc cannot be read (Unable to locate credentials): GitHub lets no fork's"
+        )
+        assert "comment `/results`" in message
+
+
+@pytest.mark.parametrize(
     ("lock", "expected"), [("", {}), ("schema: '2.0'\n", {}), ("stages: {a: {outs: [{path: x, md5: y}]}}", {"x": "y"})]
 )
 def test_the_outputs_of_a_lock(lock: str, expected: dict) -> None:

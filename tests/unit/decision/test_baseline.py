@@ -143,6 +143,17 @@ def test_the_model_of_a_commit_comes_from_the_cache(repository: Path, monkeypatc
     assert baseline.of_commit(commit[:10]) is not None
 
 
+def test_a_bucket_that_cannot_be_read_holds_no_model(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clients of the clouds have errors of their own: the model is made again."""
+    commit = with_dvc(repository, b"a model", b"rows")
+
+    def closed(*_: object, **__: object) -> None:
+        raise RuntimeError("Unable to locate credentials")
+
+    monkeypatch.setattr("dvc.repo.Repo.open", closed)
+    assert baseline._from_cache(commit, Path("there")) is False
+
+
 def test_a_model_that_cannot_be_made_again_is_refused_and_nothing_is_left(repository: Path) -> None:
     with_dvc(repository, b"a model", b"rows")
     for path in (repository / ".dvc" / "cache").rglob("*"):

@@ -145,10 +145,10 @@ def numbered(text: str, name: str, value: str) -> str:
     return text
 
 
-def python(program: Path, work: Path, *words: str) -> str:
-    """The project's own command line in a folder, with nothing of the person's environment."""
+def python(program: Path, work: Path, *words: str, **more: str) -> str:
+    """The project's own command line in a folder, with nothing of the person's environment but the variables given."""
     paths = {"PYTHONPATH": str(work / "src"), "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
-    variables = environment() | {"HOME": str(work.parent), "MPLCONFIGDIR": str(work.parent / "mpl")} | paths
+    variables = environment() | {"HOME": str(work.parent), "MPLCONFIGDIR": str(work.parent / "mpl")} | paths | more
     done = subprocess.run([program, *words], cwd=work, env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(words)}: {done.stdout[-1500:]}{done.stderr[-1500:]}")

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,16 @@ import optional
 
 from delivery.deploy.targets.loopback import free_port
 
+WANTED = ("distributed", "dvc_s3", "moto", "psycopg")  # of the set `scale`
 USERS = ("postgres", "nobody")  # PostgreSQL refuses to run as root
 BUCKET = "delivery"
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+def absent() -> str:
+    """Return why the engines cannot be used here; an empty string if they can."""
+    missing = next((name for name in WANTED if find_spec(name) is None), None)
+    return f"the set `scale` is not installed (make scale): no {missing}" if missing else ""
 
 
 @contextmanager
@@ -77,8 +85,7 @@ def dask(folder: Path, workers: int) -> Iterator[tuple[str, int]]:
     scheduler = [f"{cli}_scheduler", "--host", host, "--port", str(port)]
     worker = [f"{cli}_worker", address, "--nthreads", "1"]
     settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1", "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"}
-    folders = Path(__file__).parents[:2]  # for `dying`, and `optional` that this module imports
-    path = os.pathsep.join([*map(str, folders), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])  # for `dying`
     environment = os.environ | settings | {"PYTHONPATH": path}
     running: list[subprocess.Popen] = []
     try:
