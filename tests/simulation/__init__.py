@@ -21,10 +21,13 @@ Stand-ins, each with the interface of what it replaces:
 
 A fault falls on a step of a job: a step is a git command, a request, or something done to a service. `killed` ends the job
 there, and nothing that the verb does afterwards has an effect; `cancelled` is the interrupt that GitHub sends first;
-`overtaken` lets another run end in between; `api` has GitHub refuse the next requests to write, `api down` and `api limit`
+`overtaken` lets another run end in between, or a person cancel this one; from `ahead` and `behind` on the clock of the job's
+machine is hours or minutes wrong; `api` has GitHub refuse the next requests to write, `api down` and `api limit`
 the next requests of any kind, the latter for their rate, `limited` only two; `full` fills the disk of the job's machine. So
 each history is a list of actions without hidden state: a part of it can be run again, which is how a failing one is shrunk
 (shrink.py).
+
+At the end each open pull request of the people is merged, or its required check is red (`endings`).
 
 What has to come to its end is in `liveness`: periods are decided in their order, a check that nothing hinders looks at the
 oldest open one, and no record is owed after two deliveries.
@@ -35,14 +38,17 @@ Known, and not a rule yet:
 People propose changes, push more, start again from main, bring branches up to date and merge them three ways (`people`); they
 give a pull request another base, revert a merged one, reopen a closed one, set labels and write `/results`, as do some who
 may not (`contributions`). A stranger proposes from a fork, whose runs wait for an approval, takes results and deletes the fork;
-Dependabot raises an action (`outsiders`). The repository is of one of GitHub's plans, and production has reviewers (`owners`).
+Dependabot raises an action (`outsiders`). The repository is of one of GitHub's plans, and production has reviewers
+(`owners`); where the plan has rulesets, those of one person or of a team may be in force, so that main changes by pull
+requests only (`rulesets`).
 ci, comment, command and refresh run for them. The suites of tests and `make check` do nothing there.
 
 Somebody deletes the branch `store`, and it is restored as the documentation says; artifacts expire (`losses`). An operator
 deploys with a canary, steers and cancels it, cancels other runs, and repairs and retires production on its host (`operations`);
 clients ask, much or little, and some models fail what they ask (`hosts`). What becomes of canaries and drills is in `deliveries`.
 
-Not simulated yet: GitHub Enterprise Server, clocks that are wrong, caches, clients, the limit of the store's size.
+Not simulated: GitHub Enterprise Server, on which no workflow starts, caches, clients of older contracts, the limit of the
+store's size.
 """
 
 import sys

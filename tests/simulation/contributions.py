@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.gitserver import git, refs
 from harness.hub import Json, Token, of_own
 
-from simulation import losses, operations, outsiders, owners, people
+from simulation import losses, operations, outsiders, owners, people, rulesets
 from simulation.violation import Violation
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class Before:
 ACTS = {
     "propose": people.propose, "more": people.push_more, "redo": people.redo, "land": people.merge, "abandon": people.abandon,
     "retarget": retarget, "undo": undo, "reopen": reopen, "ask": ask, "label": label, **outsiders.ACTS,
-    **owners.ACTS, **losses.ACTS, **operations.ACTS,
+    **owners.ACTS, **losses.ACTS, **operations.ACTS, **rulesets.ACTS,
 }  # fmt: skip
 DRAW = (
     dict.fromkeys(people.DRAWN, people.drawn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import io
 import os
 import random
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from delivery.__main__ import main
 from simulation.clones import checkout
 from simulation.hosts import RATE
+from simulation.steps import RIGHT, SKEWS
 from simulation.violation import Violation
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ def drawn(action: Action, chance: random.Random) -> Action:
     """The action with its share of traffic, or the run that it is about."""
     if action.what in ("canary", "steer"):
         return action._replace(value=chance.choice((*SHARES, "end") if action.what == "steer" else SHARES))
+    if action.what == "retire":
+        return action._replace(value=chance.choice(("", *SKEWS)))
     return action._replace(value=str(chance.randint(1, 9))) if action.what == "cancel" else action
 
 
@@ -73,8 +77,8 @@ def repair(world: World, action: Action) -> None:
 
 
 def retire(world: World, action: Action) -> None:
-    """Take production out of service. Raise `Violation` if it goes on serving, or is not on record."""
-    code, printed = on_host(world, ["retire", PRODUCTION, "--reason", str(action)])
+    """Take production out of service, perhaps by a clock that is wrong. Raise `Violation` if it goes on serving."""
+    code, printed = on_host(world, ["retire", PRODUCTION, "--reason", str(action)], SKEWS.get(action.value, RIGHT))
     watch = world.router.watch
     watch.look()
     now = watch.serves(PRODUCTION)
@@ -87,14 +91,15 @@ def retire(world: World, action: Action) -> None:
     watch.last[PRODUCTION] = now
 
 
-def on_host(world: World, words: list[str]) -> tuple[int, str]:
-    """The exit code and the words of a verb that the operator runs on the host, in a clone of main."""
+def on_host(world: World, words: list[str], skew: datetime.timedelta = RIGHT) -> tuple[int, str]:
+    """The exit code and the words of a verb that the operator runs on the host, in a clone of main, by its clock."""
     folder = world.folder / "host" / world.repo.name.partition("/")[2]
     folder.mkdir(parents=True)
     printed = io.StringIO()
     with world.steps.aside(), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         checkout(world.repo, folder, world.repo.sha("main"))
         os.chdir(folder)
+        world.steps.skew = skew
         code = main(["store", "pull"]) or main(words)
     shutil.rmtree(folder.parent)
     return code, printed.getvalue()

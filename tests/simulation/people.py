@@ -14,7 +14,7 @@ from harness.hub import Event, Hub, Json, Repo, Token, of_own
 from delivery.adapters import dvc
 from delivery.ci import results
 from delivery.core import workspace
-from simulation import pipeline
+from simulation import pipeline, rulesets
 from simulation.standins import SERVED
 from simulation.violation import MINIMUM, Violation
 
@@ -27,6 +27,7 @@ KINDS = ("results", "stale", "other", "other", "other stale", "code", "note")
 OUTSIDE = ("patch/", "dependabot/")  # branches of strangers, and of Dependabot
 DRAWN = ("propose", "more", "redo", "land")
 REPORT = 'CML watermark report"'  # in each report's comment
+WRITERS = ("ada", "bob", "eve")
 READER = "rita"  # a collaborator who may only read
 JUDGED = (str(workspace.PARAMS), str(workspace.DVC_LOCK), str(workspace.DATA_FILE))
 
@@ -132,9 +133,12 @@ def abandon(world: World, action: Action) -> None:
 
 def merge(world: World, action: Action) -> None:
     """Press the button: "Update branch" if it is behind, else the one that merges, which a red check keeps grey."""
-    pull = chosen(world, action, everybody=True)
-    if pull is None:
-        return
+    if pull := chosen(world, action, everybody=True):
+        press(world, pull, action)
+
+
+def press(world: World, pull: Json, action: Action) -> None:
+    """Bring a pull request up to date, or merge it, as far as its checks and the rulesets let a person."""
     base = pull["base"]["ref"]
     main = world.repo.sha(base)
     head, mine = tip(world, pull), of_own(pull, world.repo)
@@ -148,7 +152,7 @@ def merge(world: World, action: Action) -> None:
         commit = git(world.repo.path, "commit-tree", tree, *parents, "-m", f"Merge branch '{base}'")
         git(world.repo.path, "update-ref", f"refs/heads/{pull['head']['ref']}", commit)
         told(world, lambda: world.hub.pushed(world.repo, before, person(world, action)))
-    elif required(world, head) in ("success", "skipped"):
+    elif required(world, head) in ("success", "skipped") and rulesets.approved(world.repo, pull, head, action.who):
         refuse(world, main, head)
         commit = combined(world, action.environment, main, head, tree)
         git(world.repo.path, "update-ref", f"refs/pull/{pull['number']}/merge", commit)

@@ -24,7 +24,7 @@ from harness.gitserver import refs
 from harness.hub import Hub, Json, Repo
 
 from delivery.core import programs
-from simulation import answers
+from simulation import answers, rulesets
 from simulation.hosts import Hosts
 
 START = datetime.datetime(2026, 1, 5, 8, 0, tzinfo=datetime.UTC)
@@ -33,6 +33,9 @@ REMOTE = ("push", "fetch", "clone", "ls-remote")
 WRITES = {"add", "checkout", "clone", "commit", "commit-tree", "fetch", "hash-object", "init", "reset", "write-tree"}
 HOST_WRITES = ("owe", "state.json", "start", "proxy")
 FULL = "No space left on device"
+# How wrong the clock of a job's machine is from a step on.
+RIGHT = datetime.timedelta()
+SKEWS = {"ahead": datetime.timedelta(hours=7), "behind": datetime.timedelta(minutes=-50)}
 LIMIT = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
 # Git starts no second process to clean up, and does not wait for disks.
 CONFIG = "[gc]\nauto = 0\n[maintenance]\nauto = false\n[core]\nfsync = none\n[advice]\ndetachedHead = false\n"
@@ -56,6 +59,7 @@ class Steps:
         self.attested: set[str] = set()
         self.secret = ""  # of the job at work; empty: a person is
         self.dead = self.interrupted = self.full = False
+        self.skew = RIGHT  # of the clock of the machine at work
         self.count = 0
         self.fault: tuple[str, int] | None = None
         self.lost = ""  # the last commit of the branch `store`, while that is deleted
@@ -65,7 +69,7 @@ class Steps:
 
     def edge(self, what: str) -> None:
         self.now += datetime.timedelta(seconds=1)
-        moment = self.now.isoformat()
+        moment = self.own_now().isoformat()
         os.environ |= {"GIT_AUTHOR_DATE": moment, "GIT_COMMITTER_DATE": moment}
         if not self.secret:
             return
@@ -104,15 +108,17 @@ class Steps:
             self.hub.fail("", "", 403, times=2, retry_after="20")
         if kind == "full":
             self.full = True
+        if kind in SKEWS:
+            self.skew = SKEWS[kind]
 
     @contextmanager
     def of_job(self, secret: str) -> Iterator[None]:
-        before = (self.secret, self.dead, self.interrupted, self.full)
-        self.secret, self.dead, self.interrupted, self.full = secret, False, False, False
+        before = (self.secret, self.dead, self.interrupted, self.full, self.skew)
+        self.secret, self.dead, self.interrupted, self.full, self.skew = secret, False, False, False, RIGHT
         try:
             yield
         finally:
-            self.secret, self.dead, self.interrupted, self.full = before
+            self.secret, self.dead, self.interrupted, self.full, self.skew = before
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -144,17 +150,24 @@ class Steps:
             answer = (128, "", f"fatal: write error: {FULL}") if full else (0, '{"matches": []}', "")
             return subprocess.CompletedProcess(words, *answer)
         asked = next((word for word in words[1:] if word in REMOTE), "") if words[0] == "git" else ""
+        return self._asked(asked, words, lambda: self._run(command, options))
+
+    def _asked(self, asked: str, words: list[str], run: Callable[[], programs.Completed]) -> programs.Completed:
+        """Run a program that may ask the remote, with the rights of the job's token, and as far as the rulesets allow."""
         if not asked or not self.secret:
-            return self._run(command, options)
+            return run()
         token = self.hub.tokens.get(os.environ.get("GITHUB_TOKEN", ""))
         repo = next(iter(self.hub.repos.values()))
         level = "write" if asked == "push" else "read"
         if not (token and token.may(repo.name, "contents", level)) and (level == "write" or repo.private):
             return subprocess.CompletedProcess(words, 128, "", f"fatal: Permission to {repo.name}.git denied")
         before = refs(repo.path) if asked == "push" else {}
-        done = self._run(command, options)
+        done = run()
         if asked == "push":
             assert token
+            if ref := rulesets.refused(repo, before, after := refs(repo.path)):
+                rulesets.restore(repo, before, after)
+                return subprocess.CompletedProcess(words, 1, "", f"remote: {rulesets.REFUSED.format(ref)}")
             self.hub.pushed(repo, before, token)
         return done
 
@@ -201,14 +214,18 @@ class Steps:
     def seconds(self) -> float:
         return self.now.timestamp()
 
+    def own_now(self) -> datetime.datetime:
+        """What the clock of the machine at work says."""
+        return self.now + self.skew
+
     def clock(self) -> type[datetime.datetime]:
-        """A `datetime` whose now is the simulation's."""
+        """A `datetime` whose now is that of the machine at work."""
         steps = self
 
         class Clock(datetime.datetime):
             @classmethod
             def now(cls, tz=None):
-                return steps.now.astimezone(tz)
+                return steps.own_now().astimezone(tz)
 
         return Clock
 

@@ -17,9 +17,10 @@ from harness.router import Router
 from harness.runner import Run
 
 from delivery.__main__ import main
-from simulation import ROOT, contributions, losses, operations, owners
+from simulation import ROOT, contributions, endings, losses, operations, owners, rulesets
 from simulation.clones import checkout
 from simulation.deliveries import Deliveries
+from simulation.hosts import RATE
 from simulation.invariants import ENVIRONMENTS, Watch, concerns
 from simulation.liveness import Liveness
 from simulation.steps import Steps
@@ -38,7 +39,7 @@ SHARES = {
 BY_NUMBER = {"older": "deploy", "return": "rollback"}
 FAULTS = (
     "killed", "killed", "killed", "cancelled", "cancelled", "overtaken", "overtaken", "overtaken", "api", "hiccup", "api down",
-    "api limit", "limited", "full",
+    "api limit", "limited", "full", "ahead", "behind",
 )  # fmt: skip
 LONGEST = dict.fromkeys(
     ("change", "code", "promote", "revert", "merge"), 110
@@ -48,7 +49,7 @@ LONGEST = dict.fromkeys(
 def plan(seed: int, weeks: int) -> list[Action]:
     """What happens in these weeks: three to five actions in each, every fourth with a fault."""
     chance = random.Random(seed)
-    made = [owners.drawn(Action("plan", "owner"), chance)]
+    made = [owners.drawn(Action("plan", "owner"), chance), rulesets.drawn(Action("rules", "owner"), chance)]
     for week in range(weeks):
         arrives = str(int(chance.random() < 0.9))
         made.append(Action("monday", "clock", arrives, fault=_fault(chance, 40)))
@@ -199,10 +200,13 @@ def stuck(world: World) -> None:
 
 def still_delivers(world: World, watch: Watch) -> None:
     """A good change, without a fault, gets to staging and to production, and every verb that reads finds all in order."""
-    world.router.lines.append("at the end a good change")
+    world.router.lines.append("at the end what is open is merged")
+    world.steps.hosts.still(RATE)
+    world.do(Action("restore"))
+    world.do(Action("approve"))  # whatever still waits
+    endings.merged(world)
+    world.router.lines.append("and then a good change")
     for action in (
-        Action("restore"),
-        Action("approve"),  # whatever still waits
         Action("change", value=GOOD),
         Action("deploy", value="staging", environment="production"),
         Action("approve"),

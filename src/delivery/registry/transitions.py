@@ -16,6 +16,7 @@ from delivery.registry.version import (
     aliased,
     drill_tags,
     event_tags,
+    events,
     moment_tags,
     pick,
     rolled_back,
@@ -92,8 +93,7 @@ def retire(environment: str, reason: str) -> str:
         if version is None:
             return ""
         event = event_now(known, environment, version.number, RETIRED, reason)
-        time = max(event.time, _after(served(known, environment)))  # never earlier than the previous move
-        registry.tag(version.number, event_tags(replace(event, time=time)))
+        registry.tag(version.number, event_tags(_in_order(known, event)))
         registry.unpoint(environment)
         return version.number
 
@@ -101,8 +101,9 @@ def retire(environment: str, reason: str) -> str:
 def record_failure(environment: str, number: str, how: str, reason: str) -> None:
     """Record a deployment that failed; the environment keeps its version."""
     with registry.connection():
-        event = event_now(registry.versions(), environment, number, how, reason, outcome="failed")
-        registry.tag(number, event_tags(event))
+        known = registry.versions()
+        event = event_now(known, environment, number, how, reason, outcome="failed")
+        registry.tag(number, event_tags(_in_order(known, event)))
 
 
 def record_rollback(environment: str, number: str, note: str) -> None:
@@ -126,7 +127,7 @@ def point(alias: str, number: str, record: Callable[[str], Mapping[str, str]] = 
     """
     with registry.connection():
         known = registry.versions()
-        moment = max(time or provenance.now(), _after(served(known, alias)))
+        moment = max(time or provenance.now(), _after(known, alias))
         version = pick(known, number)
         # Whoever brings a version back accepts it: it is not one that was left any more.
         accepted = rolled_back_tags(alias, "") if rolled_back(version, alias) else {}
@@ -137,8 +138,19 @@ def point(alias: str, number: str, record: Callable[[str], Mapping[str, str]] = 
             pointed = newest
 
 
-def _after(moves: Sequence[tuple[str, str]]) -> str:
-    """Return the second after the newest move, whatever the clock of the machine that recorded it."""
-    if not moves:
+def _in_order(known: Sequence[Version], event: Event) -> Event:
+    """Return an event with a time that is not earlier than the events before it, whatever this machine's clock says."""
+    return replace(event, time=max(event.time, _after(known, event.environment)))
+
+
+def _after(known: Sequence[Version], environment: str) -> str:
+    """Return the second after the newest move or event of an environment, whatever the clock of the machine that recorded it.
+
+    A retirement is an event and no move: the environment has no version then.
+    """
+    times = [moment for moment, _ in served(known, environment)]
+    times += [event.time for event in events(known) if event.environment == environment]
+    if not times:
         return ""
-    return (datetime.fromisoformat(moves[-1][0]) + timedelta(seconds=1)).isoformat(timespec="seconds")
+    newest = max(map(datetime.fromisoformat, times))
+    return (newest + timedelta(seconds=1)).isoformat(timespec="seconds")

@@ -1,6 +1,7 @@
 """Moves: the history of an environment keeps each of them, and its alias points to the newest."""
 
 import json
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import made
@@ -140,9 +141,38 @@ def test_the_history_is_sorted_by_moment_and_then_by_number() -> None:
 
 
 def test_a_move_comes_a_second_after_the_newest_one() -> None:
-    assert transitions._after([]) == ""
-    moments = [("2024-01-01T00:00:00+00:00", "1"), ("2024-01-01T00:59:59+00:00", "2")]
-    assert transitions._after(moments) == "2024-01-01T01:00:00+00:00"
+    assert transitions._after([], "staging") == ""
+    failed = Event("2024-01-01T02:00:00.700000+00:00", "production", "2", "deploy", outcome="failed")
+    known = [
+        version(1, **{"staging.since": "2024-01-01T00:00:00+00:00"}),
+        version(2, **{"staging.since": "2024-01-01T00:59:59+00:00"}, **event_tags(failed)),
+    ]
+    assert transitions._after(known, "staging") == "2024-01-01T01:00:00+00:00"
+    assert transitions._after(known, "production") == "2024-01-01T02:00:01+00:00"
+
+
+def test_a_move_comes_after_a_retirement_by_a_clock_that_is_ahead(
+    empty_registry: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And so does a failed deployment."""
+    made.version("one")
+    transitions.move("production", "1", "deploy")
+    with monkeypatch.context() as patched:
+        patched.setattr(transitions, "datetime", Ahead)
+        transitions.retire("production", "the host moves")
+    transitions.record_failure("production", "1", "deploy", "it does not start")
+    transitions.move("production", "1", "deploy")
+    found = [(event.how, event.outcome) for event in events(registry.versions())]
+    done = "succeeded"
+    assert found == [("deploy", done), ("retire", done), ("deploy", "failed"), ("deploy", done)]
+
+
+class Ahead(datetime):
+    """A clock that is hours ahead."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Ahead":
+        return super().now(tz) + timedelta(hours=7)
 
 
 def test_a_move_is_recorded_with_its_event(empty_registry: None, monkeypatch: pytest.MonkeyPatch) -> None:
