@@ -1,4 +1,5 @@
-"""What must come to its end: periods that are decided in their order, and none that the checks overlook; records that are owed.
+"""What must come to its end: periods that are decided in their order, and none that the checks overlook; records that are owed;
+a release on main, which staging gets.
 
 That no run waits for a group that nobody holds is `owners.waits`, that an open pull request is checked `contributions`, that
 a good version is delivered and every period scored `year.still_delivers`.
@@ -13,10 +14,19 @@ from harness.hub import Json
 from harness.queues import Entry
 from harness.runner import Run
 
+from delivery.adapters import dvc
+from delivery.core import workspace
 from delivery.deploy.targets.host import OWED
 from delivery.drift.agenda import FINAL
+from delivery.registry.version import events, pick, rolled_back
+from simulation import pipeline
 from simulation.invariants import Watch, concerns
+from simulation.standins import SERVED
 from simulation.violation import Violation
+
+STAGING = "staging"
+PROMOTED = (STAGING, "promote")
+RELEASE = (workspace.PARAMS, workspace.DATA_FILE, SERVED)
 
 
 class Liveness:
@@ -37,6 +47,28 @@ class Liveness:
             self.looked(entry, before, log)
         if concerns(entry) and not fault and not self.watch.busy:
             self.paid(concerns(entry))
+        newest = entry.event.name == "push" and entry.event.sha == self.watch.repo.sha("main")
+        if entry.file == "promote.yml" and newest and run.conclusion == "success" and not fault and not self.watch.busy:
+            self.delivered(entry.event.sha)
+
+    def delivered(self, commit: str) -> None:
+        """Staging has the release of main's newest commit once that is promoted, unless it was rolled back from it."""
+        wanted, alias = self.release(commit), self.watch.alias(STAGING)
+        if alias and self.release(pick(self.watch.known, alias).commit) == wanted:
+            return
+        same = [version for version in self.watch.known if self.release(version.commit) == wanted]
+        promoted = [event.version for event in events(self.watch.known) if (event.environment, event.how) == PROMOTED]
+        chosen = promoted[-1:] and promoted[-1] in [version.number for version in same]  # a person has left it since
+        if not (chosen or any(rolled_back(version, STAGING) for version in same)):
+            text = (
+                f"promote has succeeded for {commit[:8]}, and staging has {f'version {alias}' if alias else 'nothing'}"
+            )
+            raise Violation("what passed every gate is delivered", text)
+
+    def release(self, commit: str) -> tuple[object, ...]:
+        """What a commit's release is made of: the settings and data of its model, and the code that serves it."""
+        settings, data, code = (self.watch.repo.file(commit, str(name)) for name in RELEASE)
+        return pipeline.dial(settings), dvc.data_digest(data), code
 
     def ordered(self, log: list[Json], first: int) -> None:
         """A period is decided only once each one before it is, of those that the champion was not trained on."""

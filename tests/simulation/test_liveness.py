@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from delivery.deploy import owed
+from delivery.deploy import admission, owed
 from delivery.drift import agenda
 from delivery.drift.verdicts import LogEntry
 from simulation.world import Action
@@ -44,3 +44,9 @@ def test_a_record_that_stays_owed_would_be_found(monkeypatch: pytest.MonkeyPatch
     deploy = Action("deploy", value="staging", environment="production")
     actions = [deploy, Action("change", value="1000003"), deploy, Action("rollback", environment="production")]
     assert broken(*actions) == "no record is owed for long"
+
+
+def test_a_release_that_nobody_gets_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where admission refuses what nothing speaks against."""
+    monkeypatch.setattr(admission, "objection", lambda *_, **__: "it does not please")
+    assert broken(Action("change", value="1000007")) == "what passed every gate is delivered"
