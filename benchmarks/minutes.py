@@ -5,13 +5,18 @@
 Which jobs and steps run is taken from runs of the real workflows in the stand-in for GitHub (tests/workflows). What a step
 takes comes from two tables below: MEASURED on the project itself, with the command, and GITHUB, which is assumed for what
 only GitHub's machines can show. Each job is rounded up to a minute, as GitHub does.
+
+The artifacts that the runs leave are priced as well: the size of the project's own files, compressed (`make run` makes them),
+for as long as their step keeps them. GitHub counts a private repository's by the hour.
 """
 
+import io
 import json
 import math
 import re
 import sys
 import tempfile
+import zipfile
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -62,6 +67,14 @@ GITHUB = (
     (r"actions/cml@|actions/runner@|actions/models@", 2.0),
 )
 PYTHON, HISTORY, STORE = 1.0, 2.0, 4.0  # seconds of a set-up: setup-python, every branch, the store and DVC's cache
+# What is in each artifact of a model, by the first word of its name.
+CONTENTS = {
+    "review": ("reports",),
+    "results": ("artifacts",),
+    "model": ("artifacts",),
+    "measured": ("artifacts", "reports"),
+}
+FREE = 0.5 * 730  # GB hours a month that GitHub Free includes
 README = edits.appended("README.md", "\nA sentence.\n")
 
 
@@ -69,14 +82,37 @@ def main() -> None:
     """Print the jobs of each event, and the sums."""
     with tempfile.TemporaryDirectory() as scratch:
         table = events(Path(scratch))
-    for title, runs in table.items():
+    for title, (runs, kept) in table.items():
         bill = billed(runs)
         print(f"\n### {title}: {len(bill)} jobs, {sum(bill.values())} minutes\n\n| job | minutes |\n|---|---:|")
         print("\n".join(f"| {name} | {minutes} |" for name, minutes in bill.items()))
+        hours = sum(map(stored, kept))
+        print(f"\nArtifacts: {', '.join(kept) or 'none'}; {hours:.2f} GB hours of Free's {FREE:.0f} a month")
 
 
-def events(folder: Path) -> dict[str, list[Run]]:
-    """Return the runs that a change of the README sets off, one of a parameter, and the merge of that."""
+def stored(name: str) -> float:
+    """Return the GB hours of an artifact until GitHub deletes it."""
+    (days,) = {
+        step["with"]["retention-days"]
+        for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+        for job in rules.load(path.read_text())["jobs"].values()
+        for step in job.get("steps", [])
+        if "/upload-artifact@" in step.get("uses", "") and step["with"]["name"].partition("$")[0] == name
+    }
+    return compressed(*CONTENTS[name]) / 1e9 * days * 24
+
+
+def compressed(*folders: str) -> int:
+    """Return the bytes of the project's folders as the zip file that GitHub keeps."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as file:
+        for path in (path for folder in folders for path in sorted((ROOT / folder).rglob("*")) if path.is_file()):
+            file.write(path, path.relative_to(ROOT))
+    return len(packed.getvalue())
+
+
+def events(folder: Path) -> dict[str, tuple[list[Run], list[str]]]:
+    """Return the runs that a change of the README sets off, one of a parameter, and the merge of that, with their artifacts."""
     machine = prepared(folder)
     source, program = folder / "sample", machine.venv / "bin" / "python"
     source.mkdir()
@@ -87,9 +123,15 @@ def events(folder: Path) -> dict[str, list[Run]]:
     for name, edit in (("A change of README.md", README), ("A change of a parameter", edits.BETTER)):
         with conftest.copied(folder / "settled" / "origin.git", made(folder / name[-6:]), machine, None) as there:
             number = there.propose("change", edit)
-            found[f"{name}, until the comment"] = there.settle()
-            found[f"{name}, merge and promotion"] = merged(there, number)
+            found[f"{name}, until the comment"] = with_artifacts(there, there.settle())
+            found[f"{name}, merge and promotion"] = with_artifacts(there, merged(there, number))
     return found
+
+
+def with_artifacts(there: World, runs: list[Run]) -> tuple[list[Run], list[str]]:
+    """Return the runs with the names of the artifacts that they left."""
+    folders = [there.hub.folder / "artifacts" / str(run.id) for run in runs]
+    return runs, [path.name for folder in folders if folder.is_dir() for path in sorted(folder.iterdir())]
 
 
 def merged(there: World, number: int) -> list[Run]:

@@ -108,3 +108,27 @@ def test_a_newer_commit_makes_an_older_report_silent(proposed):
     assert comment.conclusion == "success"
     assert "older commit" in comment.summary
     assert proposed.comments(proposed.number) == []
+
+
+def test_without_room_for_artifacts_nothing_is_half_done(settled):
+    """The month's storage of a private plan is used up: red with GitHub's reason, and the same again once there is room."""
+    settled.router.disabled = ("doctor.yml", "refresh.yml", "tag.yml")
+    settled.repo.storage_full = True
+    number = settled.propose("words", edits.appended("params.yaml", "# words\n"))
+    settled.settle()
+    ci = run(settled, "ci")
+    assert ci.jobs["ci / report"] == "failure"
+    assert "Artifact storage quota has been hit" in ci.log
+    assert "Within noise" in ci.summary or "safe to merge" in ci.summary  # the page is there all the same
+    assert not settled.mergeable(number)
+    assert "ended before it wrote a report" in run(settled, "comment").summary
+    before = settled.aliases(), settled.versions()
+    commit = settled.pushed_reproduced(settled.clone(), edits.BETTER)
+    settled.settle()
+    promote = run(settled, "promote")
+    assert promote.jobs["promote / measure"] == "failure"
+    assert "Artifact storage quota has been hit" in promote.log
+    assert (settled.aliases(), settled.versions()) == before
+    settled.repo.storage_full = False
+    settled.router.dispatch(settled.repo, "promote.yml")
+    assert settled.aliases() == {"staging": commit}

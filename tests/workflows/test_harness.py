@@ -20,7 +20,7 @@ def test_the_stand_in_speaks_as_github_does(fresh: World, described):
     sha, person = fresh.head(number), Token("ada", fresh.repo.name, "person")
     fresh.repo.environments.append("staging")
     fresh.repo.rulesets.append({"id": 1, **json.loads(fresh.repo.file("main", ".github/rulesets/main-solo.json"))})
-    fresh.repo.runs[5] = {"id": 5, "name": "ci", "head_sha": sha, "event": "push", "status": "completed"}
+    fresh.repo.runs[5] = {"id": 5, "name": "ci", "head_sha": sha, "event": "push", "head_branch": "main", "status": "completed"}
     fresh.repo.runs[5]["path"] = ".github/workflows/ci.yml"
     fresh.repo.approvals[5] = {"staging"}
     fresh.hub.cancel = lambda *_: True
@@ -29,7 +29,8 @@ def test_the_stand_in_speaks_as_github_does(fresh: World, described):
         ("POST", "/git/refs", {"ref": "refs/tags/v1", "sha": sha}), ("GET", "/rulesets", {}),
         ("GET", "/rules/branches/main", {}),
         ("GET", "/rulesets/1", {}), ("GET", "/collaborators", {}), ("GET", "/collaborators/ada/permission", {}),
-        ("GET", "/actions/workflows", {}),
+        ("GET", "/actions/workflows", {}), ("GET", "/actions/workflows/ci.yml/runs", {}),
+        ("GET", "/check-runs/5/annotations", {}),
         ("GET", "/environments", {}), ("GET", "/actions/permissions/workflow", {}), ("GET", "/pulls", {}),
         ("POST", "/pulls", {"head": "main", "base": "main", "title": "x"}),
         ("GET", f"/pulls/{number}", {}), ("PATCH", f"/pulls/{number}", {"title": "y"}), ("GET", f"/pulls/{number}/commits", {}),
@@ -61,6 +62,20 @@ def test_the_stand_in_speaks_as_github_does(fresh: World, described):
         called.add((method, path))
     assert not found, "\n".join(found)
     assert len(called) == len([route for route in api.ROUTES if not route[1].startswith("/hub/")])
+
+
+@pytest.mark.parametrize(
+    ("message", "skips"),
+    [
+        ("A change", False),
+        ("A change\n\n* half [skip ci]\n* whole", True),
+        ("[Actions Skip] words", True),
+        ("Words\n\n\nskip-checks: true\n", True),
+        ("Words\n\nskip-checks: true\n\nmore", False),
+    ],
+)
+def test_a_message_may_keep_workflows_from_starting(message, skips):
+    assert rules.skips(message) is skips
 
 
 @pytest.mark.parametrize(

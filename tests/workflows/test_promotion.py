@@ -6,6 +6,7 @@ import re
 import edits
 import pytest
 from harness.gitserver import git
+from harness.hub import Token
 from harness.world import World, run
 
 
@@ -51,6 +52,31 @@ def test_merging_delivers_what_was_reviewed(settled):
     }  # fmt: skip
     assert "- approved by: bob" in card
     assert name in promote.summary
+
+
+def test_a_message_that_starts_nothing_is_named_before_the_merge_and_found_after_it(settled):
+    settled.router.disabled = ("doctor.yml", "refresh.yml", "tag.yml")
+    settled.router.dispatch(settled.repo, "promote.yml")  # of the commit before
+    number = settled.propose("slower", edits.BETTER, title="Learn slower [skip ci]")
+    assert settled.settle() == []  # GitHub starts nothing for it
+    settled.hub.say(settled.repo, number, "/results", Token("ada", settled.repo.name, "person"))
+    settled.settle()
+    (comment,) = [said for said in settled.comments(number) if said.startswith("Report on")]
+    assert "its title says `[skip ci]`" in comment
+    assert settled.mergeable(number)
+
+    commit = settled.merge(number, squash=True)
+    assert settled.settle() == []
+    settled.router.disabled = ("refresh.yml", "tag.yml")
+    settled.router.dispatch(settled.repo, "doctor.yml")
+    found = f"promote has not run for {commit[:8]} of `main`: its message says `[skip ci]`"
+    assert f"| ❌ | newest commit | {found} | `gh workflow run promote.yml --ref main` |" in run(settled, "doctor").summary
+    (issue,) = settled.repo.issues
+    assert found in issue["body"]
+    settled.router.dispatch(settled.repo, "promote.yml")
+    assert settled.aliases() == {"staging": commit}
+    settled.router.dispatch(settled.repo, "doctor.yml")
+    assert f"promote has run for {commit[:8]} of `main`: success" in run(settled, "doctor").summary
 
 
 def test_a_record_that_github_refuses_stops_no_delivery(only_promote):

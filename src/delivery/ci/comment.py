@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from delivery.adapters import github
-from delivery.ci import judging, models
+from delivery.ci import judging, models, undelivered
 from delivery.ci.advice import stale_advice
 from delivery.core import files, ownership, workspace
 from delivery.core.errors import Failure, GitHubError
@@ -106,7 +106,7 @@ def post_report(folder: Path, run: comments.WorkflowRun, budget: images.Budget) 
     notes += label_note(document, number) + base_note(document, number)
     model = f" of {escaped(document.suffix[1:])}" if document.suffix else ""
     head = f"Report{model} on {run.commit[:8]}, [run {run.id}]({run.address})"
-    first = judging.notice(number)
+    first = "\n\n".join(filter(None, [judging.notice(number), undelivered.notice(number)]))
     if document.documentation_only:
         refuse_untrue(number)
         files.write(workspace.COMMENT, "\n\n".join(filter(None, [f"{head}: {page.strip()}", first])) + "\n")

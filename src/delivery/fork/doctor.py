@@ -14,7 +14,7 @@ from delivery.adapters import git, github, store
 from delivery.core import params, workspace
 from delivery.core.errors import Failure, RegistryError
 from delivery.deploy.targets import rehearsal
-from delivery.fork import cadence, cloud
+from delivery.fork import cadence, cloud, delivered
 from delivery.fork.rulesets import protection, store_protection, version_records
 from delivery.fork.settings import Finding, default_branch, environments, plan, pulls, schedules
 from delivery.pull_requests import issues
@@ -172,6 +172,6 @@ def tools() -> Finding:
 
 
 EXAMINATIONS: tuple[Callable[[], Finding], ...] = (
-    pipeline, model_card, store_branch, champion, cloud.remote, cloud.login, plan, default_branch, schedules, cadence.examine, pulls,
-    environments, protection, store_protection, version_records, app, target, deliveries, tools,
+    pipeline, model_card, store_branch, champion, cloud.remote, cloud.login, plan, default_branch, delivered.examine, schedules,
+    cadence.examine, pulls, environments, protection, store_protection, version_records, app, target, deliveries, tools,
 )  # fmt: skip

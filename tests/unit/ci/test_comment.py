@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from delivery.adapters import github
-from delivery.ci import comment, judging, models
+from delivery.ci import comment, judging, models, undelivered
 from delivery.ci.review import ERROR
 from delivery.compatibility.results import CompatibilityResult
 from delivery.core import workspace
@@ -178,6 +178,7 @@ def test_no_text_of_a_report_makes_a_comment_too_long_or_is_more_than_text(
     monkeypatch.setattr(comments, "proven_number", lambda number, *_: number)
     monkeypatch.setattr(comments, "post", lambda *_: "by CML")
     monkeypatch.setattr(judging, "notice", lambda number: "This changes the gate.")
+    monkeypatch.setattr(undelivered, "notice", lambda number: "Nothing delivers its merge.")
     monkeypatch.setattr(github, "ask", lambda method, path: {"base": {"ref": "main"}})
     comment.post_report(folder, RUN, images.Budget())
     written = workspace.COMMENT.read_text()
@@ -202,6 +203,7 @@ def test_that_only_documentation_changed_is_one_line_and_githubs_word(
     monkeypatch.setattr(comments, "proven_number", lambda number, *_: number)
     monkeypatch.setattr(comments, "post", lambda *_: "by CML")
     monkeypatch.setattr(judging, "notice", lambda number: "")
+    monkeypatch.setattr(undelivered, "notice", lambda number: "")
     monkeypatch.setattr(judging, "changed_files", lambda number: (names, True))
     monkeypatch.setattr(github, "ask", lambda method, path: {"base": {"ref": "main"}})
     if refused:

@@ -1,5 +1,6 @@
 """The hub: GitHub as far as the workflows can see it. Repositories, tokens, pull requests and what they set off."""
 
+import datetime
 import secrets
 import threading
 from collections.abc import Callable
@@ -7,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from harness import rules
 from harness.gitserver import bare, git, refs
 from harness.plans import PLANS, Plan
 
 Json = dict[str, Any]
 LEVELS = {"none": 0, "read": 1, "write": 2}
 NO_SUCH = "0" * 40
+SKIPS = "the message of the commit says that nothing is to be started"
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class Repo:
     issues: list[Json] = field(default_factory=list)
     checks: list[Json] = field(default_factory=list)
     runs: dict[int, Json] = field(default_factory=dict)
+    jobs: dict[int, list[Json]] = field(default_factory=dict)  # of each run that has ended, by the run's id
+    annotations: dict[int, list[Json]] = field(default_factory=dict)  # by the job's id, which is that of its check run
     deployments: dict[int, Json] = field(default_factory=dict)
     reviews: dict[int, list[Json]] = field(default_factory=dict)  # by the pull request's number
     releases: list[Json] = field(default_factory=list)
@@ -85,6 +90,9 @@ class Repo:
     rulesets: list[Json] = field(default_factory=list)
     people: list[str] = field(default_factory=lambda: ["ada", "bob", "eve"])  # who may push
     approvals: dict[int, set[str]] = field(default_factory=dict)  # environments that a run waits for, by the run's id
+    # Whether the owner's storage for artifacts is used up for this month, whatever is deleted now. Logs are free, and so are
+    # images in ghcr.io (docs.github.com/en/billing/concepts/product-billing/github-actions and .../github-packages).
+    storage_full: bool = False
     # Why workflows are off, by file: disabled_fork, disabled_inactivity after 60 days, disabled_manually
     # (docs.github.com/en/actions/how-tos/manage-workflow-runs/disable-and-enable-workflows).
     off: dict[str, str] = field(default_factory=dict)
@@ -102,6 +110,10 @@ class Repo:
     def files(self, ref: str) -> list[str]:
         return git(self.path, "ls-tree", "-r", "--name-only", ref).splitlines()
 
+    def skips(self, sha: str) -> str:
+        """The rule that keeps a push or pull request of this commit from starting a workflow, if its message does."""
+        return SKIPS if rules.skips(git(self.path, "log", "-1", "--format=%B", sha)) else ""
+
 
 def of_own(pull: Json, repo: Repo) -> bool:
     """Whether a pull request is from a branch of the repository itself."""
@@ -114,6 +126,7 @@ class Hub:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.url = ""  # set by the server
+        self.now: Callable[[], str] = lambda: datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.cancel: Callable[[Repo, int], bool] = lambda *_: False  # a run that waits; set by the router
         self.repos: dict[str, Repo] = {}
         self.tokens: dict[str, Token] = {}
@@ -161,7 +174,7 @@ class Hub:
             if old == new:
                 continue
             if new != NO_SUCH:
-                held = "GITHUB_TOKEN starts no workflow" if token.kind == "job" else ""
+                held = "GITHUB_TOKEN starts no workflow" if token.kind == "job" else repo.skips(new)
                 payload = {"ref": ref, "before": old, "after": new, "created": old == NO_SUCH, "deleted": False}
                 payload["repository"] = self.about(repo)
                 self.events.append(Event("push", repo.name, ref, new, payload, token.login, held))
@@ -182,10 +195,19 @@ class Hub:
         self._pull_event(base, pull, "opened", token)
         return pull
 
-    def merge(self, repo: Repo, number: int, login: str) -> str:
-        """The green button: a merge commit on the base branch. What may be merged is the ruleset's business."""
+    def merge(self, repo: Repo, number: int, login: str, *, squash: bool = False) -> str:
+        """The green button: a merge commit on the base branch, or one commit with the message that GitHub proposes.
+
+        What may be merged is the ruleset's business. The message of a squash lists those of all commits
+        (docs.github.com: pull-requests/collaborating-with-pull-requests/incorporating-changes-from-a-pull-request/about-pull-request-merges).
+        """
         pull = repo.pulls[number]
         before, merged = refs(repo.path), repo.sha(f"refs/pull/{number}/merge")
+        if squash:
+            base = pull["base"]["sha"]
+            said = git(repo.path, "log", "--reverse", "--format=* %B", f"{base}..{pull['head']['sha']}")
+            message = f"{pull['title']} (#{number})\n\n{said}"
+            merged = git(repo.path, "commit-tree", f"{merged}^{{tree}}", "-p", base, "-m", message)
         git(repo.path, "update-ref", f"refs/heads/{pull['base']['ref']}", merged)
         pull |= {"state": "closed", "merged": True, "merge_commit_sha": merged, "merged_by": {"login": login}}
         pull["merged_at"] = "2026-01-01T00:00:00Z"
@@ -274,7 +296,7 @@ class Hub:
         tree = self.merged(base, pull)
         pull["mergeable"] = tree is not None
         # Since 2026 such a run is created but waits for a person's approval: nothing runs by itself.
-        held = "GITHUB_TOKEN starts no workflow" if token.kind == "job" else ""
+        held = "GITHUB_TOKEN starts no workflow" if token.kind == "job" else base.skips(pull["head"]["sha"])
         merged = pull["head"]["sha"]
         if tree:
             parents = ["-p", pull["base"]["sha"], "-p", pull["head"]["sha"]]

@@ -27,6 +27,7 @@ class Router:
     def __init__(self, hub: Hub, machine: Machine, *, disabled: tuple[str, ...] = ()) -> None:
         self.hub, self.machine = hub, machine
         self.disabled = disabled  # workflows that the owner has switched off, by file
+        self.quiet: tuple[str, ...] = ("alert.yml",)  # a run after every scheduled one, for the scenarios of its own
         self.runs: list[Run] = []
         self.held: list[Event] = []
         self.queues: dict[str, Queues] = {}  # by repository
@@ -100,7 +101,7 @@ class Router:
         for file, document in self._workflows(repo, event.sha).items():
             named = event.payload.get("workflow", file) in (file, document["name"])
             wanted = rules.wants(document, event.name, event.payload, event.ref, changed)
-            if named and wanted and file not in self.disabled and file not in repo.off:
+            if named and wanted and file not in (*self.disabled, *self.quiet, *repo.off):
                 found.append(file)
         return found
 
@@ -139,7 +140,25 @@ class Router:
         repo, record = self.hub.repos[entry.event.repo], entry.record
         self.runs.append(result)
         record |= {"status": "completed", "conclusion": result.conclusion, "name": result.workflow}
+        repo.jobs[record["id"]] = listed = []
         for job, conclusion in result.jobs.items():
+            ident = 100 * record["id"] + len(listed)
+            steps = [
+                {"name": step, "status": "completed", "conclusion": "failure", "number": 1}
+                for step in result.red.get(job, [])
+            ]
+            listed.append(
+                {
+                    "id": ident,
+                    "run_id": record["id"],
+                    "name": job,
+                    "status": "completed",
+                    "conclusion": conclusion,
+                    "steps": steps,
+                }
+            )
+            about = {"annotation_level": "failure", "path": ".github", "start_line": 1, "end_line": 1, "title": ""}
+            repo.annotations[ident] = [about | {"message": said} for said in result.errors.get(job, [])]
             check = {"name": job, "head_sha": record["head_sha"], "conclusion": conclusion, "run": record["id"]}
             repo.checks.append(check)
         if entry.event.depth < CHAIN:
@@ -221,7 +240,7 @@ class Router:
             "id": run_id, "name": file, "path": f".github/workflows/{file}", "event": event.name,
             "head_sha": head, "head_branch": branch, "head_repository": source and self.hub.about(source), "pull_requests": pulls,
             "status": "queued", "conclusion": None, "html_url": f"{self.hub.url}/{repo.name}/actions/runs/{run_id}",
-            "actor": {"login": event.actor},
+            "actor": {"login": event.actor}, "created_at": self.hub.now(),
         }  # fmt: skip
 
     def _workflows(self, repo: Repo, ref: str) -> dict[str, Json]:

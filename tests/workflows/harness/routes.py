@@ -52,7 +52,8 @@ def branch(call: Call) -> Answer:
     sha = refs(call.repo.path).get(f"refs/heads/{name}")
     if not sha:
         raise Refused(404, "Branch not found")
-    return 200, {"name": name, "commit": {"sha": sha}, "protected": bool(call.repo.rulesets)}
+    said = {"message": git(call.repo.path, "log", "-1", "--format=%B", sha)}
+    return 200, {"name": name, "commit": {"sha": sha, "commit": said}, "protected": bool(call.repo.rulesets)}
 
 
 @route("POST", f"{REPO}/git/refs", "contents:write")
@@ -160,7 +161,9 @@ def update_pull(call: Call) -> Answer:
 def pull_commits(call: Call) -> Answer:
     found = _pull(call)
     between = f"{found['base']['sha']}..{found['head']['sha']}"
-    return 200, [{"sha": sha} for sha in git(call.repo.path, "rev-list", "--reverse", between).splitlines()]
+    commits = git(call.repo.path, "rev-list", "--reverse", between).splitlines()
+    messages = [git(call.repo.path, "log", "-1", "--format=%B", sha) for sha in commits]
+    return 200, [{"sha": sha, "commit": {"message": said}} for sha, said in zip(commits, messages, strict=True)]
 
 
 @route("GET", f"{REPO}/pulls/{{pull_number}}/files", "pull-requests:read")
@@ -321,6 +324,12 @@ def checks(call: Call) -> Answer:
     return 200, {"total_count": len(found), "check_runs": found}
 
 
+@route("GET", f"{REPO}/check-runs/{{check_run_id}}/annotations", "checks:read")
+def annotations(call: Call) -> Answer:
+    """docs.github.com/en/rest/checks/runs#list-check-run-annotations."""
+    return 200, call.repo.annotations.get(int(call.names["check_run_id"]), [])
+
+
 @route("POST", f"{REPO}/actions/workflows/{{workflow_id}}/dispatches", "actions:write")
 def dispatch(call: Call) -> Answer:
     ref = f"refs/heads/{call.body['ref'].removeprefix('refs/heads/')}"
@@ -348,6 +357,17 @@ def runs(call: Call) -> Answer:
     return 200, {"total_count": len(found), "workflow_runs": found}
 
 
+@route("GET", f"{REPO}/actions/workflows/{{workflow_id}}/runs", "actions:read")
+def runs_of_workflow(call: Call) -> Answer:
+    """The newest first (docs.github.com/en/rest/actions/workflow-runs#list-workflow-runs-for-a-workflow)."""
+    path = f".github/workflows/{call.names['workflow_id']}"
+    found = [run for run in call.repo.runs.values() if run["path"] == path]
+    same = {"branch": "head_branch", "status": "status", "event": "event"}
+    wanted = {same[name]: value for name, value in call.query.items() if name in same}
+    found = [run for run in reversed(found) if all(run[name] == value for name, value in wanted.items())]
+    return 200, {"total_count": len(found), "workflow_runs": found[: int(call.query.get("per_page", 30))]}
+
+
 @route("GET", f"{REPO}/actions/runs/{{run_id}}", "actions:read")
 def run(call: Call) -> Answer:
     found = call.repo.runs.get(int(call.names["run_id"]))
@@ -358,6 +378,8 @@ def run(call: Call) -> Answer:
 def jobs(call: Call) -> Answer:
     """All jobs of a run are as far as the run is: the stand-in carries out whole runs."""
     found = call.repo.runs[int(call.names["run_id"])]
+    if found["id"] in call.repo.jobs:
+        return 200, {"total_count": len(call.repo.jobs[found["id"]]), "jobs": call.repo.jobs[found["id"]]}
     text = call.repo.file(found["head_sha"], found["path"])
     names = [about.get("name", job) for job, about in rules.load(text)["jobs"].items()]
     listed = [

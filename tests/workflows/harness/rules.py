@@ -9,6 +9,7 @@ Json = dict[str, Any]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where it was built in
 # Where a workflow leaves `permissions` out altogether, in a repository with today's default setting.
 DEFAULT = {"contents": "read", "packages": "read"}
+SKIP = ("[skip ci]", "[ci skip]", "[no ci]", "[skip actions]", "[actions skip]")
 ALL = ("actions", "attestations", "checks", "contents", "deployments", "id-token", "issues", "packages",
        "pages", "pull-requests", "security-events", "statuses")  # fmt: skip
 
@@ -41,6 +42,15 @@ def wants(document: Json, event: str, payload: Json, ref: str, changed: list[str
         named = run["name"] in on["workflows"] and payload["action"] in on.get("types", ["completed", "requested"])
         return named and _filtered(on, "branches", [run["head_branch"]])
     return event != "issue_comment" or payload["action"] in on.get("types", ["created", "edited", "deleted"])
+
+
+def skips(message: str) -> bool:
+    """Whether a commit with this message starts nothing by `push` and `pull_request`; of a pull request its newest counts.
+
+    docs.github.com/en/actions/how-tos/manage-workflow-runs/skip-workflow-runs
+    """
+    last = [line.strip() for line in message.strip().splitlines()][-1:]
+    return any(mark in message.lower() for mark in SKIP) or last in (["skip-checks:true"], ["skip-checks: true"])
 
 
 def _filtered(on: Json, name: str, values: list[str]) -> bool:

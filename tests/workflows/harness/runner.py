@@ -34,6 +34,8 @@ class Run:
     failed: str = ""  # what the jobs that failed printed
     outputs: dict[str, dict[str, str]] = field(default_factory=dict)
     steps: list[tuple[str, str, str]] = field(default_factory=list)  # that ran: id of the job, its matrix, the step
+    red: dict[str, list[str]] = field(default_factory=dict)  # steps that failed, by job
+    errors: dict[str, list[str]] = field(default_factory=dict)  # annotations of that level, by job
 
     @property
     def conclusion(self) -> str:
@@ -200,7 +202,7 @@ def _command(hub: Hub, repo: Repo, event: Event, machine: Machine, place: Path, 
         "GITHUB_REPOSITORY": repo.name, "GITHUB_RUN_ID": str(run_id), "GITHUB_SERVER_URL": hub.url,
         "GITHUB_API_URL": f"{hub.url}/api/v3", "HUB_FOLDER": str(hub.folder), "HUB_TOKENS": str(place / "tokens"),
         "HUB_SIGNER": shared[-1].name, "HUB_CML": str(machine.cml), "HUB_ACTIONS": str(ACTIONS),
-        "HUB_VENV": str(machine.venv), "HUB_PYTHON": sys.executable,
+        "HUB_VENV": str(machine.venv), "HUB_PYTHON": sys.executable, "HUB_STORAGE": "full" if repo.storage_full else "",
     }  # fmt: skip
     for name, value in (variables | machine.environment).items():
         command += ["--env", f"{name}={value}"]
@@ -284,7 +286,21 @@ def _read(run_id: int, document: Json, called: Json, event: str, done: subproces
         for line in lines
         if line.get("stage") == "Main" and line.get("stepResult") in ("success", "failure") and len(line["stepID"]) == 1
     ]
-    return Run(run_id, document["name"], event, jobs, "".join(summaries), log, failed, steps=steps)
+    red: dict[str, list[str]] = {}
+    errors: dict[str, list[str]] = {}
+    for line in lines:
+        caller, *within = line.get("job", "").split("/")
+        name = f"{caller} / {line.get('jobID')}" if len(within) == 2 else line.get("jobID", "")
+        if line.get("command") == "error":
+            errors.setdefault(name, []).append(
+                line["arg"].replace("%0A", "\n").replace("%0D", "\r").replace("%25", "%")
+            )
+        elif line.get("stage") == "Main" and line.get("stepResult") == "failure" and len(line["stepID"]) == 1:
+            red.setdefault(name, []).append(line["step"])
+            errors.setdefault(name, []).append("Process completed with exit code 1.")  # as GitHub's runner says it
+    return Run(
+        run_id, document["name"], event, jobs, "".join(summaries), log, failed, steps=steps, red=red, errors=errors
+    )
 
 
 def _printed(lines: list[Json]) -> str:

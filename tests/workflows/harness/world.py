@@ -89,8 +89,8 @@ class World:
         known = [{"id": "GHSA-test", "severity": "High", "package": package, "fixed": ["99.0"]}]
         (self.hub.folder / "vulnerabilities.json").write_text(json.dumps(known))
 
-    def merge(self, number: int) -> str:
-        return self.hub.merge(self.repo, number, "ada")
+    def merge(self, number: int, *, squash: bool = False) -> str:
+        return self.hub.merge(self.repo, number, "ada", squash=squash)
 
     # What people see
 

@@ -14,6 +14,11 @@ target = Path(os.environ["HUB_FOLDER"], "artifacts", os.environ["GITHUB_RUN_ID"]
 if not found:
     print(f"No files were found with the provided path: {os.environ['PATHS']}")
     sys.exit(os.environ["IF_NONE"] == "error")
+if os.environ["HUB_STORAGE"] == "full":  # the message of actions/upload-artifact
+    sys.exit(
+        "::error::Failed to CreateArtifact: Artifact storage quota has been hit. Unable to upload any new artifacts. "
+        "Usage is recalculated every 6-12 hours."
+    )
 if target.exists():
     sys.exit(f"an artifact with the name {target.name} already exists")
 for file in found:
