@@ -140,6 +140,7 @@ ROOMS = (
             "runner": "choose the runner for a pull request from the labels of the pull request",
             "comment": "post a run's report as one comment on its pull request",
             "command": "carry out `/results`, which a maintainer wrote as a comment of a pull request",
+            "alert": "keep one issue for a scheduled workflow that is red, with the cause",
             "refresh": "bring pull requests up to date that a push to their base has put into conflict",
             "unblock": "cancel runs that hold up a rollback while they wait for an approval",
             "suite": "run folders of tests/ and summarise their outcomes",
@@ -183,6 +184,7 @@ def refuse(line: str, options: argparse.Namespace) -> int:
     print(f"error: {line}", file=sys.stderr)
     if options.verb not in STAGES:  # the verb that runs the stages reports it
         github.summary(f"**❌ `{options.verb}` stopped: {line}**")
+        github.annotate(options.verb, line)
     return 1
 
 

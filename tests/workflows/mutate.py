@@ -18,10 +18,11 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-# Those of the linters last: a mutant that another one finds does not wait for them.
-RULES = sorted((path.name for path in HERE.glob("test_rules_*.py")), key=lambda name: "linters" in name)
+# The slow ones last, those of the queues and of the linters: a mutant that another one finds does not wait for them.
+RULES = sorted((path.name for path in HERE.glob("test_rules_*.py")), key=lambda name: ("linters" in name, "queues" in name))
 # The scenarios that need each file and the one it calls, cheapest first.
 SCENARIOS = {
+    "alert.yml": ["test_operations.py::test_a_red_schedule_is_one_issue_with_the_cause_until_it_is_green"],
     "batch.yml": ["test_operations.py::test_batch_scores_what_serves_has_not_scored_and_keeps_it"],
     "bump.yml": ["test_operations.py::test_newer_dependencies_are_one_pull_request_whose_results_are_made_again"],
     "ci.yml": ["test_pull_request.py::test_a_change_of_documentation_costs_one_job_and_one_line",

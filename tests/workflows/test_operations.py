@@ -88,16 +88,58 @@ def test_a_drill_proves_the_rollback_or_opens_an_issue(two_versions):
         ((source,),) = rows("select source from model_versions where version = 1")
     git(folder, "rm", "--quiet", "-r", f"mlflow/artifacts/{source.partition(':/')[2]}/export")
     git(folder, "commit", "--quiet", "--message", "Lose a model")
+    lost = git(folder, "rev-parse", "HEAD")
     git(folder, "push", "--quiet", "origin", "HEAD:refs/heads/store")
     for _ in range(2):
         there.router.schedule(there.repo, "drill.yml")
         assert run(there, "drill").conclusion == "failure"
         assert "`staging` could not be rolled back to version 1: " in run(there, "drill").summary
     (issue,) = there.repo.issues
-    assert issue["title"] == "A rollback would fail"
+    assert (issue["title"], issue["state"]) == ("A rollback would fail", "open")
     assert "are not those that were registered" in issue["body"]
-    (comment,) = [each for each in there.repo.comments.values() if each["number"] == issue["number"]]
-    assert "version 1" in comment["body"]
+    assert str(run(there, "drill").id) in issue["body"]  # the newest
+    git(folder, "pull", "--quiet", "--rebase", "origin", "store")  # with the records of the drills
+    git(folder, "revert", "--no-edit", lost)
+    git(folder, "push", "--quiet", "origin", "HEAD:refs/heads/store")
+    there.router.schedule(there.repo, "drill.yml")
+    assert [one["state"] for one in there.repo.issues] == ["closed"]
+
+
+def test_a_red_schedule_is_one_issue_with_the_cause_until_it_is_green(settled):
+    settled.router.quiet = ()
+    settled.router.disabled = ("ci.yml", "promote.yml", "refresh.yml", "tag.yml", "doctor.yml")
+    settled.router.schedule(settled.repo, "compact.yml")
+    alert = run(settled, "alert")
+    assert (alert.conclusion, settled.repo.issues) == ("success", [])
+    folder = settled.clone()
+    edits.appended("params.yaml", "unknown: 1\n")(folder)
+    settled.push(folder, "A section that there is not")
+    settled.router.dispatch(settled.repo, "compact.yml")
+    assert run(settled, "compact").conclusion == "failure"
+    assert settled.repo.issues == []  # who has started it sees it
+    settled.router.schedule(settled.repo, "compact.yml")
+    (issue,) = settled.repo.issues
+    assert (issue["title"], issue["state"]) == ("The scheduled workflow compact is red", "open")
+    assert "2 runs in a row have failed, the first on 20" in issue["body"]
+    assert "- job `compact`, step `delivery compact`" in issue["body"]
+    assert "  - `params.yaml: unknown is unknown; docs/reference/params.md lists every key`" in issue["body"]
+    assert "docs/reference/workflows.md#compact" in issue["body"]
+    git(folder, "revert", "--no-edit", "HEAD")
+    git(folder, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    settled.router.dispatch(settled.repo, "compact.yml")
+    assert [one["state"] for one in settled.repo.issues] == ["closed"]
+
+
+def test_what_has_an_issue_of_its_own_gets_no_second_one(fresh):
+    fresh.router.quiet = ()
+    folder = fresh.clone()
+    (folder / "dvc.lock").unlink()
+    fresh.push(folder, "Without a pipeline")
+    fresh.hub.events.clear()
+    fresh.router.schedule(fresh.repo, "doctor.yml")
+    assert run(fresh, "doctor").conclusion == "failure"
+    assert "The issue `The set-up misses something` tells it" in run(fresh, "alert").summary
+    assert [one["title"] for one in fresh.repo.issues] == ["The set-up misses something"]
 
 
 def test_what_dvc_lock_says_is_made_again_in_one_night_only(settled):

@@ -34,6 +34,7 @@ def test_the_exceptions_to_zizmor_are_the_trusted_workflows_and_the_secrets_of_e
         if "zizmor: ignore" in line
     }
     assert ignores == {
+        "alert.yml": ["dangerous-triggers"],
         "command.yml": ["dangerous-triggers"],
         "comment.yml": ["dangerous-triggers"],
         "promote.yml": ["secrets-inherit"],

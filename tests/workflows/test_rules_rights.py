@@ -9,6 +9,7 @@ from harness import callers, expressions
 
 # What each job may do: less breaks a scenario, more is refused here.
 RIGHTS = {
+    ("alert.yml", "alert"): {"contents": "read", "actions": "read", "checks": "read", "issues": "write"},
     ("batch.yml", "batch"): {"contents": "write"},
     ("bump.yml", "bump"): {"contents": "write", "pull-requests": "write", "actions": "write"},
     ("_ci.yml", "image"): {"contents": "read"},
@@ -209,12 +210,12 @@ def test_the_only_checkouts_are_those_of_the_actions_and_none_keeps_its_token():
 
 def test_the_trusted_job_checks_out_no_code_of_a_pull_request():
     trusted = [key for key in JOBS if key[0] in ("_comment.yml", "command.yml", "drift.yml", "batch.yml")]
-    trusted += [("_ci.yml", "push"), ("_ci.yml", "comment"), ("doctor.yml", "doctor")]
+    trusted += [("_ci.yml", "push"), ("_ci.yml", "comment"), ("doctor.yml", "doctor"), ("alert.yml", "alert")]
     for key in trusted:
         setups = [step for step in job(*key)["steps"] if step.get("uses") == SETUP]
         assert [step["with"]["ref"] for step in setups] == ["${{ github.event.repository.default_branch }}"]
     assert not [file for file, doc in WORKFLOWS.items() if "pull_request_target" in doc["on"]]
-    assert [file for file, doc in WORKFLOWS.items() if "workflow_run" in doc["on"]] == ["comment.yml"]
+    assert [file for file, doc in WORKFLOWS.items() if "workflow_run" in doc["on"]] == ["alert.yml", "comment.yml"]
 
 
 def test_results_are_pushed_to_whose_branch_may_be_pushed_to():

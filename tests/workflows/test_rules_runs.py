@@ -12,6 +12,7 @@ from delivery.core import params
 
 # Group of runs of which one runs at a time, and whether a newer one ends it.
 QUEUES = {
+    ("alert.yml", ""): ("alert-${{ github.event.workflow_run.name }}", False),
     ("batch.yml", ""): ("batch", False),
     ("bump.yml", ""): ("bump", False),
     ("ci.yml", ""): (
@@ -55,6 +56,8 @@ LOSES_NONE = {
     ("rollback.yml", "rollback"),
 }
 CONDITIONS = {
+    ("alert.yml", "alert"): """${{ contains(fromJSON('["schedule", "workflow_dispatch"]'), github.event.workflow_run.event) """
+    "&& github.event.workflow_run.head_branch == github.event.repository.default_branch }}",
     ("_ci.yml", "required"): "failure() || cancelled()",
     ("_ci.yml", "test"): "needs.check.outputs.suites != '[]'",
     (
@@ -102,6 +105,7 @@ NEEDS = {
     ("remake.yml", "remake"): "due",
 }
 TRIGGERS = {
+    "alert.yml": {"workflow_run"},
     "_ci.yml": {"workflow_call"},
     "_comment.yml": {"workflow_call"},
     "_promote.yml": {"workflow_call"},
@@ -128,6 +132,11 @@ CALLED = {
     ("comment.yml", "comment"): "_comment.yml",
     ("promote.yml", "promote"): "_promote.yml",
 }
+
+
+def test_every_schedule_is_watched():
+    watched = WORKFLOWS["alert.yml"]["on"]["workflow_run"]["workflows"]
+    assert watched == sorted(doc["name"] for doc in WORKFLOWS.values() if "schedule" in doc["on"])
 
 
 def test_every_job_has_a_name_and_a_limit():

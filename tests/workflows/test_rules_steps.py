@@ -16,6 +16,7 @@ from delivery.ci import refresh
 HAPROXY = "command -v haproxy || { sudo apt-get update --quiet && sudo apt-get install --yes --no-install-recommends haproxy; }"
 # What each job does, command by command: a step that is passed over is missed here.
 STEPS = {
+    ("alert.yml", "alert"): ['alert "$WORKFLOW"'],
     ("batch.yml", "batch"): ['batch --period "$PERIOD" --model "$MODEL" --push'],
     ("bump.yml", "bump"): ['bump --days "$DAYS" --propose "$CHECKS"'],
     ("_ci.yml", "check"): [
@@ -100,6 +101,7 @@ MAYBE = {
 PIPELINE: dict = {}
 TRUSTED_CACHE = "${{ !startsWith(github.ref_name, 'results/pull-') && !startsWith(github.ref_name, 'dependabot') }}"
 SETUPS = {
+    ("alert.yml", "alert"): {"ref": "${{ github.event.repository.default_branch }}", "store": "false"},
     ("batch.yml", "batch"): {"ref": "${{ github.event.repository.default_branch }}"},
     ("bump.yml", "bump"): {"ref": "${{ github.event.repository.default_branch }}", "store": "false"},
     ("_ci.yml", "check"): {"fetch-depth": 0, "requirements": "dev", "store": "false"},

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -93,6 +94,17 @@ def branch() -> str:
 def summary(markdown: str) -> None:
     """Append to the summary on the page of the workflow run. Do nothing outside a workflow."""
     _append("GITHUB_STEP_SUMMARY", markdown.rstrip() + "\n\n")
+
+
+def annotate(title: str, line: str) -> None:
+    """Name an error on the page of the workflow run, also for the API (`delivery alert`). Do nothing outside a workflow.
+
+    The text is one command of the runner, whatever is in it
+    (docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands).
+    """
+    if inside():
+        escaped = line.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+        print(f"::error title={title}::{escaped}", file=sys.stderr)
 
 
 def output(**values: str) -> None:

@@ -21,7 +21,6 @@ from delivery.registry import registry
 from delivery.render.markdown import code, escaped
 
 SEVERE = ("critical", "high")
-TITLE = "Vulnerabilities with a fix"
 LOCK = "`make lock UPGRADE='--upgrade-package {}'`"
 IMAGE_FIX = "a newer digest of the base image in `Dockerfile`"
 
@@ -66,7 +65,7 @@ def main(options: argparse.Namespace) -> int:
     print(text)
     if options.issue:
         try:
-            print(issues.keep(TITLE, text if scan.refused else ""))
+            print(issues.keep(issues.TITLES["scan"], text if scan.refused else ""))
         except Failure as failure:  # issues may be disabled; the run is red in any case
             print(f"There is no issue: {failure}.")
     return 1 if scan.refused else 0

@@ -30,7 +30,7 @@ TOLERANCE = 1e-6  # the largest difference of a score that is called equal
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the verb."""
     parser.add_argument("environment", nargs="?", default="", help="environment to drill; all environments if omitted")
-    parser.add_argument("--issue", action="store_true", help="open an issue on GitHub for a drill that failed")
+    parser.add_argument("--issue", action="store_true", help="open, update or close one issue on GitHub with what failed")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -40,9 +40,9 @@ def main(options: argparse.Namespace) -> int:
     github.summary(page)
     print(page)
     failed = [line(name, outcome) for name, outcome in outcomes if outcome.failure]
-    if failed and options.issue:
+    if options.issue and (failed or not options.environment):  # one environment says nothing of the others
         try:
-            print(issues.report("A rollback would fail", "\n".join([*failed, github.run_url()])))
+            print(issues.keep(issues.TITLES["drill"], "\n".join([*failed, github.run_url()]) if failed else ""))
         except Failure as failure:  # issues may be disabled; the run is red in any case
             print(f"There is no issue: {failure}.")
     return 1 if failed else 0

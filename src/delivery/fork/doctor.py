@@ -21,7 +21,6 @@ from delivery.pull_requests import issues
 from delivery.registry import history, registry
 from delivery.registry.version import events
 
-TITLE = "The set-up misses something"
 SIGN = {"ready": "✅", "optional": "➖", "missing": "❌", "unknown": "❔"}
 
 
@@ -42,7 +41,7 @@ def main(options: argparse.Namespace) -> int:
     missing = any(finding.state == "missing" for finding in findings)
     if options.issue:
         try:
-            said = issues.keep(TITLE, markdown([one for one in findings if one.state != "ready"]) if missing else "")
+            said = issues.keep(issues.TITLES["doctor"], markdown([one for one in findings if one.state != "ready"]) if missing else "")
         except Failure as failure:  # issues may be disabled; the run is red in any case
             said = f"There is no issue: {failure}."
         print(said, file=sys.stderr)  # the other output may be JSON

@@ -1,20 +1,21 @@
-"""Issues: one open issue for each title, which later reports comment on or rewrite."""
+"""Issues: one open issue for each title, which later runs rewrite or close."""
+
+from typing import Any
 
 from delivery.adapters import github
 
+# Of the workflows that keep one about what they have found.
+TITLES = {
+    "doctor": "The set-up misses something",
+    "drill": "A rollback would fail",
+    "scan": "Vulnerabilities with a fix",
+}
 LIMIT = 60_000  # characters that are kept; GitHub takes 65,536
 
 
-def report(title: str, text: str) -> str:
-    """Open an issue, or comment on the open one with this title; return a sentence with its address.
-
-    Raise `Failure` if GitHub refuses: issues may be disabled in the repository.
-    """
-    same = (issue for issue in github.pages("/issues") if issue["title"] == title and "pull_request" not in issue)
-    if known := next(same, None):
-        github.ask("POST", f"/issues/{known['number']}/comments", {"body": _cut(text)})
-        return f"A comment was added to {known['html_url']}."
-    return _opened(title, text)
+def exists(title: str) -> bool:
+    """Return whether a workflow has opened an issue with this title that is still open."""
+    return _ours(title) is not None
 
 
 def keep(title: str, text: str) -> str:
@@ -24,9 +25,7 @@ def keep(title: str, text: str) -> str:
     Raise `Failure` if GitHub refuses: issues may be disabled in the repository.
     """
     text = _cut(text)
-    same = (issue for issue in github.pages("/issues") if issue["title"] == title)
-    ours = (issue for issue in same if (issue["user"] or {}).get("type") == "Bot")  # nobody's, if the account is gone
-    known = next((issue for issue in ours if "pull_request" not in issue), None)
+    known = _ours(title)
     if known is None:
         return _opened(title, text) if text else "There is no issue to close."
     address, path = known["html_url"], f"/issues/{known['number']}"
@@ -37,6 +36,12 @@ def keep(title: str, text: str) -> str:
         return f"{address} says so already."
     github.ask("PATCH", path, {"body": text})
     return f"{address} was updated."
+
+
+def _ours(title: str) -> dict[str, Any] | None:
+    same = (issue for issue in github.pages("/issues") if issue["title"] == title)
+    ours = (issue for issue in same if (issue["user"] or {}).get("type") == "Bot")  # nobody's, if the account is gone
+    return next((issue for issue in ours if "pull_request" not in issue), None)
 
 
 def _opened(title: str, text: str) -> str:

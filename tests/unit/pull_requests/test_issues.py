@@ -1,6 +1,5 @@
-"""One open issue for each title: the first report opens it, later ones are comments or rewrite it."""
+"""One open issue for each title, which says what is so now."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,20 +19,6 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 
     monkeypatch.setattr(github, "ask", ask)
     return asked
-
-
-def test_a_first_report_opens_an_issue(asked: list[tuple], monkeypatch: pytest.MonkeyPatch) -> None:
-    others = [{"title": "Another", "number": 1}, {"title": "Trouble", "number": 2, "pull_request": {}}]
-    monkeypatch.setattr(github, "pages", lambda _: others)
-    assert issues.report("Trouble", "much") == "https://github.com/a/b/issues/9 was opened."
-    assert asked == [("POST", "/issues", {"title": "Trouble", "body": "much"})]
-
-
-def test_a_later_report_is_a_comment(asked: list[tuple], monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {"title": "Trouble", "number": 7, "html_url": "https://github.com/a/b/issues/7"}
-    monkeypatch.setattr(github, "pages", lambda _: [known])
-    assert issues.report("Trouble", "more") == "A comment was added to https://github.com/a/b/issues/7."
-    assert asked == [("POST", "/issues/7/comments", {"body": "more"})]
 
 
 def issue(login: str = "github-actions[bot]", kind: str = "Bot", **more: Any) -> dict[str, Any]:
@@ -69,12 +54,12 @@ def test_an_issue_of_an_account_that_is_gone_is_nobody_s(asked: list[tuple], mon
 
 
 @pytest.mark.parametrize("known", [[], [issue()]], ids=["new", "known"])
-@pytest.mark.parametrize("post", [issues.keep, issues.report])
 def test_a_text_that_github_would_refuse_is_cut_at_a_line(
-    post: Callable[[str, str], str], known: list, asked: list[tuple], monkeypatch: pytest.MonkeyPatch
+    known: list, asked: list[tuple], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(github, "pages", lambda _: known)
-    post("Trouble", "| a row |\n" * 10_000)
+    assert issues.exists("Trouble") == bool(known)
+    issues.keep("Trouble", "| a row |\n" * 10_000)
     ((_, _, body),) = asked
     assert len(body["body"]) < 65_536
     assert body["body"].startswith("| a row |\n" * 5_000)
