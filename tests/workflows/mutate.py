@@ -19,7 +19,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 # The slow ones last, those of the queues and of the linters: a mutant that another one finds does not wait for them.
-RULES = sorted((path.name for path in HERE.glob("test_rules_*.py")), key=lambda name: ("linters" in name, "queues" in name))
+RULES = sorted(
+    (path.name for path in HERE.glob("test_rules_*.py")), key=lambda name: ("linters" in name, "queues" in name)
+)
 # The scenarios that need each file and the one it calls, cheapest first.
 SCENARIOS = {
     "alert.yml": ["test_operations.py::test_a_red_schedule_is_one_issue_with_the_cause_until_it_is_green"],

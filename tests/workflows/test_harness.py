@@ -20,7 +20,14 @@ def test_the_stand_in_speaks_as_github_does(fresh: World, described):
     sha, person = fresh.head(number), Token("ada", fresh.repo.name, "person")
     fresh.repo.environments.append("staging")
     fresh.repo.rulesets.append({"id": 1, **json.loads(fresh.repo.file("main", ".github/rulesets/main-solo.json"))})
-    fresh.repo.runs[5] = {"id": 5, "name": "ci", "head_sha": sha, "event": "push", "head_branch": "main", "status": "completed"}
+    fresh.repo.runs[5] = {
+        "id": 5,
+        "name": "ci",
+        "head_sha": sha,
+        "event": "push",
+        "head_branch": "main",
+        "status": "completed",
+    }
     fresh.repo.runs[5]["path"] = ".github/workflows/ci.yml"
     fresh.repo.approvals[5] = {"staging"}
     fresh.hub.cancel = lambda *_: True

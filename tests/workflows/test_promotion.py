@@ -70,7 +70,9 @@ def test_a_message_that_starts_nothing_is_named_before_the_merge_and_found_after
     settled.router.disabled = ("refresh.yml", "tag.yml")
     settled.router.dispatch(settled.repo, "doctor.yml")
     found = f"promote has not run for {commit[:8]} of `main`: its message says `[skip ci]`"
-    assert f"| ❌ | newest commit | {found} | `gh workflow run promote.yml --ref main` |" in run(settled, "doctor").summary
+    assert (
+        f"| ❌ | newest commit | {found} | `gh workflow run promote.yml --ref main` |" in run(settled, "doctor").summary
+    )
     (issue,) = settled.repo.issues
     assert found in issue["body"]
     settled.router.dispatch(settled.repo, "promote.yml")

@@ -56,7 +56,10 @@ LOSES_NONE = {
     ("rollback.yml", "rollback"),
 }
 CONDITIONS = {
-    ("alert.yml", "alert"): """${{ contains(fromJSON('["schedule", "workflow_dispatch"]'), github.event.workflow_run.event) """
+    (
+        "alert.yml",
+        "alert",
+    ): """${{ contains(fromJSON('["schedule", "workflow_dispatch"]'), github.event.workflow_run.event) """
     "&& github.event.workflow_run.head_branch == github.event.repository.default_branch }}",
     ("_ci.yml", "required"): "failure() || cancelled()",
     ("_ci.yml", "test"): "needs.check.outputs.suites != '[]'",

@@ -61,7 +61,11 @@ def in_a_row(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def page(file: str, branch: str, red: Sequence[dict[str, Any]]) -> str:
     """Return what the issue says: since when, where and why it fails, and what to do."""
     newest, first = red[0], red[-1]
-    runs = f"{len(red)} runs in a row have failed, the first on {first['created_at'][:10]}" if red[1:] else "A run has failed"
+    runs = (
+        f"{len(red)} runs in a row have failed, the first on {first['created_at'][:10]}"
+        if red[1:]
+        else "A run has failed"
+    )
     lines = [f"**{runs}.** The newest is [{newest['id']}]({newest['html_url']}) of {newest['created_at'][:10]}.", ""]
     for job in (each for each in jobs(newest["id"]) if each["conclusion"] in RED):
         step = next((step["name"] for step in job.get("steps") or [] if step["conclusion"] in RED), "")

@@ -102,6 +102,11 @@ class Drift(Struct, frozen=True, forbid_unknown_fields=True):
     label_days: Annotated[int, Meta(ge=0)] = 0
     """Number of days after the end of a period until its labels have usually arrived. `adopt` and `doctor` choose the day of
     the drift check by it."""
+    rows_late_after: Annotated[int, Meta(ge=0)] = 0
+    """Age of the newest row, in days, at which the source is late: `drift` and `doctor` are red then, and `status` says so. Choose
+    more than a period and the days until its rows usually come, together. 0: a source that stops is noticed by nobody."""
+    labels_late_after: Annotated[int, Meta(ge=0)] = 0
+    """Age of the newest row with a label, in days, at which labels are late; 0: never."""
     max_judged: Count = 4
     """Largest number of periods that one run of the check judges, oldest first, so that a backlog shrinks; one that asks for a
     retraining ends the run."""

@@ -30,7 +30,9 @@ TOLERANCE = 1e-6  # the largest difference of a score that is called equal
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the verb."""
     parser.add_argument("environment", nargs="?", default="", help="environment to drill; all environments if omitted")
-    parser.add_argument("--issue", action="store_true", help="open, update or close one issue on GitHub with what failed")
+    parser.add_argument(
+        "--issue", action="store_true", help="open, update or close one issue on GitHub with what failed"
+    )
 
 
 def main(options: argparse.Namespace) -> int:

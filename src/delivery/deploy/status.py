@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from delivery.adapters import github
 from delivery.core import params
 from delivery.core.errors import Failure
+from delivery.data import freshness
 from delivery.deploy import drill, environments
 from delivery.deploy.targets.target import Report
 from delivery.registry import counterparts, integrity, registry
@@ -60,13 +61,21 @@ def main(options: argparse.Namespace) -> int:
     rows = [row for row in run() if options.environment in ("", row.environment)]
     if options.environment and not rows:
         raise Failure(f"nothing was ever deployed to {options.environment}, and params.yaml has no row for it")
-    page = table(rows)
+    page = "\n\n".join([table(rows), *(f"❌ {line}" for line in late())])
     if options.json:
         print(json.dumps([document(row) for row in rows], indent=1))
     else:
         github.summary(page)
         print(page)
     return 1 if any(row.trouble for row in rows) else 0
+
+
+def late() -> list[str]:
+    """Return what no longer arrives of rows and labels. It changes no exit code: what serves is right all the same."""
+    try:
+        return freshness.late(freshness.read(), params.load().drift) if freshness.RECORD.exists() else []
+    except Failure as failure:
+        return [str(failure)]
 
 
 def run() -> list[Row]:

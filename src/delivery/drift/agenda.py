@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from delivery.core.params import Drift, Params
 from delivery.data.fetch import into
+from delivery.data.freshness import Arrivals, latest
 from delivery.data.tables import expected
 from delivery.drift import arrival, champion, check, decisions, policy
 from delivery.drift.champion import Champion
@@ -35,6 +36,8 @@ class Taken(NamedTuple):
     entries: list[LogEntry]
     result: DriftResult | None
     windows: tuple[str, ...] = ()  # keys of `challenger.windows` of all checks
+    arrived: Arrivals = Arrivals()  # the newest rows and labels that the checks have seen
+    behind: bool = False  # whether there are newer periods, which the next run looks at
 
     @property
     def withdrawal(self) -> str:
@@ -57,10 +60,12 @@ def take(settings: Params, log: Path | None = None, *, fresh: bool = True) -> Ta
     later = [period for period in periods() if period > known]
     entries, result = list[LogEntry](), None
     judged: list[DriftResult] = []
-    for period in undecided(history, later):
+    arrived = Arrivals()
+    for period in (due := undecided(history, later)):
         if fresh:
             into(arrival.folder_of(period), period)
         result = check.run(settings, period, log, [*history, *entries], who=who)
+        arrived = latest(arrived, result.arrived)
         entry = decisions.entry(result)
         if entry.verdict in DECIDED:
             entries = [each if each.verdict in FINAL else superseded(each, period) for each in entries]
@@ -69,17 +74,19 @@ def take(settings: Params, log: Path | None = None, *, fresh: bool = True) -> Ta
         # Once the month's compute is spent, the later ones would wait for the same.
         spent = policy.spent([*history, *entries], entry.date[:10], settings.drift)
         if entry.retrain or len(judged) == settings.drift.max_judged or spent:
-            return Taken(entries, judged[-1] if judged else result, windows_of(judged))
+            last = judged[-1] if judged else result
+            return Taken(entries, last, windows_of(judged), arrived, behind=period != due[-1])
     if judged:
-        return Taken(entries, judged[-1], windows_of(judged))
+        return Taken(entries, judged[-1], windows_of(judged), arrived)
     newest = decision([*history, *entries], later, who.digest)
     if newest and newest not in entries:
         if fresh:
             into(arrival.folder_of(newest.period), newest.period)
         if newest.retrain or not about(newest, who.digest) or corrected(newest, history, settings, who):
             result = check.run(settings, newest.period, log, [*history, *entries], who=who)
+            arrived = latest(arrived, result.arrived)
             entries.append(decisions.entry(result))
-    return Taken(entries, result, windows_of([result] if result else []))
+    return Taken(entries, result, windows_of([result] if result else []), arrived)
 
 
 def windows_of(results: Sequence[DriftResult]) -> tuple[str, ...]:

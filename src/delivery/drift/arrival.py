@@ -8,7 +8,7 @@ from delivery.compute import processes
 from delivery.core import workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Params
-from delivery.data import windows
+from delivery.data import freshness, windows
 from delivery.data.fetch import into
 from delivery.pipeline import validate
 from problem import LABEL, PERIOD, TIME
@@ -31,6 +31,17 @@ def feature_rows(folder: Path, period: str, settings: Params) -> pd.DataFrame:
     """Return the feature rows of all periods until this one, labelled or not."""
     cut = windows.cut(period, settings.engine, folder)
     return pd.concat(processes.each(windows.features, cut, settings.engine), ignore_index=True)
+
+
+def newest(settings: Params) -> freshness.Arrivals:
+    """Return the newest row and label of data/; empty if nothing may be late, or the data there are not those of params.yaml."""
+    if not (settings.drift.rows_late_after or settings.drift.labels_late_after):
+        return freshness.Arrivals()
+    try:
+        rows = feature_rows(workspace.DATA, settings.fetch.until, settings)
+    except Failure:  # not fetched, or until another period: the next check that sees rows knows
+        return freshness.Arrivals()
+    return freshness.newest(rows[TIME], rows[LABEL])
 
 
 def checked(period: str, settings: Params) -> tuple[Path, pd.DataFrame]:

@@ -12,6 +12,7 @@ from msgspec.structs import asdict, replace
 from delivery.core import files, workspace
 from delivery.core.errors import Failure
 from delivery.core.params import Params
+from delivery.data import freshness
 from delivery.drift import arrival, champion, decisions, evidence, judgement, page, plots, served
 from delivery.drift.champion import Champion, Judged
 from delivery.drift.findings import Realised
@@ -20,7 +21,7 @@ from delivery.drift.result import Decision, DriftResult, as_document
 from delivery.drift.verdicts import LogEntry
 from delivery.pipeline import validate
 from delivery.stats.predictions import predictions
-from problem import FEATURES, KEY, LABEL, PERIOD, periods
+from problem import FEATURES, KEY, LABEL, PERIOD, TIME, periods
 
 PAST = 5  # decisions shown on the page
 
@@ -86,6 +87,7 @@ def run(
         **asdict(outcome.confirmation),
         seconds=time.monotonic() - start,
         serving=who.serving,
+        arrived=freshness.newest(arrived[TIME], arrived[LABEL]),
         data=digest(arrived, trained[-1]),
     )
     write(result, page.markdown(result))

@@ -10,6 +10,8 @@ import msgspec
 from delivery.adapters import provenance, store
 from delivery.core import files, workspace
 from delivery.core.errors import Failure
+from delivery.data import freshness
+from delivery.data.freshness import Arrivals
 from delivery.drift.result import DriftResult
 from delivery.drift.verdicts import LogEntry
 
@@ -19,6 +21,7 @@ TEXT = """# Drift decisions
 
 `log.jsonl`: one line for each check: when, which period, what was decided and why, what it cost. Cool-down, budgets
 and confirmation read it. `windows/`: what challengers gained in each period, so that no check fits them twice.
+`arrivals.json`: the newest row and label of the source, for `doctor` and `status`.
 """
 
 
@@ -66,8 +69,8 @@ def encoded(kept: LogEntry) -> str:
     return json.dumps(files.rounded(msgspec.to_builtins(kept)), ensure_ascii=False) + "\n"
 
 
-def record(entries: Sequence[LogEntry], windows: Sequence[str]) -> str:
-    """Append checks to the log, keep what their challengers gained, and push the store; return what was done.
+def record(entries: Sequence[LogEntry], windows: Sequence[str], arrived: Arrivals) -> str:
+    """Append checks to the log, keep what their challengers gained and what has arrived, and push the store; return what was done.
 
     `windows`: keys of `challenger.windows`. A writer that loses the race appends again to the newer store. Raise `Failure`
     if the store cannot be reached; the lines stay on this machine.
@@ -79,6 +82,7 @@ def record(entries: Sequence[LogEntry], windows: Sequence[str]) -> str:
         files.write(README, TEXT)
         with workspace.DRIFT_LOG.open("a", encoding="utf-8") as file:
             file.write(lines)
+        freshness.write(freshness.latest(freshness.read(), arrived))
         for key in windows:
             fresh, kept = (folder / f"{key}.json" for folder in (workspace.WINDOWS_CACHE, workspace.WINDOWS_KEPT))
             if fresh.exists() and not kept.exists():
@@ -87,4 +91,5 @@ def record(entries: Sequence[LogEntry], windows: Sequence[str]) -> str:
 
     store.ready()
     append()
-    return store.push(f"Drift check of {entries[-1].period}", redo=append)
+    of = f"of {entries[-1].period}" if entries else "without a new period"
+    return store.push(f"Drift check {of}", redo=append)

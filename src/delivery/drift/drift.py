@@ -6,11 +6,13 @@ compared with the champion on the period's own rows; `policy` decides, the table
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from delivery.adapters import github, store
 from delivery.core import params, workspace
 from delivery.core.params import Params
+from delivery.data import freshness
 from delivery.data.fetch import into
 from delivery.drift import agenda, arrival, check, decisions, served
 from delivery.drift.result import as_text
@@ -41,18 +43,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Check the periods that are due, or the one that is asked for, and print the page or the JSON of the last one judged.
 
-    Return 1 if no challenger could be trained for a period that is still open, also if another period was decided again.
+    Return 1 if no challenger could be trained for a period that is still open, also if another period was decided again, and
+    if rows or labels are late.
     """
     settings = params.load()
     if options.push:
         print(store.pull())
     log = served.local_log(options.served) if options.served else None
     taken = one(options.period, settings, log) if options.period else agenda.take(settings, log)
-    entries, result, windows = taken
+    entries, result, windows, arrived, behind = taken
+    known = freshness.read()
+    if not arrived.rows and not known.rows:  # a fork's first checks: what main's model has seen
+        arrived = arrival.newest(settings)
+    arrived = freshness.latest(known, arrived)
+    late = [] if behind or options.period else freshness.late(arrived, settings.drift)
     if result is None:
         print(check.nothing(settings.fetch.until).why)
         github.summary(workspace.DRIFT_PAGE.read_text())
-        return 0
+        if options.push and (arrived.rows, arrived.labels) != (known.rows, known.labels):
+            print(decisions.record([], [], arrived))
+        return told(late)
     check.conclude(result, taken.withdrawal)
     check.draw(result, settings)
     for entry in entries:
@@ -63,12 +73,21 @@ def main(options: argparse.Namespace) -> int:
     github.summary(workspace.DRIFT_PAGE.read_text())
     print(as_text(result) if options.json else workspace.DRIFT_PAGE.read_text())
     if options.push:
-        print(decisions.record(entries, windows))
-    return int(any(entry.verdict == "failed" for entry in entries))
+        print(decisions.record(entries, windows, arrived))
+    return told(late) or int(any(entry.verdict == "failed" for entry in entries))
+
+
+def told(late: Sequence[str]) -> int:
+    """Say what is late, also on the page of the workflow run; return 1 if anything is."""
+    for line in late:
+        print(f"error: {line}", file=sys.stderr)
+        github.summary(f"**❌ {escaped(line)}**")
+        github.annotate("drift", line)
+    return int(bool(late))
 
 
 def one(period: str, settings: Params, log: Path | None) -> agenda.Taken:
     """Check a period that is asked for, whatever was decided on it before."""
     into(arrival.folder_of(period), period)  # what was fetched for an earlier check may be old
     result = check.run(settings, period, log)
-    return agenda.Taken([decisions.entry(result)], result, result.windows)
+    return agenda.Taken([decisions.entry(result)], result, result.windows, result.arrived)

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct, field
 
 from delivery.core import files
+from delivery.data.freshness import Arrivals
 from delivery.drift.findings import Age, Findings, Realised, Revision, ServedFacts, Serving
 from delivery.drift.verdicts import Judgement, LogEntry, PooledGain
 from delivery.stats.shift import ShiftRow
@@ -51,6 +52,7 @@ class DriftResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
     withdraw: bool
     seconds: float
     serving: Serving = Serving()
+    arrived: Arrivals = Arrivals()
     data: str = ""
     """Digest of the labelled rows that the champion has not learnt from, until the period."""
 

@@ -1,5 +1,8 @@
 """Whether a run of promote has looked at the newest commit of the branch that delivers."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from delivery.core import params
 from delivery.fork.settings import Finding, asked
 from delivery.pull_requests import skipping
@@ -28,13 +31,19 @@ def examine() -> Finding:
         return Finding(NAME, "unknown", why or unknown)
     if not runs["workflow_runs"]:
         return Finding(NAME, "optional", "promote has never run", f"`gh workflow run {WORKFLOW}`")
-    commit, run = newest["commit"], runs["workflow_runs"][0]
-    short, again = commit["sha"][:8], f"`gh workflow run {WORKFLOW} --ref {branch}`"
+    run, sha = runs["workflow_runs"][0], newest["commit"]["sha"]
+    if undone := left(newest["commit"], branch, run):
+        return Finding(NAME, "missing", undone, f"`gh workflow run {WORKFLOW} --ref {branch}`")
+    return Finding(NAME, "ready", f"promote has run for {sha[:8]} of `{branch}`: {run['conclusion'] or run['status']}")
+
+
+def left(commit: Mapping[str, Any], branch: str, run: Mapping[str, Any]) -> str:
+    """Return why the commit is undelivered by the newest run of promote; empty if that run has decided."""
+    short = commit["sha"][:8]
     if run["head_sha"] != commit["sha"]:
         said = skipping.mark(commit["commit"]["message"])
         reason = f": its message says `{said}`" if said else f"; its newest run is of {run['head_sha'][:8]}"
-        return Finding(NAME, "missing", f"promote has not run for {short} of `{branch}`{reason}", again)
+        return f"promote has not run for {short} of `{branch}`{reason}"
     if run["conclusion"] in UNDONE:
-        return Finding(NAME, "missing", f"promote of {short} ended as `{run['conclusion']}`: {run['html_url']}", again)
-    state = run["conclusion"] or run["status"]
-    return Finding(NAME, "ready", f"promote has run for {short} of `{branch}`: {state}")
+        return f"promote of {short} ended as `{run['conclusion']}`: {run['html_url']}"
+    return ""

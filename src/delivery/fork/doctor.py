@@ -13,6 +13,7 @@ import msgspec
 from delivery.adapters import git, github, store
 from delivery.core import params, workspace
 from delivery.core.errors import Failure, RegistryError
+from delivery.data import freshness
 from delivery.deploy.targets import rehearsal
 from delivery.fork import cadence, cloud, delivered
 from delivery.fork.rulesets import protection, store_protection, version_records
@@ -41,7 +42,9 @@ def main(options: argparse.Namespace) -> int:
     missing = any(finding.state == "missing" for finding in findings)
     if options.issue:
         try:
-            said = issues.keep(issues.TITLES["doctor"], markdown([one for one in findings if one.state != "ready"]) if missing else "")
+            said = issues.keep(
+                issues.TITLES["doctor"], markdown([one for one in findings if one.state != "ready"]) if missing else ""
+            )
         except Failure as failure:  # issues may be disabled; the run is red in any case
             said = f"There is no issue: {failure}."
         print(said, file=sys.stderr)  # the other output may be JSON
@@ -143,6 +146,23 @@ def target() -> Finding:
     return Finding("deploy target", "optional", f"{found}: a rehearsal, nothing lasts", fix)
 
 
+def arrivals() -> Finding:
+    """Look whether the source still sends rows and labels."""
+    name, limits = "rows and labels", params.load().drift
+    try:
+        found = freshness.read()
+    except Failure as failure:
+        return Finding(name, "unknown", str(failure))
+    if not (limits.rows_late_after or limits.labels_late_after):
+        fix = "`drift.rows_late_after` and `labels_late_after` in params.yaml, in days"
+        return Finding(name, "optional", "a source that stops is noticed by nobody", fix)
+    if not found.rows:
+        return Finding(name, "optional", "no drift check has been recorded yet", "`gh workflow run drift.yml`")
+    if late := freshness.late(found, limits):
+        return Finding(name, "missing", "; ".join(late), f"{freshness.SOURCE}, or whoever feeds it")
+    return Finding(name, "ready", f"rows until {found.rows[:10]}, labels until {found.labels[:10] or 'none'}")
+
+
 def deliveries() -> Finding:
     """Show the DORA metrics of each environment."""
     try:
@@ -172,5 +192,5 @@ def tools() -> Finding:
 
 EXAMINATIONS: tuple[Callable[[], Finding], ...] = (
     pipeline, model_card, store_branch, champion, cloud.remote, cloud.login, plan, default_branch, delivered.examine, schedules,
-    cadence.examine, pulls, environments, protection, store_protection, version_records, app, target, deliveries, tools,
+    cadence.examine, pulls, environments, protection, store_protection, version_records, app, target, arrivals, deliveries, tools,
 )  # fmt: skip

@@ -48,7 +48,10 @@ class Hub:
         if path.startswith("/actions/workflows/drift.yml/runs?branch=main&status=completed"):
             return {"workflow_runs": self.runs}
         if path.startswith("/actions/runs/"):
-            steps = [{"name": "Set up", "conclusion": "success"}, {"name": "Run delivery drift", "conclusion": "failure"}]
+            steps = [
+                {"name": "Set up", "conclusion": "success"},
+                {"name": "Run delivery drift", "conclusion": "failure"},
+            ]
             job = {"id": 70, "name": "drift", "conclusion": "failure", "steps": steps}
             return {"jobs": [{"id": 69, "name": "due", "conclusion": "success", "steps": []}, job]}
         assert path.startswith("/check-runs/70/annotations")
@@ -74,7 +77,10 @@ def test_a_red_run_is_told_with_its_step_and_its_errors(monkeypatch: pytest.Monk
     said = [("warning", "old"), ("failure", "the source has no 2013-06\nfix `it`"), ("failure", f"{alert.EXIT} 1.")]
     ((title, text),) = alerted(Hub([run(9), run(2), run(1, "success")], said), monkeypatch)
     assert title == TITLE
-    assert "**2 runs in a row have failed, the first on 2026-03-02.** The newest is [9](https://x/9) of 2026-03-09." in text
+    assert (
+        "**2 runs in a row have failed, the first on 2026-03-02.** The newest is [9](https://x/9) of 2026-03-09."
+        in text
+    )
     assert "- job `drift`, step `Run delivery drift`" in text
     assert "the source has no 2013-06 fix" in text
     assert alert.EXIT not in text

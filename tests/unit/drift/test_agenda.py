@@ -14,6 +14,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from delivery.core.params import Drift, Fetch, Gate, Params
+from delivery.data.freshness import Arrivals
 from delivery.drift import agenda, champion, check, decisions, findings, policy
 from delivery.drift.verdicts import LogEntry
 
@@ -55,6 +56,7 @@ class World:
             period=period, verdict=verdict, why=why, retrain=retrain, withdraw=withdraw, rows=10, seconds=1.0,
             champion=who.digest, serving=findings.Serving(version=who.digest),
             champion_trained_on=(WEEKS[0], WEEKS[2]), windows=(f"window of {period}",), data=self.data(period, chosen),
+            arrived=Arrivals(rows=period, labels=period if ready else ""),
         )  # fmt: skip
 
     def check(self) -> agenda.Taken:
@@ -83,6 +85,14 @@ def played(world: World, put: Callable[[Any, str, Any], None]) -> World:
     put(check, "run", world.run)
     put(check, "data", world.data)
     return world
+
+
+def test_the_newest_that_any_check_has_seen_is_told(world: World) -> None:
+    world.arrived, world.ready = 6, {WEEKS[4]: 99, WEEKS[5]: 99}
+    taken = world.check()
+    assert (taken.arrived, taken.behind) == (Arrivals(rows=WEEKS[3], labels=WEEKS[3]), True)  # one is judged a run
+    taken = world.check()
+    assert (taken.arrived, taken.behind) == (Arrivals(rows=WEEKS[5], labels=""), False)
 
 
 def test_nothing_new_is_nothing(world: World) -> None:

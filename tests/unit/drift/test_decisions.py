@@ -29,7 +29,7 @@ def result(period: str = "2013-07", windows: tuple[str, ...] = ()) -> DriftResul
 
 
 def recorded(found: DriftResult) -> str:
-    return decisions.record([decisions.entry(found)], found.windows)
+    return decisions.record([decisions.entry(found)], found.windows, found.arrived)
 
 
 def test_there_is_no_log_before_the_first_check(folder: Path) -> None:

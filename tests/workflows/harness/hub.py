@@ -199,7 +199,8 @@ class Hub:
         """The green button: a merge commit on the base branch, or one commit with the message that GitHub proposes.
 
         What may be merged is the ruleset's business. The message of a squash lists those of all commits
-        (docs.github.com: pull-requests/collaborating-with-pull-requests/incorporating-changes-from-a-pull-request/about-pull-request-merges).
+        (docs.github.com: pull-requests/collaborating-with-pull-requests/incorporating-changes-from-a-pull-request/
+        about-pull-request-merges).
         """
         pull = repo.pulls[number]
         before, merged = refs(repo.path), repo.sha(f"refs/pull/{number}/merge")

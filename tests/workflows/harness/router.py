@@ -140,24 +140,12 @@ class Router:
         repo, record = self.hub.repos[entry.event.repo], entry.record
         self.runs.append(result)
         record |= {"status": "completed", "conclusion": result.conclusion, "name": result.workflow}
-        repo.jobs[record["id"]] = listed = []
-        for job, conclusion in result.jobs.items():
-            ident = 100 * record["id"] + len(listed)
-            steps = [
-                {"name": step, "status": "completed", "conclusion": "failure", "number": 1}
-                for step in result.red.get(job, [])
-            ]
-            listed.append(
-                {
-                    "id": ident,
-                    "run_id": record["id"],
-                    "name": job,
-                    "status": "completed",
-                    "conclusion": conclusion,
-                    "steps": steps,
-                }
-            )
-            about = {"annotation_level": "failure", "path": ".github", "start_line": 1, "end_line": 1, "title": ""}
+        about = {"annotation_level": "failure", "path": ".github", "start_line": 1, "end_line": 1, "title": ""}
+        for place, (job, conclusion) in enumerate(result.jobs.items()):
+            ident = 100 * record["id"] + place
+            red = [{"name": step, "status": "completed", "conclusion": "failure"} for step in result.red.get(job, [])]
+            state = {"status": "completed", "conclusion": conclusion, "steps": red}
+            repo.jobs.setdefault(record["id"], []).append({"id": ident, "run_id": record["id"], "name": job} | state)
             repo.annotations[ident] = [about | {"message": said} for said in result.errors.get(job, [])]
             check = {"name": job, "head_sha": record["head_sha"], "conclusion": conclusion, "run": record["id"]}
             repo.checks.append(check)

@@ -37,6 +37,7 @@ class Proposal:
     a_period: int  # median number of labelled rows in a period
     per_day: int  # rows of a made-up day; 0 if the file has times
     label_days: int  # whole days by which the newest label is older than the newest row
+    late_after: int  # days after which rows are late; 0 if they are old already, or have no times
 
 
 def propose(found: Found, segments: list[str]) -> Proposal:
@@ -62,7 +63,15 @@ def propose(found: Found, segments: list[str]) -> Proposal:
         _calendar(known["when"][trained]) if time else (), segments or _segments(found, int(tested.sum())),
         floors, guess, gap, int(sizes.median()), per_day,
         int((when.max() - known["when"].max()) / pd.Timedelta(days=1)),
+        _late_after(unit, when) if time else 0,
     )  # fmt: skip
+
+
+def _late_after(unit: str, when: pd.Series) -> int:
+    """Return two periods and a day, in days; 0 if the newest row is older than that."""
+    days = 2 * -(-365 // UNITS[unit][1]) + 1
+    age = (pd.Timestamp.now() - when.max()) / pd.Timedelta(days=1)
+    return days if age <= days else 0
 
 
 def made_up(rows: int, per_day: int) -> pd.Series:

@@ -102,6 +102,9 @@ def params(found: Found, plan: Proposal, file: str) -> str:
         "licence": _unwritten(f"of the code, and of {file}."),
         "min_rows": max(1, plan.a_period // 2), "min_days": min(14, blocks),
         "periods_per_year": UNITS[plan.unit][1], "label_days": plan.label_days,
+        "rows_late": plan.late_after, "labels_late": plan.late_after and plan.late_after + plan.label_days,
+        "why_late": "twice a period and a day; older newest rows turn drift and doctor red" if plan.late_after
+        else "0: the file's newest row is old already, so nothing is late. Set both when rows arrive",
     }  # fmt: skip
     return merged(Template(_template("params.yaml")).substitute(values), read())
 
