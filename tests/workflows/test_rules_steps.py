@@ -162,6 +162,19 @@ def test_every_job_runs_these_steps():
     assert {key: [line.removeprefix(verb) for line in lines] for key, lines in found.items()} == STEPS
 
 
+def test_what_delivers_is_told_whether_the_image_is_attested_and_whether_the_plan_has_lost_that():
+    told = {
+        where: {name: step["env"].get(name) for name in ("ATTESTATION", "ATTESTATIONS")}
+        for where, step in steps()
+        if any(verb in step.get("run", "") for verb in ("promote apply", "delivery deploy"))
+    }
+    lost = "${{ vars.ATTESTATIONS }}"
+    assert told == {
+        "_promote.yml: apply": {"ATTESTATION": "${{ needs.image.outputs.attestation }}", "ATTESTATIONS": lost},
+        "deploy.yml: deploy": {"ATTESTATION": None, "ATTESTATIONS": lost},
+    }
+
+
 def test_ci_runs_every_folder_of_tests():
     """Those that need the model are listed apart from those that need none."""
     inputs = job("ci.yml", "ci").get("with", {})
@@ -169,6 +182,13 @@ def test_ci_runs_every_folder_of_tests():
     listed = [suite for name in names for suite in json.loads(inputs[name]) if "/" not in suite]
     folders = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
     assert sorted(listed) == sorted(folders)
+    # A change of the problem's code alone runs its tests; those in `scale` need a set of requirements of their own.
+    known = [path.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").glob("*/problem")]
+    assert set(json.loads(inputs["problem-suites"])) == {
+        path
+        for path in known
+        if path.partition("/")[0] in json.loads(inputs["suites"]) and not path.startswith("scale/")
+    }
 
 
 def test_steps_are_left_out_for_these_reasons_only():

@@ -73,7 +73,7 @@ def page(file: str, branch: str, red: Sequence[dict[str, Any]]) -> str:
         lines += [f"  - {code(cause)}" for cause in causes(job["id"])]
     name = file.removesuffix(".yml")
     docs = f"{github.server()}/{github.repository()}/blob/{branch}/docs/reference/workflows.md#{name}"
-    lines += ["", f"[What makes `{name}` red, and what to do]({docs}). When it is mended, start it again: "
+    lines += ["", f"[What makes `{name}` red, and what to do]({docs}). When it is fixed, start it again: "
               f"`gh workflow run {file}`. The next green run closes this issue."]  # fmt: skip
     return "\n".join(lines) + "\n"
 

@@ -77,7 +77,7 @@ def read(path: Path = RECORD) -> Arrivals:
         return msgspec.json.decode(path.read_bytes(), type=Arrivals)
     except msgspec.DecodeError as error:
         raise Failure(
-            f"{path} cannot be read ({error}); the next `delivery drift --push` writes it anew if it is removed"
+            f"{path} cannot be read ({error}); the next `delivery drift --push` writes it again if it is removed"
         ) from None
 
 
