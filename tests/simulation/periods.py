@@ -16,6 +16,7 @@ from delivery.adapters import dvc, provenance
 from delivery.adapters.batch_records import Record, Scored
 from delivery.core import files, params, workspace
 from delivery.data import fetch, tables
+from delivery.data.freshness import Arrivals
 from delivery.drift import agenda, champion, check, decisions, drift, judgement, policy, retrain
 from delivery.drift.champion import Champion
 from delivery.drift.result import Decision, Verdict, as_document
@@ -104,7 +105,7 @@ def checked(
     result = SimpleNamespace(
         period=period, verdict=verdict, why=why, champion=who.digest, serving=who.serving, champion_trained_on=(since,),
         rows=100, seconds=1.0,
-        windows=(), data=data, **follows,
+        windows=(), data=data, arrived=Arrivals(), **follows,
     )  # fmt: skip
     concluded(result)
     return result
