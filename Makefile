@@ -51,8 +51,8 @@ test: setup  ## the tests, without Docker, and how much of src/delivery they cov
 mutants: setup  ## mutation testing of the modules that decide, in a copy: MODULE=gate for one of them
 	@$(BIN)/python tests/mutants/run.py $(if $(MODULE),--module $(MODULE))
 
-simulate: setup  ## weeks of a repository by seeds, with faults: SEEDS=1000 WEEKS=52
-	@PYTHONPATH=tests $(BIN)/python -m simulation --first $(or $(FIRST),0) --seeds $(or $(SEEDS),20) --weeks $(or $(WEEKS),12)
+simulate: setup  ## weeks of a repository by seeds, with faults: SEEDS=1000 WEEKS=52; KEPT=FILE resumes
+	@PYTHONPATH=tests $(BIN)/python -m simulation --first $(or $(FIRST),0) --seeds $(or $(SEEDS),20) --weeks $(or $(WEEKS),12) $(if $(KEPT),--kept $(KEPT))
 
 check: setup  ## formatting, lint, types, workflows, secrets; of the files changed since BASE=origin/main, or of all
 	@$(BIN)/pre-commit run $(if $(BASE),--from-ref $(BASE) --to-ref HEAD,--all-files) --show-diff-on-failure

@@ -32,8 +32,8 @@ class Asked(NamedTuple):
 
 def opened(folder: Path) -> pygit2.Repository:
     """The repository whose top folder this is, or that is this folder."""
-    inner = folder / ".git"
-    return pygit2.Repository(str(inner if inner.exists() else folder), RepositoryOpenFlag.NO_SEARCH)
+    at = os.path.join(folder, ".git")
+    return pygit2.Repository(at if os.path.exists(at) else str(folder), RepositoryOpenFlag.NO_SEARCH)
 
 
 def top(folder: Path) -> pygit2.Repository:

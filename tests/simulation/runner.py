@@ -187,15 +187,22 @@ def variables(contexts: Json, job: Json, step: Json, event: Event, folder: Path)
     before, at = dict(os.environ), Path.cwd()
     nobody = {name: text for name, text in gitserver.environment().items() if name not in PERSON}
     found = nobody | {"MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool"} | about | own
-    os.environ.clear()
-    os.environ.update(found)
+    become(found)
     os.chdir(folder)
     try:
         yield written
     finally:
         os.chdir(at)
-        os.environ.clear()
-        os.environ.update(before)
+        become(before)
+
+
+def become(variables: dict[str, str]) -> None:
+    """Make these all variables. Most are the same from step to step."""
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    for name, value in variables.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
 
 
 def outputs(written: Path) -> Json:

@@ -2,9 +2,7 @@
 
 import argparse
 import contextlib
-import copy
 import datetime
-import functools
 import subprocess
 import sys
 import time
@@ -14,8 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
-import yaml
-from harness import gitserver, router, rules
+from harness import gitserver, router
 
 from delivery.adapters import dvc, git_tags
 from delivery.ci import suite
@@ -31,7 +28,7 @@ from delivery.probe import contract
 from delivery.registry import release, running
 from delivery.stats.evaluation import Evaluation
 from delivery.stats.verdicts import ComparisonResult, GateResult
-from simulation import answers, pipeline, registry
+from simulation import answers, pipeline, registry, yamls
 from simulation.periods import Source
 from simulation.runner import Runner
 from simulation.steps import Steps
@@ -39,8 +36,6 @@ from simulation.steps import Steps
 SERVED = Path("src/problem/features.py")  # stands for all code in a bundle
 original_process = gitserver.process
 original_environment = gitserver.environment
-parsed = functools.lru_cache(params.parse)
-tree = functools.lru_cache(params.tree)
 
 
 @contextlib.contextmanager
@@ -128,8 +123,7 @@ class Standins:
         steps, hosts, seen = self.steps, self.steps.hosts, self.seen
         clock = SimpleNamespace(monotonic=steps.seconds, sleep=steps.sleep)
         replaced: list = [
-            (yaml, "safe_load", lambda text: yaml.load(text, Loader=rules.LOADER)),
-            (yaml, "safe_dump", functools.partial(yaml.dump, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper))),
+            *yamls.REPLACED,
             *registry.REPLACED,
             *self.source.replaced(),
             (argparse, "_", str),  # it would look for translations of every option of every verb
@@ -141,8 +135,7 @@ class Standins:
             (report, "run", reported), (report, "graph", lambda: None), (report, "plots", tuple), (report, "released", str),
             (suite, "run", lambda _: 0), (release, "collect", bundle), (rehearse, "run", self.rehearsed),
             (git_tags, "PATIENCE", 600.0), (git_tags, "PUSHING", 600.0), (git_tags, "AGE", 1e9),  # a busy machine is no fault
-            (running, "process", started), (rehearsal, "engine", lambda: False),
-            (params, "parse", parsed), (params, "tree", lambda text: copy.deepcopy(tree(text))), (drill, "replay", lambda *_: Replay(1, 1)),
+            (running, "process", started), (rehearsal, "engine", lambda: False),  (drill, "replay", lambda *_: Replay(1, 1)),
             (bake, "begin", lambda _: ""), (canary, "time", clock), (host, "time", clock),
             (host, "HOME", steps.folder / "hosts"), (host.Host, "counted", self.counted()),
             (host.Host, "owe", seen("owe", host.Host.owe)), (state, "write", seen("state.json", state.write)),

@@ -13,6 +13,7 @@ import re
 import subprocess
 import urllib.error
 import urllib.request
+from collections import ChainMap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.message import Message
@@ -60,6 +61,7 @@ class Steps:
         self.secret = ""  # of the job at work; empty: a person is
         self.dead = self.interrupted = self.full = False
         self.skew = RIGHT  # of the clock of the machine at work
+        self.moment = START.isoformat()  # that this clock has shown at the last step
         self.count = 0
         self.fault: tuple[str, int] | None = None
         self.lost = ""  # the last commit of the branch `store`, while that is deleted
@@ -69,8 +71,7 @@ class Steps:
 
     def edge(self, what: str) -> None:
         self.now += datetime.timedelta(seconds=1)
-        moment = self.own_now().isoformat()
-        os.environ |= {"GIT_AUTHOR_DATE": moment, "GIT_COMMITTER_DATE": moment}
+        self.moment = self.own_now().isoformat()
         if not self.secret:
             return
         if self.dead:
@@ -82,6 +83,10 @@ class Steps:
             self._strike(kind, what)
         if self.full and what in HOST_WRITES:
             raise OSError(errno.ENOSPC, FULL)
+
+    def dates(self) -> dict[str, str]:
+        """The variables by which git knows what time it is."""
+        return {"GIT_AUTHOR_DATE": self.moment, "GIT_COMMITTER_DATE": self.moment}
 
     def _strike(self, kind: str, what: str) -> None:
         if kind == "killed":
@@ -175,7 +180,8 @@ class Steps:
         """Run a program, or do what git would."""
         if command[0] == "git":
             folder = Path(options.get("cwd") or os.getcwd())
-            variables = os.environ | (options.get("env") or {})
+            options["env"] = {**(options.get("env") or {}), **self.dates()}
+            variables = ChainMap(options["env"], os.environ)
             found = answers.answer([str(word) for word in command[1:]], folder, variables, options.get("text", ""))
             if found is not None:
                 return subprocess.CompletedProcess(command, found[0], found[1], "")

@@ -18,7 +18,7 @@ from delivery.pull_requests import comments, proposal
 from delivery.registry import reading, transitions, writing
 from delivery.registry.version import Lineage
 from simulation import pipeline, registry
-from simulation.__main__ import read, told
+from simulation.campaign import read, told
 from simulation.periods import data_file
 from simulation.shrink import smallest
 from simulation.violation import MINIMUM
