@@ -47,8 +47,9 @@ class Liveness:
             self.looked(entry, before, log)
         if concerns(entry) and not fault and not self.watch.busy:
             self.paid(concerns(entry))
-        newest = entry.event.name == "push" and entry.event.sha == self.watch.repo.sha("main")
-        if entry.file == "promote.yml" and newest and run.conclusion == "success" and not fault and not self.watch.busy:
+        newest = entry.event.ref == "refs/heads/main" and entry.event.sha == self.watch.repo.sha("main")
+        pushed = newest and entry.event.name == "push"  # also a branch that begins at main's commit is a push
+        if entry.file == "promote.yml" and pushed and run.conclusion == "success" and not fault and not self.watch.busy:
             self.delivered(entry.event.sha)
 
     def delivered(self, commit: str) -> None:

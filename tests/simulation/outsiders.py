@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 from harness.gitserver import git, refs
@@ -80,7 +81,8 @@ def gone(world: World, action: Action) -> None:
     """The stranger deletes the fork; the pull requests stay, from an unknown repository."""
     for pull in strangers(world):
         pull["head"]["repo"] = None
-    world.hub.repos.pop(f"{STRANGER}/{world.repo.name.partition('/')[2]}", None)
+    if fork := world.hub.repos.pop(f"{STRANGER}/{world.repo.name.partition('/')[2]}", None):
+        shutil.rmtree(fork.path)  # another one may come in its place
 
 
 def depend(world: World, action: Action) -> Json | None:

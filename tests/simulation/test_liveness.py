@@ -50,3 +50,16 @@ def test_a_release_that_nobody_gets_would_be_found(monkeypatch: pytest.MonkeyPat
     """Where admission refuses what nothing speaks against."""
     monkeypatch.setattr(admission, "objection", lambda *_, **__: "it does not please")
     assert broken(Action("change", value="1000007")) == "what passed every gate is delivered"
+
+
+def test_a_branch_that_begins_at_a_commit_which_was_not_promoted_delivers_nothing_to_staging() -> None:
+    change = Action("change", value="1000007", fault=("cancelled", 60))
+    propose = Action("propose", value="77", environment="note")
+    history = perform([propose, change, Action("retarget", value="0")])
+    assert history.violation is None, history.violation
+    promotions = [line for line in history.lines if "promote by" in line]
+    assert [line.partition("apply=")[2].partition(" ")[0] for line in promotions[:3]] == [
+        "success",
+        "cancelled",
+        "success",
+    ]

@@ -40,3 +40,9 @@ def test_a_branch_that_a_stranger_moves_would_be_found(monkeypatch: pytest.Monke
 def test_results_of_another_commit_for_a_stranger_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reproduce, "changed", list)
     assert broken(PUBLIC, FORK, ASK) == "a branch has the results of its commit"
+
+
+def test_a_stranger_forks_again_after_deleting_the_fork() -> None:
+    gone = Action("gone", "mallory")
+    history = perform([PUBLIC, FORK, gone, FORK._replace(value="78")])
+    assert history.violation is None, history.violation
