@@ -5,6 +5,7 @@ import re
 from harness.queues import Entry
 from harness.runner import Run
 
+from delivery.deploy.targets.host import OWED
 from delivery.registry.version import drilled, pick
 from simulation.invariants import ENVIRONMENTS, Watch, concerns
 from simulation.violation import Violation
@@ -25,7 +26,7 @@ class Deliveries:
     def after(self, entry: Entry, run: Run, fault: str) -> None:
         """Raise `Violation` if a rule is broken."""
         environment, calm = concerns(entry), not fault and not self.watch.busy
-        before, self.last = self.last, {name: self.watch.serves(name) for name in ENVIRONMENTS}
+        before, self.last = self.last, {name: self.watch.serves(name) for name in {*ENVIRONMENTS, *self.proven}}
         if environment == PRODUCTION and not fault.startswith("killed"):
             self.one_answers(run, fault)
         inputs = entry.event.payload.get("inputs", {})
@@ -33,7 +34,7 @@ class Deliveries:
             self.judged(before.get(PRODUCTION, ""), self.last[PRODUCTION])
         if entry.file == "rollback.yml" and calm and not inputs["to"]:
             self.kept(environment, before.get(environment, ""), run)
-        self.proven = {name: proof for name, proof in self.proven.items() if proof[1] == self.last[name]}
+        self.proven = {name: proof for name, proof in self.proven.items() if proof[1] == self.watch.serves(name)}
         if entry.file == "drill.yml" and calm:
             self.drilled(run)
 
@@ -61,7 +62,7 @@ class Deliveries:
     def kept(self, environment: str, before: str, run: Run) -> None:
         """Raise `Violation` if a rollback does not get to the version that a drill has proven."""
         number, left = self.proven.get(environment, ("", ""))
-        if number and left == before and run.conclusion != "cancelled" and self.last[environment] != number:
+        if number and left == before and run.conclusion != "cancelled" and self.watch.serves(environment) != number:
             text = f"{environment} is not at version {number}\n{run.failed[-1500:]}"
             raise Violation("a rollback that a drill has proven succeeds", text)
 
@@ -69,7 +70,9 @@ class Deliveries:
         """Keep what a drill has proven. Raise `Violation` if it is not on record."""
         self.proven = {}
         for environment, number in PROVEN.findall(run.log):
-            self.proven[environment] = (number, self.last[environment])
+            home = self.watch.steps.folder / "hosts" / self.watch.repo.name.partition("/")[2] / environment
+            if not (home / OWED).exists():  # else the next rollback is taken for a killed one that is repeated
+                self.proven[environment] = (number, self.watch.serves(environment))
             done = drilled(pick(self.watch.known, number), environment)
             if done is None or done.failure:
                 raise Violation("a drill is on record", f"version {number} says {done} of {environment}")

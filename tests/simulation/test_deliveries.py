@@ -61,3 +61,11 @@ def test_a_proven_rollback_that_fails_would_be_found(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(rollout, "roll_back", refuse)
     assert broken(*FIRST, DEPLOY, DRILL, ROLLBACK) == "a rollback that a drill has proven succeeds"
+
+
+@pytest.mark.parametrize("step", [34, 38, 42])
+def test_a_killed_rollback_is_finished_by_the_next_one_whatever_a_drill_says(step: int) -> None:
+    """One that was killed after its alias had moved is taken for repeated, so that the next one goes no further back."""
+    newer = [DEPLOY, Action("change", value="1000008"), DEPLOY]
+    history = perform([*FIRST, *newer, ROLLBACK._replace(fault=("killed", step)), DRILL, ROLLBACK])
+    assert history.violation is None, history.violation
