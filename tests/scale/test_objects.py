@@ -154,6 +154,8 @@ def test_a_remote_that_cannot_be_reached_is_one_line(
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     assert main(["migrate", "objects"]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith(f"error: DVC's remote s3://{remote.name}/dvc/files/md5 cannot be used: Could not connect")
-    assert said.count("\n") == 1
+    said = capsys.readouterr().err.splitlines()
+    # On a busy machine it also says how long it takes.
+    said = [line for line in said if not line.startswith("  migrate objects … ")]
+    assert len(said) == 1
+    assert said[0].startswith(f"error: DVC's remote s3://{remote.name}/dvc/files/md5 cannot be used: Could not connect")
