@@ -4,7 +4,6 @@ A feed that stops looks like one without news: no period arrives, so nothing is 
 """
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 import pandas as pd
@@ -45,12 +44,11 @@ def latest(*found: Arrivals) -> Arrivals:
     return Arrivals(*(max(values) for values in zip(*map(msgspec.structs.astuple, (Arrivals(), *found)), strict=True)))
 
 
-def late(found: Arrivals, limits: Drift, at: datetime | None = None) -> list[str]:
+def late(found: Arrivals, limits: Drift) -> list[str]:
     """Return a sentence for rows and one for labels, if these are older than `drift.rows_late_after` and `labels_late_after`.
 
     None if no row was ever seen: then nothing is known of the source.
     """
-    at = at or now()
     if not found.rows:
         return []
     sentences = []
@@ -58,7 +56,7 @@ def late(found: Arrivals, limits: Drift, at: datetime | None = None) -> list[str
         days = getattr(limits, name)
         if not days:
             continue
-        age = (at - datetime.fromisoformat(moment)).days if moment else None
+        age = (now() - datetime.fromisoformat(moment)).days if moment else None
         if age is None:
             sentences.append(f"{SOURCE} has sent no {what} yet (drift.{name}: {days} days)")
         elif age > days:
@@ -69,21 +67,21 @@ def late(found: Arrivals, limits: Drift, at: datetime | None = None) -> list[str
     return sentences
 
 
-def read(path: Path = RECORD) -> Arrivals:
+def read() -> Arrivals:
     """Return what the last drift check that was recorded has seen; empty if none was. Raise `Failure` for a broken file."""
-    if not path.exists():
+    if not RECORD.exists():
         return Arrivals()
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Arrivals)
+        return msgspec.json.decode(RECORD.read_bytes(), type=Arrivals)
     except msgspec.DecodeError as error:
         raise Failure(
-            f"{path} cannot be read ({error}); the next `delivery drift --push` writes it again if it is removed"
+            f"{RECORD} cannot be read ({error}); the next `delivery drift --push` writes it again if it is removed"
         ) from None
 
 
-def write(found: Arrivals, path: Path = RECORD) -> None:
+def write(found: Arrivals) -> None:
     """Keep it for `doctor` and `status`."""
-    files.write_json(path, msgspec.to_builtins(found))
+    files.write_json(RECORD, msgspec.to_builtins(found))
 
 
 def now() -> datetime:

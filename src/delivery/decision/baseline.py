@@ -136,7 +136,9 @@ def _made(folder: Path) -> Path:
 
 def _from_cache(commit: str, to: Path) -> bool:
     """Copy the outputs of a commit from DVC's cache or its remote, and return whether all of them are there."""
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
+    from dvc_data.index.index import DataIndexError
 
     try:
         with Repo.open(".", rev=commit) as repo:
@@ -146,7 +148,11 @@ def _from_cache(commit: str, to: Path) -> bool:
                     return False  # DVC verifies what it pulls, not what it reads
                 _made((to / path).parent)
                 (to / path).write_bytes(content)
-    except Exception:  # DVC's errors and those of the buckets' clients have no common base class
+    except (DvcException, DataIndexError, OSError):
+        return False
+    except Exception as error:  # the clients of buckets have errors of their own, without a common base class
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        print(f"the model of {commit[:10]} cannot be read ({reason}), so it is made again", file=sys.stderr)
         return False
     return True
 

@@ -143,7 +143,9 @@ def test_the_model_of_a_commit_comes_from_the_cache(repository: Path, monkeypatc
     assert baseline.of_commit(commit[:10]) is not None
 
 
-def test_a_bucket_that_cannot_be_read_holds_no_model(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_that_cannot_be_read_holds_no_model(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The clients of the clouds have errors of their own: the model is made again."""
     commit = with_dvc(repository, b"a model", b"rows")
 
@@ -152,6 +154,7 @@ def test_a_bucket_that_cannot_be_read_holds_no_model(repository: Path, monkeypat
 
     monkeypatch.setattr("dvc.repo.Repo.open", closed)
     assert baseline._from_cache(commit, Path("there")) is False
+    assert f"the model of {commit[:10]} cannot be read (Unable to locate credentials)" in capsys.readouterr().err
 
 
 def test_a_model_that_cannot_be_made_again_is_refused_and_nothing_is_left(repository: Path) -> None:
